@@ -1,0 +1,24 @@
+"""Real peers to compare with: built once, cached, started on free ports, stopped with SIGTERM.
+
+`python -m tests.support.peers build collector` builds the OpenTelemetry Collector and prints where it is. Tests call
+`collector_binary()` and skip on `PeerUnavailable`. `Collector(config)` and `Daemon(config)` run the same YAML.
+"""
+
+from tests.support.peers.cache import PeerUnavailable, build_go_program, cache_root
+from tests.support.peers.collector import COLLECTOR_RECIPE, Collector, collector_binary
+from tests.support.peers.daemon import Daemon, daemon_command
+from tests.support.peers.process import ConfiguredProcess, PeerProcessError, free_port
+
+__all__ = [
+    "COLLECTOR_RECIPE",
+    "Collector",
+    "ConfiguredProcess",
+    "Daemon",
+    "PeerProcessError",
+    "PeerUnavailable",
+    "build_go_program",
+    "cache_root",
+    "collector_binary",
+    "daemon_command",
+    "free_port",
+]

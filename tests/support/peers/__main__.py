@@ -1,0 +1,30 @@
+"""`python -m tests.support.peers build collector`: build a peer, print where it is."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from tests.support.peers.cache import PeerUnavailable
+from tests.support.peers.collector import collector_binary
+
+BUILDERS = {"collector": collector_binary}
+
+
+def main() -> int:
+    """Build the named peers; 1 when one is not to be had."""
+    parser = argparse.ArgumentParser(prog="python -m tests.support.peers", description=__doc__)
+    parser.add_argument("action", choices=["build"])
+    parser.add_argument("names", nargs="+", choices=sorted(BUILDERS))
+    arguments = parser.parse_args()
+    for name in arguments.names:
+        try:
+            print(BUILDERS[name]())
+        except PeerUnavailable as reason:
+            print(f"peer not available: {reason}", file=sys.stderr)
+            return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

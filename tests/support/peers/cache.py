@@ -1,0 +1,93 @@
+"""Build Go programs once per recipe and keep the binaries."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+BUILD_TIMEOUT_SECONDS = 1800
+
+
+class PeerUnavailable(Exception):  # noqa: N818 - a state, not a fault
+    """A peer cannot be had here; the message says why. Tests turn it into a skip."""
+
+
+def cache_root() -> Path:
+    """Answer the directory of all built peers: `UNTRACE_PEERS_DIR`, or a folder in the user's cache."""
+    configured = os.environ.get("UNTRACE_PEERS_DIR")
+    return Path(configured) if configured else Path.home() / ".cache" / "untrace-pipeline" / "peers"
+
+
+def recipe_hash(recipe: Path) -> str:
+    """Hash the names and contents of the recipe's files, so that a changed recipe is built anew."""
+    digest = hashlib.sha256()
+    for path in sorted(recipe.iterdir()):
+        if path.suffix in {".go", ".mod", ".sum"}:
+            digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()[:16]
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold an exclusive lock on a file, across processes."""
+    with path.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _go_build(recipe: Path, target: Path) -> None:
+    """Compile with the committed go.mod and go.sum: the same versions everywhere, checksums verified."""
+    go = shutil.which("go")
+    if go is None:
+        raise PeerUnavailable(f"{target.name}: no Go toolchain on PATH; install Go or name a ready binary")
+    parallel = str(min(2, os.cpu_count() or 1))
+    scratch = target.with_suffix(".new")
+    command = [go, "build", "-mod=readonly", "-p", parallel, "-trimpath", "-buildvcs=false"]
+    command += ["-ldflags=-s -w", "-o", str(scratch), "."]
+    environment = os.environ | {"GOMAXPROCS": parallel, "GOWORK": "off"}
+    try:
+        build = subprocess.run(
+            command,
+            cwd=recipe,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=BUILD_TIMEOUT_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise PeerUnavailable(f"{target.name}: the build took more than {BUILD_TIMEOUT_SECONDS} s") from error
+    if build.returncode != 0:
+        raise PeerUnavailable(f"{target.name}: the build failed: {build.stderr.strip()[-2000:]}")
+    scratch.replace(target)
+
+
+def build_go_program(name: str, recipe: Path, override: str | None = None) -> Path:
+    """Answer the binary of a Go recipe (a directory with go.mod), building it at the first call.
+
+    `override` names an environment variable with the path of a binary to take instead. Parallel callers wait for
+    one build. Raises `PeerUnavailable` when there is no Go, a download fails or the override is not a file.
+    """
+    configured = os.environ.get(override) if override else None
+    if configured:
+        if not Path(configured).is_file():
+            raise PeerUnavailable(f"{name}: {override}={configured} is not a file")
+        return Path(configured)
+    directory = cache_root() / f"{name}-{recipe_hash(recipe)}"
+    binary = directory / name
+    if binary.is_file():
+        return binary
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with _locked(directory / "lock"):
+            if not binary.is_file():
+                _go_build(recipe, binary)
+    except OSError as error:
+        raise PeerUnavailable(f"{name}: cannot use the cache {directory}: {error}") from error
+    return binary

@@ -1,0 +1,30 @@
+"""The real OpenTelemetry Collector, built from the Go modules pinned in `collector/go.mod`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.support.peers.cache import build_go_program
+from tests.support.peers.process import ConfiguredProcess
+
+COLLECTOR_RECIPE = Path(__file__).parent / "collector"
+COLLECTOR_OVERRIDE = "UNTRACE_PEER_COLLECTOR"
+
+
+def collector_binary() -> Path:
+    """Answer the Collector's binary, built if need be; `UNTRACE_PEER_COLLECTOR` names another one.
+
+    Raises `PeerUnavailable` with the reason. The first build takes minutes, later calls nothing.
+    """
+    return build_go_program("collector", COLLECTOR_RECIPE, COLLECTOR_OVERRIDE)
+
+
+class Collector(ConfiguredProcess):
+    """A running Collector: `with Collector(config) as peer: peer.endpoint("GRPC_PORT")`."""
+
+    name = "collector"
+
+    def command(self, config: Path) -> Sequence[str]:
+        """Run the cached binary."""
+        return [str(collector_binary()), "--config", str(config)]
