@@ -1,0 +1,1 @@
+"""First-party components, found by the same entry points as anybody's."""

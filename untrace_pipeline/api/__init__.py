@@ -1,0 +1,95 @@
+"""The promise to plugin authors: everything that a component may use, and nothing else changes without notice.
+
+A component imports from here, and from ``untrace_pipeline.data``, ``.delivery``, ``.conditions`` and ``.net``.
+"""
+
+from untrace_pipeline.api.auth import ClientAuthenticator, Credentials, ServerAuthenticator
+from untrace_pipeline.api.component import (
+    Admission,
+    Component,
+    Connector,
+    Exporter,
+    Extension,
+    Host,
+    Outputs,
+    Processor,
+    Receiver,
+    Settings,
+    Transform,
+)
+from untrace_pipeline.api.config import ComponentConfig, ConfigModel, Duration, Secret, Size, format_duration
+from untrace_pipeline.api.consumer import Consumer, Intake
+from untrace_pipeline.api.factory import (
+    ConnectorFactory,
+    ExporterFactory,
+    ExtensionFactory,
+    Factory,
+    ProcessorFactory,
+    ReceiverFactory,
+    Stability,
+    TransformFactory,
+)
+from untrace_pipeline.api.identity import ComponentId, Kind, PipelineId
+from untrace_pipeline.api.status import Status
+from untrace_pipeline.api.telemetry import Counter, Gauge, Histogram, Meter, MetricKind, MetricSpec
+from untrace_pipeline.errors import (
+    Code,
+    ConsumeError,
+    DecodeError,
+    OversizeError,
+    PermanentError,
+    QueueFullError,
+    RetryableError,
+    StartError,
+)
+
+__all__ = [
+    "Admission",
+    "ClientAuthenticator",
+    "Code",
+    "Component",
+    "ComponentConfig",
+    "ComponentId",
+    "ConfigModel",
+    "Connector",
+    "ConnectorFactory",
+    "ConsumeError",
+    "Consumer",
+    "Counter",
+    "Credentials",
+    "DecodeError",
+    "Duration",
+    "Exporter",
+    "ExporterFactory",
+    "Extension",
+    "ExtensionFactory",
+    "Factory",
+    "Gauge",
+    "Histogram",
+    "Host",
+    "Intake",
+    "Kind",
+    "Meter",
+    "MetricKind",
+    "MetricSpec",
+    "Outputs",
+    "OversizeError",
+    "PermanentError",
+    "PipelineId",
+    "Processor",
+    "ProcessorFactory",
+    "QueueFullError",
+    "Receiver",
+    "ReceiverFactory",
+    "RetryableError",
+    "Secret",
+    "ServerAuthenticator",
+    "Settings",
+    "Size",
+    "Stability",
+    "StartError",
+    "Status",
+    "Transform",
+    "TransformFactory",
+    "format_duration",
+]

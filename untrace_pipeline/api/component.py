@@ -1,0 +1,132 @@
+"""What components are, and what they are given."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+from untrace_pipeline.api.consumer import Consumer
+from untrace_pipeline.api.identity import ComponentId, PipelineId
+from untrace_pipeline.api.status import Status
+from untrace_pipeline.api.telemetry import Meter
+from untrace_pipeline.data import Batch, Signal
+
+__all__ = [
+    "Admission",
+    "Component",
+    "Connector",
+    "Exporter",
+    "Extension",
+    "Host",
+    "Processor",
+    "Receiver",
+    "Settings",
+    "Transform",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the engine tells a component when it creates it."""
+
+    id: ComponentId
+    signals: frozenset[Signal]
+    """Signals of the pipelines that the component is part of; never empty, except for extensions."""
+    meter: Meter
+    """Own metrics; the labels that name the component are already set."""
+    logger: logging.Logger
+    """Own logger; the component id is already set."""
+
+
+class Host(Protocol):
+    """The running service as a component sees it from ``start`` on."""
+
+    def extension(self, id: str) -> Extension:  # noqa: A002  the field's word
+        """Return a running extension by its id as written in the configuration.
+
+        Raises :class:`StartError` with the configured extensions if it does not exist or is not in
+        ``service.extensions``.
+        """
+
+    def report(self, status: Status, message: str = "") -> None:
+        """Report the own state, shown by ``health_check``; cheap, call it on every change."""
+
+    def spawn(self, work: Coroutine[Any, Any, None], *, name: str) -> asyncio.Task[None]:
+        """Run a task that belongs to the component.
+
+        If it fails, the component gets :attr:`Status.FATAL_ERROR` and the error is logged. The component still
+        cancels and awaits it in ``shutdown``.
+        """
+
+    def statuses(self) -> Mapping[str, Mapping[str, tuple[Status, str]]]:
+        """Return state and message of every component, by pipeline id (``extensions`` for the extensions)."""
+
+
+@runtime_checkable
+class Component(Protocol):
+    """Anything that is started and stopped.
+
+    Three phases: *validate* (configuration only: no I/O, no optional library, no tasks), *create* (wire objects: the
+    factory's function), *start* (I/O). Extensions start first, then exporters, connectors, processors, and receivers
+    last; shutdown runs the other way.
+    """
+
+    async def start(self, host: Host) -> None:
+        """Open sockets and files, spawn own tasks, return when ready. Raises :class:`StartError`."""
+
+    async def shutdown(self) -> None:
+        """Refuse input, flush, stop own tasks, close. Safe twice and without ``start``.
+
+        The engine bounds it: on ``CancelledError`` count and log what was lost, close, and re-raise.
+        """
+
+
+@runtime_checkable
+class Receiver(Component, Protocol):
+    """Brings batches in; made with ``next: Intake``. One instance serves all its pipelines and signals."""
+
+
+@runtime_checkable
+class Processor(Component, Consumer, Protocol):
+    """Stands between; made with ``next: Consumer``. One instance per pipeline."""
+
+
+@runtime_checkable
+class Exporter(Component, Consumer, Protocol):
+    """Takes batches out. One instance serves all its pipelines and signals."""
+
+
+@runtime_checkable
+class Connector(Component, Consumer, Protocol):
+    """Exporter of some pipelines and receiver of others; made with ``outputs: Mapping[PipelineId, Consumer]``."""
+
+
+@runtime_checkable
+class Extension(Component, Protocol):
+    """A service beside the pipelines, reached through ``host.extension(id)``."""
+
+
+@runtime_checkable
+class Transform(Protocol):
+    """A pure step of a pipeline; the engine wraps it and runs neighbours in one pass, without awaiting."""
+
+    def process(self, batch: Batch) -> Batch | None:
+        """Return the batch, edited or replaced, or ``None`` if all of it is dropped on purpose.
+
+        Items that vanish are counted by the engine as ``dropped{reason=drop_reason}``. Raising counts as
+        :class:`PermanentError` unless it is a :class:`ConsumeError`.
+        """
+
+
+@runtime_checkable
+class Admission(Protocol):
+    """A processor or exporter that can refuse before a request is read: memory limiters, full queues."""
+
+    def admit(self, byte_size: int) -> None:
+        """Raise :class:`RetryableError` if a batch of that size would be refused now."""
+
+
+Outputs = Mapping[PipelineId, Consumer]

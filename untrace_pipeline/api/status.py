@@ -1,0 +1,21 @@
+"""The states of a component, as in the Collector's docs/component-status.md."""
+
+from __future__ import annotations
+
+import enum
+
+__all__ = ["Status"]
+
+
+class Status(enum.StrEnum):
+    """State of a component; reported by itself or by the engine, served by ``health_check``."""
+
+    STARTING = "StatusStarting"
+    OK = "StatusOK"
+    RECOVERABLE_ERROR = "StatusRecoverableError"
+    """It works on recovering alone: destination unreachable, memory above the soft limit."""
+    PERMANENT_ERROR = "StatusPermanentError"
+    """A human must act, the rest of the daemon goes on: credentials refused."""
+    FATAL_ERROR = "StatusFatalError"
+    STOPPING = "StatusStopping"
+    STOPPED = "StatusStopped"

@@ -1,0 +1,73 @@
+"""Metrics as components see them: named in a table, labelled by the engine, cheap to add to."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+__all__ = ["Counter", "Gauge", "Histogram", "Meter", "MetricKind", "MetricSpec"]
+
+
+class MetricKind(enum.StrEnum):
+    """Kind of a metric, in Prometheus' words."""
+
+    COUNTER = "counter"
+    GAUGE = "gauge"
+    HISTOGRAM = "histogram"
+
+
+@dataclass(frozen=True, slots=True)
+class MetricSpec:
+    """One metric; the core's stand in ``telemetry.table``, a plugin's in its factory."""
+
+    name: str
+    """Without prefix and without ``_total``: ``receiver_accepted_spans``; ends in its unit: ``_bytes``, ``_seconds``."""
+    kind: MetricKind
+    help: str
+    """One sentence for operators."""
+    labels: tuple[str, ...] = ()
+    """All labels; the one that names the component (``receiver``, ``exporter`` …) is filled in by the engine."""
+    buckets: tuple[float, ...] = ()
+    """Upper bounds, for a histogram."""
+
+
+class Counter(Protocol):
+    """Only goes up."""
+
+    def add(self, amount: float = 1) -> None:
+        """Add to it; amount ≥ 0."""
+
+
+class Gauge(Protocol):
+    """Goes up and down."""
+
+    def set(self, value: float) -> None:
+        """Set it."""
+
+    def observe_with(self, function: Callable[[], float]) -> None:
+        """Let a function answer at each scrape instead; it must be quick."""
+
+
+class Histogram(Protocol):
+    """Counts values in buckets."""
+
+    def record(self, value: float) -> None:
+        """Record one value in the unit of its name."""
+
+
+class Meter(Protocol):
+    """Makes the metrics of one component. Raises ``KeyError`` for a name that is in no table, or a wrong label.
+
+    Ask once, in the constructor, for each combination of labels that is known; children are cached.
+    """
+
+    def counter(self, name: str, **labels: str) -> Counter:
+        """Return a counter."""
+
+    def gauge(self, name: str, **labels: str) -> Gauge:
+        """Return a gauge."""
+
+    def histogram(self, name: str, **labels: str) -> Histogram:
+        """Return a histogram."""

@@ -1,0 +1,54 @@
+"""The three OTLP signals and who sent them."""
+
+from __future__ import annotations
+
+import enum
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+__all__ = ["EMPTY_CONTEXT", "Context", "Signal"]
+
+
+class Signal(enum.StrEnum):
+    """A kind of telemetry; the value is the word used in pipeline ids and OTLP/HTTP paths."""
+
+    TRACES = "traces"
+    METRICS = "metrics"
+    LOGS = "logs"
+
+    @property
+    def item(self) -> str:
+        """What one item is called in metric names and messages: ``spans``, ``metric_points``, ``log_records``."""
+        return _ITEMS[self]
+
+
+_ITEMS = {Signal.TRACES: "spans", Signal.METRICS: "metric_points", Signal.LOGS: "log_records"}
+_NO_METADATA: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+_NO_AUTH: Mapping[str, object] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What is known about the request that carried a batch; never changed, shared by every branch."""
+
+    metadata: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: _NO_METADATA)
+    """Client headers or gRPC metadata, lower-case names; empty unless the receiver has ``include_metadata: true``."""
+    auth: Mapping[str, object] = field(default_factory=lambda: _NO_AUTH)
+    """Attributes that the server authenticator attached, for example ``subject``; never the credential itself."""
+    tenant: str | None = None
+    peer: str = ""
+    """Address of the client, ``host:port`` or ``unix``."""
+    transport: str = ""
+    """How it came: ``grpc``, ``http``, ``file`` …; a label of the receiver's metrics."""
+    received_at: float = field(default_factory=time.time)
+    """Arrival, seconds since the Unix epoch."""
+
+    def first(self, name: str) -> str | None:
+        """Return the first value of a metadata header, or ``None``; ``name`` in any case."""
+        values = self.metadata.get(name.lower())
+        return values[0] if values else None
+
+
+EMPTY_CONTEXT = Context(received_at=0.0)

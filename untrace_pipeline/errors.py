@@ -1,0 +1,135 @@
+"""Every exception class of the daemon, in one tree.
+
+::
+
+    UntraceError
+    ├── ConfigError            the configuration is wrong; carries every problem with its place (exit code 2)
+    ├── PluginError            an installed plugin cannot be loaded, or its optional library is missing (exit code 2)
+    ├── StartError             a component could not start: port taken, file unwritable … (exit code 1)
+    └── ConsumeError           a batch was not accepted; the caller still owns it
+        ├── RetryableError     the same batch may succeed later
+        │   └── QueueFullError a bounded queue refused the batch; nothing of it was taken
+        └── PermanentError     the same batch will never succeed here
+            ├── DecodeError    the bytes are not valid OTLP; names the offset
+            └── OversizeError  larger than a limit; splitting may help
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from untrace_pipeline.config.diagnostics import Problem
+
+__all__ = [
+    "Code",
+    "ConfigError",
+    "ConsumeError",
+    "DecodeError",
+    "OversizeError",
+    "PermanentError",
+    "PluginError",
+    "QueueFullError",
+    "RetryableError",
+    "StartError",
+    "UntraceError",
+]
+
+
+class Code(enum.IntEnum):
+    """Canonical status codes, as in ``google.rpc.Code``; the numbers are those of gRPC."""
+
+    OK = 0
+    CANCELLED = 1
+    UNKNOWN = 2
+    INVALID_ARGUMENT = 3
+    DEADLINE_EXCEEDED = 4
+    NOT_FOUND = 5
+    ALREADY_EXISTS = 6
+    PERMISSION_DENIED = 7
+    RESOURCE_EXHAUSTED = 8
+    FAILED_PRECONDITION = 9
+    ABORTED = 10
+    OUT_OF_RANGE = 11
+    UNIMPLEMENTED = 12
+    INTERNAL = 13
+    UNAVAILABLE = 14
+    DATA_LOSS = 15
+    UNAUTHENTICATED = 16
+
+
+class UntraceError(Exception):
+    """Base of everything that the daemon raises on purpose."""
+
+
+class ConfigError(UntraceError):
+    """The configuration is wrong. ``problems`` holds all of them, sorted by place."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+class PluginError(UntraceError):
+    """An installed plugin cannot be used; the message names the package and what would mend it."""
+
+
+class StartError(UntraceError):
+    """A component could not start; the message names the component, the action and the cause."""
+
+
+class ConsumeError(UntraceError):
+    """A batch was not accepted: the caller still owns it and tells its own client.
+
+    ``code`` is the status that a receiver reports when the failure reaches it.
+    """
+
+    code: Code = Code.UNKNOWN
+
+    def __init__(self, message: str, *, code: Code | None = None) -> None:
+        super().__init__(message)
+        if code is not None:
+            self.code = code
+
+
+class RetryableError(ConsumeError):
+    """The same batch may succeed later; ``retry_after`` is the wish of whoever refused, in seconds, if it had one."""
+
+    code = Code.UNAVAILABLE
+
+    def __init__(self, message: str, *, retry_after: float | None = None, code: Code | None = None) -> None:
+        super().__init__(message, code=code)
+        self.retry_after = retry_after
+
+
+class QueueFullError(RetryableError):
+    """A bounded queue refused the batch and took nothing of it.
+
+    In a fan-out where another branch accepted the batch this is not reported to the sender, because its retry would
+    duplicate the data there; it is counted as dropped for the destination that refused (docs/decisions/0001-fan-out.md).
+    """
+
+
+class PermanentError(ConsumeError):
+    """The same batch will never succeed here."""
+
+    code = Code.INTERNAL
+
+
+class DecodeError(PermanentError):
+    """The bytes are not valid OTLP. ``offset`` is the byte where reading failed, where it is known."""
+
+    code = Code.INVALID_ARGUMENT
+
+    def __init__(self, message: str, *, offset: int | None = None) -> None:
+        super().__init__(message if offset is None else f"{message} (at byte {offset})")
+        self.offset = offset
+
+
+class OversizeError(PermanentError):
+    """The batch is larger than a limit of the receiving side; its halves may be accepted."""
+
+    code = Code.RESOURCE_EXHAUSTED

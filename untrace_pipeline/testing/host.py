@@ -1,0 +1,113 @@
+"""Settings and a host for one component alone, without an engine."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from typing import Any
+
+from untrace_pipeline.api import ComponentId, Extension, Kind, Settings, StartError, Status
+from untrace_pipeline.data import Signal
+
+__all__ = ["RecordingMeter", "StubHost", "make_settings"]
+
+
+class _Value:
+    def __init__(self) -> None:
+        self.value = 0.0
+        self.recorded: list[float] = []
+        self._function: Callable[[], float] | None = None
+
+    def add(self, amount: float = 1) -> None:
+        self.value += amount
+
+    def set(self, value: float) -> None:
+        self.value = value
+
+    def observe_with(self, function: Callable[[], float]) -> None:
+        self._function = function
+
+    def record(self, value: float) -> None:
+        self.recorded.append(value)
+
+    def read(self) -> float:
+        return self._function() if self._function else self.value
+
+
+class RecordingMeter:
+    """Keeps every metric in memory; read it with :meth:`value` and :meth:`recorded`."""
+
+    def __init__(self) -> None:
+        self._values: dict[tuple[str, frozenset[tuple[str, str]]], _Value] = {}
+
+    def _child(self, name: str, labels: Mapping[str, str]) -> _Value:
+        return self._values.setdefault((name, frozenset(labels.items())), _Value())
+
+    def counter(self, name: str, **labels: str) -> _Value:
+        """Return a counter."""
+        return self._child(name, labels)
+
+    def gauge(self, name: str, **labels: str) -> _Value:
+        """Return a gauge."""
+        return self._child(name, labels)
+
+    def histogram(self, name: str, **labels: str) -> _Value:
+        """Return a histogram."""
+        return self._child(name, labels)
+
+    def value(self, name: str, **labels: str) -> float:
+        """Return the sum of a counter or gauge over all children that have these labels; 0 if there are none."""
+        wanted = set(labels.items())
+        return sum(v.read() for (n, have), v in self._values.items() if n == name and wanted <= have)
+
+    def recorded(self, name: str) -> list[float]:
+        """Return what was recorded in a histogram."""
+        return [x for (n, _), v in self._values.items() if n == name for x in v.recorded]
+
+
+class StubHost:
+    """A host that keeps statuses, and tasks so that a test can see leaks."""
+
+    def __init__(self, extensions: Mapping[str, Extension] | None = None) -> None:
+        self._extensions = dict(extensions or {})
+        self.reports: list[tuple[Status, str]] = []
+        self.tasks: list[asyncio.Task[None]] = []
+
+    def extension(self, id: str) -> Extension:  # noqa: A002
+        """Return an extension that the test gave."""
+        try:
+            return self._extensions[id]
+        except KeyError:
+            msg = f"extension {id} does not exist; there are: {', '.join(self._extensions) or 'none'}"
+            raise StartError(msg) from None
+
+    def report(self, status: Status, message: str = "") -> None:
+        """Keep the status."""
+        self.reports.append((status, message))
+
+    def spawn(self, work: Coroutine[Any, Any, None], *, name: str) -> asyncio.Task[None]:
+        """Run a task and keep it."""
+        task = asyncio.create_task(work, name=name)
+        self.tasks.append(task)
+        return task
+
+    def statuses(self) -> Mapping[str, Mapping[str, tuple[Status, str]]]:
+        """Return what was reported, under one pipeline."""
+        return {"traces": {"stub": self.reports[-1]}} if self.reports else {}
+
+
+def make_settings(
+    kind: Kind,
+    id: str,
+    *,
+    signals: Iterable[Signal] = tuple(Signal),
+    meter: RecordingMeter | None = None,  # noqa: A002
+) -> Settings:
+    """Return settings for a component made by hand."""
+    return Settings(
+        id=ComponentId.parse(kind, id),
+        signals=frozenset(signals),
+        meter=meter or RecordingMeter(),
+        logger=logging.getLogger(f"untrace_pipeline.test.{kind.singular}.{id}"),
+    )
