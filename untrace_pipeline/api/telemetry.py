@@ -23,7 +23,7 @@ class MetricSpec:
     """One metric; the core's stand in ``telemetry.table``, a plugin's in its factory."""
 
     name: str
-    """Without prefix and without ``_total``: ``receiver_accepted_spans``; ends in its unit: ``_bytes``, ``_seconds``."""
+    """Without prefix and without ``_total``: ``receiver_accepted_spans``; ends in a unit: ``_bytes``, ``_seconds``."""
     kind: MetricKind
     help: str
     """One sentence for operators."""

@@ -1,0 +1,146 @@
+"""The checked configuration, as the engine takes it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from pydantic import Field
+
+from untrace_pipeline.api.config import ComponentConfig, ConfigModel, Duration
+from untrace_pipeline.api.factory import Factory
+from untrace_pipeline.api.identity import ComponentId, PipelineId
+
+__all__ = [
+    "ComponentSpec",
+    "LogsConfig",
+    "MetricsConfig",
+    "PipelineSpec",
+    "ServiceSpec",
+    "TelemetryConfig",
+]
+
+
+class LogLevel(StrEnum):
+    """Least severe level that is written; any case in YAML."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARN = "warn"
+    ERROR = "error"
+
+
+class LogEncoding(StrEnum):
+    """Form of the daemon's own log lines."""
+
+    CONSOLE = "console"
+    JSON = "json"
+
+
+class MetricsLevel(StrEnum):
+    """How much the daemon tells about itself; ``none`` opens no port."""
+
+    NONE = "none"
+    BASIC = "basic"
+    NORMAL = "normal"
+    DETAILED = "detailed"
+
+
+class LogSampling(ConfigModel):
+    """Limits equal log lines: the first ``initial`` of each ``tick``, then every ``thereafter``-th."""
+
+    enabled: bool = True
+    """Whether equal lines are thinned out."""
+    tick: Duration = 10.0
+    """Window in which equal lines are counted."""
+    initial: int = Field(10, ge=0)
+    """Lines of a window that are always written."""
+    thereafter: int = Field(100, ge=0)
+    """After them, every n-th is written; 0 writes none."""
+
+
+class LogsConfig(ConfigModel):
+    """``service.telemetry.logs``: the daemon's own log."""
+
+    level: LogLevel = LogLevel.INFO
+    """Least severe level that is written."""
+    encoding: LogEncoding = LogEncoding.CONSOLE
+    """``console`` for people, ``json`` for machines: one object per line."""
+    sampling: LogSampling = LogSampling()
+    """Thins out lines that repeat."""
+    output_paths: list[str] = ["stderr"]
+    """``stderr``, ``stdout`` or file paths."""
+    error_output_paths: list[str] = ["stderr"]
+    """Accepted for the Collector's sake; errors go where the other lines go."""
+    development: bool = False
+    """Accepted for the Collector's sake."""
+    disable_caller: bool = False
+    """Accepted for the Collector's sake; lines name the component, not the source line."""
+    disable_stacktrace: bool = False
+    """Leave tracebacks of unexpected errors out."""
+    initial_fields: dict[str, Any] = {}
+    """Fields added to every line."""
+
+
+class MetricsConfig(ConfigModel):
+    """``service.telemetry.metrics``: where and how the daemon shows its own metrics."""
+
+    level: MetricsLevel = MetricsLevel.NORMAL
+    """``none`` opens no port."""
+    prefix: str = Field("untrace_", pattern=r"^[a-z_]*$")
+    """Begins every name; ``otelcol_`` makes Collector dashboards work unchanged."""
+    readers: list[dict[str, Any]] | None = None
+    """As in the Collector: ``[{pull: {exporter: {prometheus: {host: localhost, port: 8888}}}}]``; absent = that one."""
+    address: str | None = None
+    """``host:port``, the Collector's older spelling; ``readers`` wins."""
+
+
+class TelemetryConfig(ConfigModel):
+    """``service.telemetry``: what the daemon tells about itself."""
+
+    logs: LogsConfig = LogsConfig()
+    """Own log lines."""
+    metrics: MetricsConfig = MetricsConfig()
+    """Own metrics, in Prometheus' format."""
+    traces: dict[str, Any] = {}
+    """Accepted for the Collector's sake; own traces come in a later release."""
+    resource: dict[str, str | None] = {}
+    """Attributes of the daemon itself, shown in logs and on ``target_info``; ``null`` removes a default one."""
+
+
+@dataclass(frozen=True, slots=True)
+class ComponentSpec:
+    """One configured component."""
+
+    id: ComponentId
+    factory: Factory[Any]
+    config: ComponentConfig
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineSpec:
+    """One pipeline. Ids of connectors have the kind ``CONNECTOR``, on whichever side they stand."""
+
+    id: PipelineId
+    receivers: tuple[ComponentId, ...]
+    processors: tuple[ComponentId, ...]
+    exporters: tuple[ComponentId, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceSpec:
+    """The whole configuration after loading, expanding, merging and checking."""
+
+    components: Mapping[ComponentId, ComponentSpec]
+    pipelines: Mapping[PipelineId, PipelineSpec]
+    extensions: tuple[ComponentId, ...] = ()
+    """In the order of ``service.extensions``, which is the order of starting."""
+    telemetry: TelemetryConfig = field(default_factory=TelemetryConfig)
+    shutdown_timeout: float = 30.0
+    """Seconds for draining at SIGTERM: ``service.shutdown_timeout``."""
+    tests: tuple[Mapping[str, Any], ...] = ()
+    """The ``tests:`` blocks, unchecked: ``untrace-pipeline test`` reads them."""
+    resolved: Mapping[str, Any] = field(default_factory=dict)
+    """The merged and expanded file, for ``print-config`` and for telling what a reload changes."""
