@@ -37,6 +37,7 @@ class Load:
     concurrency: int = 64
     connections: int = 4
     timeout: float = 30.0
+    stamp: bool = True
 
 
 def run_load(load: Load, target: str) -> dict[str, Any]:
@@ -45,6 +46,7 @@ def run_load(load: Load, target: str) -> dict[str, Any]:
     command += ["-protocol", load.protocol, "-rate", str(load.rate), "-requests", str(load.requests)]
     command += ["-duration", f"{load.duration}s", "-timeout", f"{load.timeout}s"]
     command += ["-concurrency", str(load.concurrency), "-connections", str(load.connections)]
+    command += [f"-stamp={str(load.stamp).lower()}"]
     limit = load.duration + load.timeout + 120
     done = subprocess.run(command, capture_output=True, text=True, timeout=limit, check=True)
     report: dict[str, Any] = json.loads(done.stdout)

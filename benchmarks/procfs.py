@@ -58,6 +58,10 @@ class RssSampler:
         self._done.set()
         self._thread.join()
 
+    def wait(self, seconds: float) -> None:
+        """Let the process be watched for so long."""
+        self._done.wait(seconds)
+
     def peak(self) -> int:
         """Answer the largest sample."""
         return max((size for _, size in self.samples), default=0)

@@ -108,7 +108,7 @@ class RetryableError(ConsumeError):
 class QueueFullError(RetryableError):
     """A bounded queue refused the batch and took nothing of it.
 
-    In a fan-out where another branch accepted the batch this is not reported to the sender, because its retry would
+    In a fan-out where another branch accepted the batch, the sender is not told, because its retry would
     duplicate the data there; it is counted as dropped for the destination that refused (docs/decisions/0001-fan-out.md).
     """
 

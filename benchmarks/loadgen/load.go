@@ -174,6 +174,7 @@ type run struct {
 	payloads []payload
 	send     sender
 	timeout  time.Duration
+	stamp    bool
 	next     atomic.Int64
 	mutex    sync.Mutex
 	report   report
@@ -186,7 +187,11 @@ func (r *run) one(worker int) {
 	ctx, cancel := context.WithTimeout(context.Background(), r.timeout)
 	defer cancel()
 	begin := time.Now()
-	o := r.send(ctx, worker, p.stamped(begin.UnixNano()))
+	body := p.body
+	if r.stamp {
+		body = p.stamped(begin.UnixNano())
+	}
+	o := r.send(ctx, worker, body)
 	if o.code == "" {
 		r.latency.add(int64(time.Since(begin)))
 	}
@@ -255,6 +260,7 @@ func runLoad(args []string) error {
 	requests := flags.Int64("requests", 0, "stop after so many requests; 0 is no limit")
 	duration := flags.Duration("duration", 0, "stop after this time; 0 is no limit")
 	timeout := flags.Duration("timeout", 10*time.Second, "of one request")
+	stamp := flags.Bool("stamp", true, "write the time of sending into the first span of each request, as its end")
 	_ = flags.Parse(args)
 	if *target == "" || *path == "" || (*requests == 0 && *duration == 0) {
 		return fmt.Errorf("load needs -target, -payload and one of -requests and -duration")
@@ -269,7 +275,7 @@ func runLoad(args []string) error {
 			return err
 		}
 	}
-	r := &run{payloads: payloads, send: send, timeout: *timeout, report: report{Refused: map[string]int64{}}}
+	r := &run{payloads: payloads, send: send, timeout: *timeout, stamp: *stamp, report: report{Refused: map[string]int64{}}}
 	begin := time.Now()
 	r.drive(tickets(*rate, *requests, *duration), *concurrency)
 	return r.print(time.Since(begin), int64(*rate*duration.Seconds()))

@@ -44,7 +44,7 @@ class Settings:
 class Host(Protocol):
     """The running service as a component sees it from ``start`` on."""
 
-    def extension(self, id: str) -> Extension:  # noqa: A002  the field's word
+    def extension(self, id: str) -> Extension:
         """Return a running extension by its id as written in the configuration.
 
         Raises :class:`StartError` with the configured extensions if it does not exist or is not in

@@ -74,7 +74,7 @@ class StubHost:
         self.reports: list[tuple[Status, str]] = []
         self.tasks: list[asyncio.Task[None]] = []
 
-    def extension(self, id: str) -> Extension:  # noqa: A002
+    def extension(self, id: str) -> Extension:
         """Return an extension that the test gave."""
         try:
             return self._extensions[id]
@@ -102,7 +102,7 @@ def make_settings(
     id: str,
     *,
     signals: Iterable[Signal] = tuple(Signal),
-    meter: RecordingMeter | None = None,  # noqa: A002
+    meter: RecordingMeter | None = None,
 ) -> Settings:
     """Return settings for a component made by hand."""
     return Settings(
