@@ -16,18 +16,19 @@ AttributeValue = str | int | float | bool
 
 # Long ago on purpose: the load generator stamps spans with the present, the sink tells them apart by their age.
 BASE_TIME_NANOS = 1_700_000_000_000_000_000
-WORDS = (
+VOCABULARY = (
     "the agent answers questions about orders shipping returns and invoices please summarise this document in three "
     "short points then compare the result with last quarter revenue and explain which assumptions matter most because "
     "customers often ask why delivery was late what a refund policy covers how subscriptions renew and whether support "
     "can change an address after payment context window retrieval embedding tool call latency budget prompt template"
-).split()
+)
+WORDS = VOCABULARY.split()
 MODELS = ("gpt-4o", "gpt-4o-mini", "claude-sonnet-4", "gemini-2.5-pro", "llama-3.3-70b")
 
 
 @dataclass(frozen=True)
 class PayloadSpec:
-    """What a payload file holds: how many requests of how many spans, how large, how many of them with personal data."""
+    """What a payload file holds: spans per request and in all, their size, how many have personal data."""
 
     spans_per_request: int
     span_bytes: int = 2200

@@ -58,13 +58,16 @@ func (s *sink) accept(ctx context.Context, signal string, body []byte) error {
 		s.abandoned.Add(count)
 		return err
 	}
+	if err := s.capture.write(signal, body); err != nil {
+		return err
+	}
 	if !wellFormed {
 		s.malformed.Add(1)
 	}
 	s.requests.Add(1)
 	s.items.Add(count)
 	s.bytes.Add(int64(len(body)))
-	return s.capture.write(signal, body)
+	return nil
 }
 
 // throttle lets items through at a rate, in the order of arrival; 0 is no limit.

@@ -1,0 +1,157 @@
+"""Measure one daemon in one scenario."""
+
+from __future__ import annotations
+
+import tempfile
+from collections import Counter
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from benchmarks.loadtool import Load, Sink, run_load
+from benchmarks.payload import write_payload
+from benchmarks.procfs import RssSampler, cpu_seconds, rss_bytes
+from benchmarks.scenarios import Overload, Scenario, config_text
+from tests.support.peers import Collector, ConfiguredProcess, Daemon
+from tests.support.peers.canonical import canonical_items, parse_proto, read_framed
+
+SUBJECTS: dict[str, type[ConfiguredProcess]] = {"ours": Daemon, "collector": Collector}
+WARM_UP_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Durations:
+    """How long each part of a measurement takes, in seconds, and how often it is repeated."""
+
+    fixed: float = 5.0
+    saturation: float = 3.0
+    overload: float = 60.0
+    rounds: int = 2
+
+
+QUICK = Durations(fixed=3.0, saturation=1.5, overload=15.0, rounds=1)
+
+
+def _target(process: ConfiguredProcess, protocol: str) -> str:
+    return process.endpoint("GRPC_PORT" if protocol == "grpc" else "HTTP_PORT")
+
+
+def _fixed_rate(process: ConfiguredProcess, sink: Sink, load: Load) -> dict[str, Any]:
+    """Offer a fixed amount; answer CPU time per offered span, latencies and the largest memory."""
+    sink.reset()
+    before = cpu_seconds(process.pid)
+    with RssSampler(process.pid) as rss:
+        report = run_load(load, _target(process, load.protocol))
+        delivered = sink.settled(report["accepted_items"])
+    cpu = cpu_seconds(process.pid) - before
+    return {
+        "offered_spans": report["items"],
+        "accepted_spans": report["accepted_items"],
+        "delivered_spans": delivered["items"],
+        "cpu_us_per_span": cpu / report["items"] * 1e6,
+        "cpu_seconds": cpu,
+        "rss_bytes": rss.peak(),
+        "ack": report["latency"],
+        "end_to_end": delivered["latency"],
+        "refused": report["refused_requests"],
+        "unsent_requests": report["unsent_requests"],
+    }
+
+
+def _saturation(process: ConfiguredProcess, sink: Sink, load: Load) -> dict[str, Any]:
+    """Offer as much as is answered; spans/s are those accepted, `lost` those that never came out."""
+    sink.reset()
+    before = cpu_seconds(process.pid)
+    with RssSampler(process.pid) as rss:
+        report = run_load(load, _target(process, load.protocol))
+        delivered = sink.settled(report["accepted_items"])
+    return {
+        "spans_per_second": report["accepted_items_per_second"],
+        "accepted_spans": report["accepted_items"],
+        "delivered_spans": delivered["items"],
+        "cpu_us_per_span": (cpu_seconds(process.pid) - before) / max(1, report["accepted_items"]) * 1e6,
+        "rss_bytes": rss.peak(),
+        "ack": report["latency"],
+        "refused": report["refused_requests"],
+    }
+
+
+def measure(subject: str, scenario: Scenario, durations: Durations, sink: Sink, payloads: Path) -> dict[str, Any]:
+    """Run the scenario once against one daemon."""
+    payload = write_payload(scenario.payload, payloads)
+    load = Load(
+        payload,
+        scenario.protocol,
+        duration=WARM_UP_SECONDS,
+        rate=scenario.rate,
+        concurrency=scenario.concurrency,
+    )
+    with SUBJECTS[subject](scenario.config_text, env=sink.env) as process:
+        run_load(load, _target(process, scenario.protocol))
+        sink.settled(1 << 60, quiet_seconds=0.5)
+        result = {"fixed": _fixed_rate(process, sink, replace(load, duration=durations.fixed))}
+        if durations.saturation:
+            result["saturation"] = _saturation(process, sink, replace(load, duration=durations.saturation, rate=0))
+    return result
+
+
+def output_of(subject: str, scenario: Scenario, payloads: Path) -> Counter[Any]:
+    """Send every request of the payload once and answer all that came out, in canonical form."""
+    payload = write_payload(scenario.payload, payloads)
+    requests = scenario.payload.total_spans // scenario.payload.spans_per_request
+    load = Load(payload, scenario.protocol, requests=requests, concurrency=min(16, requests), stamp=False)
+    with (
+        tempfile.TemporaryDirectory() as capture,
+        Sink(Path(capture)) as sink,
+        SUBJECTS[subject](scenario.config_text, env=sink.env) as process,
+    ):
+        run_load(load, _target(process, scenario.protocol))
+        sink.settled(scenario.payload.total_spans)
+        return canonical_items(
+            "traces", (parse_proto("traces", body) for body in read_framed(Path(capture) / "traces.bin"))
+        )
+
+
+def measure_idle(subject: str) -> dict[str, Any]:
+    """Start a daemon that has nothing to do: time to ready and memory two seconds later."""
+    with SUBJECTS[subject](config_text("pass_through"), env={"SINK_GRPC": "127.0.0.1:1"}) as process:
+        with RssSampler(process.pid) as rss:
+            rss.wait(2.0)
+        return {"ready_seconds": process.ready_seconds, "rss_bytes": rss_bytes(process.pid)}
+
+
+def measure_overload(
+    subject: str, overload: Overload, seconds: float, scenario: Scenario, payloads: Path
+) -> dict[str, Any]:
+    """Offer ten times what the destination takes; then lift its limit and see whether all that was accepted arrives."""
+    load = Load(
+        write_payload(scenario.payload, payloads),
+        "grpc",
+        duration=seconds,
+        rate=overload.offered / overload.spans_per_request,
+        concurrency=512,
+    )
+    with Sink() as sink, SUBJECTS[subject](config_text("overload"), env=sink.env) as process:
+        sink.limit(overload.capacity)
+        with RssSampler(process.pid, 0.5) as rss:
+            report = run_load(load, _target(process, "grpc"))
+        during = sink.stats()
+        sink.limit(0)
+        after = sink.settled(report["accepted_items"], quiet_seconds=10.0, timeout=120.0)
+        low, high = rss.spread_after(seconds / 4)
+    return {
+        "settings": asdict(overload) | {"seconds": seconds},
+        "offered_spans": report["items"],
+        "accepted_spans": report["accepted_items"],
+        "delivered_during": during["items"],
+        "delivered_spans": after["items"],
+        "lost_spans": max(0, report["accepted_items"] - after["items"]),
+        "duplicate_spans": max(0, after["items"] - report["accepted_items"]),
+        "refused_requests": report["refused_requests"],
+        "refused_retryable": report["refused_retryable"],
+        "refused_permanent": report["refused_permanent"],
+        "refused_with_delay": report["refused_with_delay"],
+        "unsent_requests": report["unsent_requests"],
+        "rss_bytes": {"min": low, "max": high, "peak": rss.peak()},
+        "ack": report["latency"],
+    }
