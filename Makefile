@@ -1,0 +1,76 @@
+# The one door: the same commands for a newcomer, a contributor and CI.
+#   make run     set up and run the daemon on configs/quickstart.yaml
+#   make demo    send a few realistic LLM traces to a running daemon
+#   make test    set up and run the tests
+PYTHON ?= python3
+CONFIG ?= configs/quickstart.yaml
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help run demo test integration lint format type docs docs-check fuzz peers bench wheel clean
+
+help:  ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version.split()[0] + "; name another: make PYTHON=python3.12 …")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) --editable '.[demo,watch]'
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) --editable '.[dev]'
+	@touch $@ $(VENV)/.run
+
+run: $(VENV)/.run  ## Run the daemon on configs/quickstart.yaml (CONFIG=… for another)
+	$(BIN)/untrace-pipeline run --config $(CONFIG)
+
+demo: $(VENV)/.run  ## Send a few realistic LLM traces, metrics and logs to a running daemon
+	$(BIN)/python -m examples.demo
+
+test: $(VENV)/.dev  ## All tests; those that need a real peer skip with the reason where it is not built (make peers)
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+integration: $(VENV)/.dev  ## Only the tests against real peers and the daemon as a process
+	$(BIN)/python -m pytest tests/integration tests/e2e
+
+lint: $(VENV)/.dev  ## Formatting, lint, and generated documentation that is out of date
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(MAKE) --no-print-directory docs-check
+
+format: $(VENV)/.dev  ## Format and mend what can be mended
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+type: $(VENV)/.dev  ## Type check, strict
+	$(BIN)/mypy
+
+docs: $(VENV)/.dev  ## Write the generated parts of the documentation
+	$(BIN)/python -m untrace_pipeline.config.document
+	$(BIN)/python -m untrace_pipeline.telemetry.document
+
+docs-check: $(VENV)/.dev
+	$(BIN)/python -m untrace_pipeline.config.document --check
+	$(BIN)/python -m untrace_pipeline.telemetry.document --check
+
+fuzz: $(VENV)/.dev  ## Coverage-guided fuzzing of the decoders and the config loader, a minute each (SECONDS_EACH=60)
+	$(PIP) '.[fuzz]'
+	$(BIN)/python tests/fuzz/fuzz_decoders.py -max_total_time=$(or $(SECONDS_EACH),60)
+	$(BIN)/python tests/fuzz/fuzz_config.py -max_total_time=$(or $(SECONDS_EACH),60)
+
+peers: $(VENV)/.dev  ## Build the real peers that tests and benchmarks compare with (Go Collector: about ten minutes once)
+	$(BIN)/python -m tests.support.peers build collector
+
+bench: $(VENV)/.dev  ## Side by side with the Go Collector; results in benchmarks/results/ (ARGS=--quick)
+	$(BIN)/python -m benchmarks $(ARGS)
+
+wheel: $(VENV)/.dev  ## Build the distribution into dist/
+	$(BIN)/python -m build
+
+clean:  ## Remove what the other targets made
+	rm -rf $(VENV) build dist out .mypy_cache .ruff_cache .pytest_cache .hypothesis
