@@ -1,0 +1,189 @@
+"""The one table of metric names: every metric of the core and of the shared parts, by the room that counts it.
+
+Names stand here without prefix (``untrace_`` or ``otelcol_``, see ``service.telemetry.metrics.prefix``) and without the
+``_total`` that Prometheus adds to counters. They are the Collector's wherever it has the metric, so that dashboards work
+unchanged. The engine fills in the labels that name the component: ``receiver``, ``processor``, ``exporter``,
+``connector``, ``extension``, or ``kind`` and ``component`` where all kinds share a metric. The Collector's names come from
+its ``service/documentation.md`` and ``exporterhelper/documentation.md``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from untrace_pipeline.api.telemetry import MetricKind, MetricSpec
+from untrace_pipeline.data.signal import Signal
+
+__all__ = ["METRICS"]
+
+COUNTER, GAUGE, HISTOGRAM = MetricKind.COUNTER, MetricKind.GAUGE, MetricKind.HISTOGRAM
+
+SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+"""Latencies from in-process hops to a destination that runs into its timeout."""
+ITEMS = (
+    1.0,
+    10.0,
+    25.0,
+    50.0,
+    100.0,
+    250.0,
+    500.0,
+    1000.0,
+    2500.0,
+    5000.0,
+    8192.0,
+    10000.0,
+    25000.0,
+    50000.0,
+    100000.0,
+)
+"""Items per batch, with the Collector's ``send_batch_size`` of 8192 as a bound."""
+BYTES = tuple(float(1 << shift) for shift in range(10, 27, 2))
+"""Bytes per batch: 1 KiB to 64 MiB, OTLP's recommended limit of a request."""
+
+
+def _per_signal(name: str, help: str, labels: tuple[str, ...]) -> Iterator[MetricSpec]:
+    """Yield one counter per signal; ``{items}`` in the name is the Collector's word, in the help the words of a person."""
+    for signal in Signal:
+        words = signal.item.replace("_", " ")
+        yield MetricSpec(name.format(items=signal.item), COUNTER, help.format(items=words), labels)
+
+
+_RECEIVER = ("receiver", "transport")
+
+_INTAKE = (
+    *_per_signal("receiver_accepted_{items}", "{items} that every branch accepted; they were acknowledged.", _RECEIVER),
+    *_per_signal("receiver_refused_{items}", "{items} refused by the pipelines; the client was told.", _RECEIVER),
+    *_per_signal("receiver_failed_{items}", "{items} that an unexpected error kept from being taken.", _RECEIVER),
+    MetricSpec(
+        "receiver_requests",
+        COUNTER,
+        "Requests that reached the pipelines, by outcome: success, refused or failure.",
+        (*_RECEIVER, "outcome"),
+    ),
+    MetricSpec(
+        "receiver_not_admitted_requests",
+        COUNTER,
+        "Requests refused before they were read, by a memory limiter or because every queue was full.",
+        ("receiver",),
+    ),
+)
+
+_LINKS = (
+    MetricSpec(
+        "processor_incoming_items", COUNTER, "Items handed to a processor.", ("processor", "pipeline", "otel_signal")
+    ),
+    MetricSpec(
+        "processor_outgoing_items", COUNTER, "Items a processor passed on.", ("processor", "pipeline", "otel_signal")
+    ),
+    MetricSpec(
+        "processor_internal_duration",
+        HISTOGRAM,
+        "Seconds that a processor, or a run of neighbouring transforms under the name of the first, worked on a batch.",
+        ("processor", "pipeline", "otel_signal"),
+        SECONDS,
+    ),
+    MetricSpec(
+        "processing_latency_seconds",
+        HISTOGRAM,
+        "Seconds from the receiver until every branch accepted (stage receiver).",
+        ("stage",),
+        SECONDS,
+    ),
+    MetricSpec(
+        "dropped_items",
+        COUNTER,
+        "Items that end here, by reason: filtered, sampled, queue_full, expired, rejected, oversize, shutdown …",
+        ("kind", "component", "signal", "reason"),
+    ),
+    MetricSpec(
+        "component_exceptions",
+        COUNTER,
+        "Unexpected exceptions of a component; the batch was refused as INTERNAL and the error is in the log.",
+        ("kind", "component"),
+    ),
+)
+
+_SERVERS = (
+    MetricSpec(
+        "api_requests",
+        COUNTER,
+        "HTTP requests answered, by endpoint (the route, not the path) and status code.",
+        ("method", "endpoint", "status"),
+    ),
+    MetricSpec(
+        "api_latency_seconds", HISTOGRAM, "Seconds until an HTTP request was answered.", ("method", "endpoint"), SECONDS
+    ),
+)
+
+_PROCESSORS = (
+    MetricSpec("processor_batch_batch_send_size", HISTOGRAM, "Items in a batch that was sent.", ("processor",), ITEMS),
+    MetricSpec(
+        "processor_batch_batch_send_size_bytes", HISTOGRAM, "Bytes in a batch that was sent.", ("processor",), BYTES
+    ),
+    MetricSpec(
+        "processor_batch_batch_size_trigger_send", COUNTER, "Batches sent because they were full.", ("processor",)
+    ),
+    MetricSpec(
+        "processor_batch_timeout_trigger_send", COUNTER, "Batches sent because their time was up.", ("processor",)
+    ),
+    MetricSpec(
+        "processor_batch_metadata_cardinality",
+        GAUGE,
+        "Combinations of metadata values that are batched apart.",
+        ("processor",),
+    ),
+)
+
+_DELIVERY = (
+    *_per_signal("exporter_sent_{items}", "{items} that the destination accepted.", ("exporter",)),
+    *_per_signal("exporter_send_failed_{items}", "{items} given up on after the last attempt.", ("exporter",)),
+    *_per_signal("exporter_enqueue_failed_{items}", "{items} that the full queue refused.", ("exporter",)),
+    *_per_signal(
+        "exporter_rejected_{items}", "{items} that the destination rejected (partial success).", ("exporter",)
+    ),
+    MetricSpec("exporter_queue_size", GAUGE, "Fill of the queue, in the unit of its sizer.", ("exporter",)),
+    MetricSpec("exporter_queue_capacity", GAUGE, "Capacity of the queue, in the unit of its sizer.", ("exporter",)),
+    MetricSpec("exporter_queue_age_seconds", GAUGE, "Age of the oldest batch in the queue.", ("exporter",)),
+    MetricSpec("exporter_in_flight_requests", GAUGE, "Requests that wait for an answer.", ("exporter",)),
+    MetricSpec("exporter_queue_batch_send_size", HISTOGRAM, "Items in a request sent.", ("exporter",), ITEMS),
+    MetricSpec("exporter_queue_batch_send_size_bytes", HISTOGRAM, "Bytes in a request sent.", ("exporter",), BYTES),
+    MetricSpec("exporter_enqueue_size", HISTOGRAM, "Items in a batch that was queued.", ("exporter",), ITEMS),
+    MetricSpec("exporter_enqueue_size_bytes", HISTOGRAM, "Bytes in a batch that was queued.", ("exporter",), BYTES),
+    MetricSpec("exporter_retries", COUNTER, "Attempts after the first.", ("exporter",)),
+    MetricSpec(
+        "destination_requests",
+        COUNTER,
+        "Requests sent, by status: the gRPC code's name or the HTTP status code.",
+        ("destination", "status"),
+    ),
+    MetricSpec(
+        "destination_latency_seconds", HISTOGRAM, "Seconds until the destination answered.", ("destination",), SECONDS
+    ),
+    MetricSpec(
+        "traces_processed",
+        COUNTER,
+        "Batches of traces that ended, by tenant and exporter; status: delivered, rejected or dropped.",
+        ("customer_id", "destination", "status"),
+    ),
+)
+
+_PROCESS = (
+    MetricSpec("process_uptime", COUNTER, "Seconds since the process started."),
+    MetricSpec("process_cpu_seconds", COUNTER, "User and system CPU time."),
+    MetricSpec("process_memory_rss", GAUGE, "Resident memory in bytes."),
+    MetricSpec(
+        "event_loop_lag_seconds",
+        HISTOGRAM,
+        "How late the event loop woke a timer: high values mean that something blocks it.",
+        (),
+        (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5),
+    ),
+    MetricSpec("event_loop_lag_max_seconds", GAUGE, "Greatest lag of the event loop since the last scrape."),
+    MetricSpec("pipeline_ready", GAUGE, "1 while a pipeline is ready, 0 while it is not.", ("pipeline",)),
+    MetricSpec("config_reloads", COUNTER, "Reloads, by outcome: success, unchanged or failure.", ("outcome",)),
+    MetricSpec("config_last_reload_successful", GAUGE, "1 if the running configuration is the one last asked for."),
+)
+
+METRICS: tuple[MetricSpec, ...] = (*_INTAKE, *_LINKS, *_SERVERS, *_PROCESSORS, *_DELIVERY, *_PROCESS)
+"""Every metric of the core. A plugin's own stand in its factory."""
