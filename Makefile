@@ -30,7 +30,7 @@ run: $(VENV)/.run  ## Run the daemon on configs/quickstart.yaml (CONFIG=… for 
 	$(BIN)/untrace-pipeline run --config $(CONFIG)
 
 demo: $(VENV)/.run  ## Send a few realistic LLM traces, metrics and logs to a running daemon
-	$(BIN)/python -m examples.demo
+	$(BIN)/python examples/demo.py
 
 test: $(VENV)/.dev  ## All tests; those that need a real peer skip with the reason where it is not built (make peers)
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
