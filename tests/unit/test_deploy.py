@@ -1,0 +1,85 @@
+"""What is shipped to run the daemon elsewhere holds together."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from untrace_pipeline.config.loader import load
+from untrace_pipeline.registry import Registry
+
+ROOT = Path(__file__).resolve().parents[2]
+MANIFESTS = sorted((ROOT / "deploy/kubernetes").glob("*.yaml"))
+CONFIGS = sorted((ROOT / "configs").glob("*.yaml")) + [ROOT / "deploy/docker/config.yaml"]
+ENVIRONMENT = {"NODE_NAME": "n", "POD_NAME": "p", "POD_NAMESPACE": "ns", "INGEST_TOKEN": "t"}
+
+
+def documents(path: Path) -> list[dict[str, Any]]:
+    return [d for d in yaml.safe_load_all(path.read_text(encoding="utf-8")) if d]
+
+
+def containers(path: Path) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    """Yield each container that runs the daemon, with its pod."""
+    for document in documents(path):
+        pod = document.get("spec", {}).get("template", {}).get("spec", {})
+        for container in [*pod.get("initContainers", []), *pod.get("containers", [])]:
+            if container["image"].startswith("untrace-pipeline:"):
+                yield container, pod
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.name)
+def test_example_config_is_valid(path: Path) -> None:
+    """Every example configuration loads without a problem or a warning."""
+    assert load([str(path)], [], Registry()).warnings == ()
+
+
+@pytest.mark.parametrize("path", MANIFESTS, ids=lambda p: p.name)
+def test_manifest_carries_a_valid_config(path: Path, tmp_path: Path) -> None:
+    """The configuration in each ConfigMap loads."""
+    maps = [d for d in documents(path) if d["kind"] == "ConfigMap"]
+    assert maps
+    for document in maps:
+        config = tmp_path / "config.yaml"
+        config.write_text(document["data"]["config.yaml"], encoding="utf-8")
+        assert load([str(config)], [], Registry()).warnings == ()
+
+
+@pytest.mark.parametrize("path", MANIFESTS, ids=lambda p: p.name)
+def test_manifest_is_hardened_and_probed(path: Path) -> None:
+    """The daemon runs as nobody, read-only, with limits and probes, and its environment covers its configuration."""
+    found = list(containers(path))
+    assert found
+    for container, pod in found:
+        security = container["securityContext"] | pod.get("securityContext", {})
+        assert security["runAsNonRoot"] is True
+        assert security["readOnlyRootFilesystem"] is True
+        assert container["resources"]["limits"]["memory"]
+        assert {"startupProbe", "livenessProbe"} <= set(container)
+        assert pod["terminationGracePeriodSeconds"] > 30
+        given = {entry["name"] for entry in container["env"]}
+        needed = set(re.findall(r"\$\{env:(\w+)\}", path.read_text(encoding="utf-8")))
+        assert needed <= given
+
+
+def test_dockerfile_is_multi_stage_non_root_and_checked() -> None:
+    """The image has no build tools, runs as nobody, reports its health, and copies only what the ignore file lets in."""
+    text = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    assert len(re.findall(r"^FROM ", text, re.MULTILINE)) == 2
+    assert re.search(r"^USER 10001", text, re.MULTILINE)
+    assert "HEALTHCHECK" in text
+    allowed = [line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")]
+    for line in re.findall(r"^COPY (?!--from)(.+) \S+$", text, re.MULTILINE):
+        for source in line.split():
+            assert (ROOT / source).exists() or source == "constraints.txt"
+            assert any(source == a or source.startswith(f"{a}/") for a in allowed)

@@ -1,0 +1,72 @@
+"""The rooms of the house keep their doors: who imports what."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+# Room -> rooms of untrace_pipeline that it may import; every room may import errors.
+ALLOWED = {
+    "errors": {"config"},  # for the type of ConfigError.problems only
+    "api": {"data"},
+    "data": set(),
+    "conditions": {"api", "data"},
+    "net": {"api", "data"},
+    "delivery": {"api", "data", "net"},
+    "registry": {"api"},
+    "config": {"api", "data", "registry", "engine"},  # of the engine, only graph findings
+    "telemetry": {"api", "config", "data"},
+    "admin": {"api", "net", "data"},
+    "engine": {"admin", "api", "config", "data", "registry", "telemetry"},
+    "testing": {"api", "config", "data", "registry"},
+}
+COMPONENTS = {"api", "data", "delivery", "conditions", "net", "admin"}
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Yield the absolute names of the modules that a file imports."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+
+
+def rooms_of(path: Path) -> set[str]:
+    """Return the rooms of untrace_pipeline that a file imports."""
+    names = (name.split(".") for name in imports(path))
+    return {parts[1] for parts in names if parts[0] == "untrace_pipeline" and len(parts) > 1} - {"errors"}
+
+
+def core_files() -> list[Path]:
+    """Return the core's source files that lie in a room with rules."""
+    return [p for p in (ROOT / "untrace_pipeline").rglob("*.py") if _room(p) in ALLOWED]
+
+
+def _room(path: Path) -> str:
+    return path.relative_to(ROOT / "untrace_pipeline").parts[0].removesuffix(".py")
+
+
+@pytest.mark.parametrize("path", core_files(), ids=lambda p: str(p.relative_to(ROOT)))
+def test_core_room_imports_only_its_neighbours(path: Path) -> None:
+    """A room of the core imports only the rooms that the architecture gives it."""
+    room = _room(path)
+    assert rooms_of(path) - {room} <= ALLOWED[room]
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "plugins").rglob("*.py")), ids=lambda p: str(p.relative_to(ROOT)))
+def test_components_use_only_the_public_rooms(path: Path) -> None:
+    """A component imports the public rooms; what it needs otherwise is missing from the API."""
+    allowed = COMPONENTS | ({"testing"} if "tests" in path.parts else set())
+    assert rooms_of(path) <= allowed
+
+
+def test_core_knows_no_component() -> None:
+    """The core never imports a first-party component."""
+    guilty = [str(p) for p in core_files() if any(name.startswith("untrace_plugins") for name in imports(p))]
+    assert guilty == []
