@@ -1,10 +1,10 @@
 """The one table of metric names: every metric of the core and of the shared parts, by the room that counts it.
 
 Names stand here without prefix (``untrace_`` or ``otelcol_``, see ``service.telemetry.metrics.prefix``) and without the
-``_total`` that Prometheus adds to counters. They are the Collector's wherever it has the metric, so that dashboards work
-unchanged. The engine fills in the labels that name the component: ``receiver``, ``processor``, ``exporter``,
-``connector``, ``extension``, or ``kind`` and ``component`` where all kinds share a metric. The Collector's names come from
-its ``service/documentation.md`` and ``exporterhelper/documentation.md``.
+``_total`` that Prometheus adds to counters. They are the Collector's wherever it has the metric (its
+``service/documentation.md`` and ``exporterhelper/documentation.md``), so that dashboards work unchanged. The engine
+fills in the labels that name the component: ``receiver``, ``processor``, ``exporter``, ``destination``, ``connector``,
+``extension``, or ``kind`` and ``component`` where all kinds share a metric.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ BYTES = tuple(float(1 << shift) for shift in range(10, 27, 2))
 
 
 def _per_signal(name: str, help: str, labels: tuple[str, ...]) -> Iterator[MetricSpec]:
-    """Yield one counter per signal; ``{items}`` in the name is the Collector's word, in the help the words of a person."""
+    """Yield one counter per signal; ``{items}`` stands for its word: ``log_records``, in the help with a space."""
     for signal in Signal:
         words = signal.item.replace("_", " ")
         yield MetricSpec(name.format(items=signal.item), COUNTER, help.format(items=words), labels)
@@ -79,7 +79,7 @@ _LINKS = (
     MetricSpec(
         "processor_internal_duration",
         HISTOGRAM,
-        "Seconds that a processor, or a run of neighbouring transforms under the name of the first, worked on a batch.",
+        "Seconds that a transform worked on a batch.",
         ("processor", "pipeline", "otel_signal"),
         SECONDS,
     ),
