@@ -1,0 +1,67 @@
+"""A parcel: requests that will leave as one merged batch, and the callers that wait for it."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+from untrace_pipeline.data import Batch, Context
+
+__all__ = ["Key", "Parcel"]
+
+Key = tuple[object, ...]
+"""Signal, tenant, and the values of the metadata keys: only equal keys are merged."""
+
+
+@dataclass(slots=True, eq=False)
+class Parcel:
+    """Grows while it is open; ``settle`` answers every caller once."""
+
+    key: Key
+    first: float
+    """Loop time when the first request came, in seconds."""
+    last: float
+    """Loop time when the latest request came."""
+    items: int = 0
+    byte_size: int = 0
+    by_size: bool = False
+    """Whether it left because it was full, rather than because of its time."""
+    queued: bool = False
+    timer: asyncio.TimerHandle | None = None
+    _batches: list[Batch] = field(default_factory=list)
+    _waiters: list[asyncio.Future[None]] = field(default_factory=list)
+
+    def add(self, batch: Batch, waiter: asyncio.Future[None], now: float) -> None:
+        """Put a request in."""
+        self._batches.append(batch)
+        self._waiters.append(waiter)
+        self.items += batch.item_count
+        self.byte_size += batch.byte_size
+        self.last = now
+
+    def merge(self, metadata: dict[str, tuple[str, ...]], tenant: str | None) -> Batch | None:
+        """Return the merged batch and forget its parts; ``None`` if every caller has gone away.
+
+        A caller that gave up was not acknowledged and will send again: its items are left out. The context keeps
+        what all parts have in common by construction, and the arrival time of the first.
+        """
+        live = [batch for batch, waiter in zip(self._batches, self._waiters, strict=True) if not waiter.done()]
+        self._batches = []
+        if not live:
+            return None
+        context = Context(metadata=metadata, tenant=tenant, received_at=live[0].context.received_at)
+        if len(live) == 1:
+            return live[0].with_context(context)
+        merged = Batch.merge(live)
+        merged.context = context
+        return merged
+
+    def settle(self, error: Exception | None) -> None:
+        """Tell every caller that still waits."""
+        for waiter in self._waiters:
+            if waiter.done():
+                continue
+            if error is None:
+                waiter.set_result(None)
+            else:
+                waiter.set_exception(error)
