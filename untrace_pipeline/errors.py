@@ -10,6 +10,7 @@
         ├── RetryableError     the same batch may succeed later
         │   └── QueueFullError a bounded queue refused the batch; nothing of it was taken
         └── PermanentError     the same batch will never succeed here
+            ├── InternalError  a component raised something unexpected; the engine caught it
             ├── DecodeError    the bytes are not valid OTLP; names the offset
             └── OversizeError  larger than a limit; splitting may help
 """
@@ -29,6 +30,7 @@ __all__ = [
     "ConfigError",
     "ConsumeError",
     "DecodeError",
+    "InternalError",
     "OversizeError",
     "PermanentError",
     "PluginError",
@@ -109,14 +111,22 @@ class QueueFullError(RetryableError):
     """A bounded queue refused the batch and took nothing of it.
 
     In a fan-out where another branch accepted the batch, the sender is not told, because its retry would
-    duplicate the data there; it is counted as dropped for the destination that refused (docs/decisions/0001-fan-out.md).
+    duplicate the data there; it is counted as dropped for the destination that refused
+    (docs/decisions/0001-fan-out.md).
     """
+
+    destinations: frozenset[str] = frozenset()
+    """Ids of the exporters that refused; the engine fills this in."""
 
 
 class PermanentError(ConsumeError):
     """The same batch will never succeed here."""
 
     code = Code.INTERNAL
+
+
+class InternalError(PermanentError):
+    """A component raised something that is no :class:`ConsumeError`; made by the engine only, which logs the cause."""
 
 
 class DecodeError(PermanentError):

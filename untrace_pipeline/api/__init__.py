@@ -8,6 +8,7 @@ from untrace_pipeline.api.component import (
     Admission,
     Component,
     Connector,
+    Drainable,
     Exporter,
     Extension,
     Host,
@@ -30,7 +31,7 @@ from untrace_pipeline.api.factory import (
     TransformFactory,
 )
 from untrace_pipeline.api.identity import ComponentId, Kind, PipelineId
-from untrace_pipeline.api.status import Status
+from untrace_pipeline.api.status import Status, StatusEvent
 from untrace_pipeline.api.telemetry import Counter, Gauge, Histogram, Meter, MetricKind, MetricSpec
 from untrace_pipeline.errors import (
     Code,
@@ -58,6 +59,7 @@ __all__ = [
     "Counter",
     "Credentials",
     "DecodeError",
+    "Drainable",
     "Duration",
     "Exporter",
     "ExporterFactory",
@@ -89,6 +91,7 @@ __all__ = [
     "Stability",
     "StartError",
     "Status",
+    "StatusEvent",
     "Transform",
     "TransformFactory",
     "format_duration",

@@ -10,7 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from untrace_pipeline.api.consumer import Consumer
 from untrace_pipeline.api.identity import ComponentId, PipelineId
-from untrace_pipeline.api.status import Status
+from untrace_pipeline.api.status import Status, StatusEvent
 from untrace_pipeline.api.telemetry import Meter
 from untrace_pipeline.data import Batch, Signal
 
@@ -18,6 +18,7 @@ __all__ = [
     "Admission",
     "Component",
     "Connector",
+    "Drainable",
     "Exporter",
     "Extension",
     "Host",
@@ -61,8 +62,11 @@ class Host(Protocol):
         cancels and awaits it in ``shutdown``.
         """
 
-    def statuses(self) -> Mapping[str, Mapping[str, tuple[Status, str]]]:
-        """Return state and message of every component, by pipeline id (``extensions`` for the extensions)."""
+    def statuses(self) -> Mapping[str, Mapping[str, StatusEvent]]:
+        """Return the state of every component (``receiver:otlp``), by pipeline id.
+
+        Besides the pipelines there are the groups ``extensions``, and ``service`` with the outcome of the last reload.
+        """
 
 
 @runtime_checkable
@@ -127,6 +131,14 @@ class Admission(Protocol):
 
     def admit(self, byte_size: int) -> None:
         """Raise :class:`RetryableError` if a batch of that size would be refused now."""
+
+
+@runtime_checkable
+class Drainable(Protocol):
+    """An exporter that can tell what it still holds; asked after ``shutdown``, for the last line of the log."""
+
+    def pending_items(self) -> int:
+        """Return how many accepted items were neither delivered nor given up on."""
 
 
 Outputs = Mapping[PipelineId, Consumer]

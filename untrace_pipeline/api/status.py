@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import enum
+from typing import NamedTuple
 
-__all__ = ["Status"]
+__all__ = ["Status", "StatusEvent"]
 
 
 class Status(enum.StrEnum):
@@ -19,3 +20,12 @@ class Status(enum.StrEnum):
     FATAL_ERROR = "StatusFatalError"
     STOPPING = "StatusStopping"
     STOPPED = "StatusStopped"
+
+
+class StatusEvent(NamedTuple):
+    """What a component, or the engine for it, reported last."""
+
+    status: Status
+    message: str = ""
+    time: float = 0.0
+    """When it was reported, seconds since the Unix epoch."""

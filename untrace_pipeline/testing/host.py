@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Any
 
-from untrace_pipeline.api import ComponentId, Extension, Kind, Settings, StartError, Status
+from untrace_pipeline.api import ComponentId, Extension, Kind, Settings, StartError, Status, StatusEvent
 from untrace_pipeline.data import Signal
 
 __all__ = ["RecordingMeter", "StubHost", "make_settings"]
@@ -92,9 +92,9 @@ class StubHost:
         self.tasks.append(task)
         return task
 
-    def statuses(self) -> Mapping[str, Mapping[str, tuple[Status, str]]]:
+    def statuses(self) -> Mapping[str, Mapping[str, StatusEvent]]:
         """Return what was reported, under one pipeline."""
-        return {"traces": {"stub": self.reports[-1]}} if self.reports else {}
+        return {"traces": {"stub": StatusEvent(*self.reports[-1])}} if self.reports else {}
 
 
 def make_settings(
