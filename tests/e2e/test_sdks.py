@@ -42,7 +42,7 @@ def front(backend: str) -> dict[str, Any]:
             "batch": {"timeout": "50ms"},
         },
         "exporters": {"otlp": {"endpoint": backend, "tls": {"insecure": True}}},
-        "service": {"pipelines": {signal: pipeline for signal in SIGNALS}},
+        "service": {"pipelines": dict.fromkeys(SIGNALS, pipeline)},
     }
 
 
