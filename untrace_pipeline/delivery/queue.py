@@ -1,0 +1,192 @@
+"""Queues between ``consume`` and the senders: the protocol, and the one in memory."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from typing import Protocol
+
+from untrace_pipeline.delivery.config import Overflow, QueueSizer
+from untrace_pipeline.delivery.request import Entry
+from untrace_pipeline.errors import OversizeError, QueueFullError, RetryableError
+
+__all__ = ["MemoryQueue", "Queue"]
+
+RETRY_AFTER_SECONDS = 1.0
+"""When senders may come back to a full queue: a destination that is merely slow has taken something by then."""
+
+
+class Queue(Protocol):
+    """Holds entries from :meth:`put` until :meth:`done`: what was taken out by :meth:`get` still counts as held.
+
+    So a crash between the two loses nothing in a queue on disk, and the capacity bounds all memory of a delivery.
+    """
+
+    @property
+    def capacity(self) -> int:
+        """Greatest size, in the unit of the queue."""
+
+    @property
+    def size(self) -> int:
+        """What is held, in the unit of the queue."""
+
+    def check(self, byte_size: int) -> None:
+        """Raise :class:`QueueFullError` if an entry of about that many bytes would be refused now."""
+
+    async def put(self, entry: Entry) -> Sequence[Entry]:
+        """Commit an entry; return the oldest ones that had to make room for it.
+
+        Raises :class:`QueueFullError`, before anything was taken, :class:`OversizeError` for an entry larger than the
+        whole queue, :class:`RetryableError` when closed. Cancelled while it waits for room, it has taken nothing.
+        """
+
+    async def get(self) -> Entry | None:
+        """Return the oldest entry that nobody has, waiting for one; ``None`` when closed and empty."""
+
+    def done(self, entry: Entry) -> None:
+        """Forget an entry whose outcome is known."""
+
+    def oldest_age(self, now: float) -> float:
+        """Return seconds since the oldest entry held was put; 0 when empty."""
+
+    def close(self) -> None:
+        """Take no more entries; those held can still be got. Safe twice."""
+
+    def abandon(self) -> list[Entry]:
+        """Return the entries that nobody has got, for counting; they stay where they are if that is a disk."""
+
+
+class MemoryQueue:
+    """A queue in memory, bounded in requests, items or bytes."""
+
+    def __init__(self, capacity: int, sizer: QueueSizer, overflow: Overflow, *, owner: str = "sending queue") -> None:
+        self.capacity = capacity
+        self.size = 0
+        self._owner = owner
+        self._sizer = sizer
+        self._overflow = overflow
+        self._waiting: deque[Entry] = deque()
+        self._held: dict[Entry, None] = {}
+        self._taken = 0
+        self._getters: deque[asyncio.Future[None]] = deque()
+        self._putters: deque[asyncio.Future[None]] = deque()
+        self._closed = False
+
+    def check(self, byte_size: int) -> None:
+        """Refuse what :meth:`put` would refuse."""
+        weight = byte_size if self._sizer is QueueSizer.BYTES else 1
+        if self.size + weight > self.capacity and self._overflow is Overflow.REFUSE:
+            raise self._full()
+
+    async def put(self, entry: Entry) -> Sequence[Entry]:
+        """Take an entry, or apply the overflow policy."""
+        entry.weight = weight = self._weigh(entry)
+        evicted: Sequence[Entry] = ()
+        if self.size + weight > self.capacity or self._putters:
+            evicted = await self._make_room(weight)
+        if self._closed:
+            raise RetryableError(f"{self._owner} is closed: shutting down")
+        self.size += weight
+        self._waiting.append(entry)
+        self._held[entry] = None
+        _wake(self._getters)
+        if self.size < self.capacity:
+            _wake(self._putters)
+        return evicted
+
+    async def get(self) -> Entry | None:
+        """Return the next entry, in order of arrival."""
+        while not self._waiting:
+            if self._closed:
+                return None
+            await _sleep_in(self._getters)
+        entry = self._waiting.popleft()
+        self._taken += entry.weight
+        return entry
+
+    def done(self, entry: Entry) -> None:
+        """Give the room of an entry back."""
+        self._taken -= entry.weight
+        self._release(entry)
+
+    def oldest_age(self, now: float) -> float:
+        """Return the age of the oldest entry, under way or not."""
+        oldest = next(iter(self._held), None)
+        return now - oldest.enqueued_at if oldest else 0.0
+
+    def close(self) -> None:
+        """Wake everybody: senders drain, and callers who wait for room are refused."""
+        self._closed = True
+        for waiters in (self._getters, self._putters):
+            while waiters:
+                _wake(waiters)
+
+    def abandon(self) -> list[Entry]:
+        """Empty the queue and return what was in it."""
+        left = list(self._waiting)
+        self._waiting.clear()
+        for entry in left:
+            self._release(entry)
+        return left
+
+    def _weigh(self, entry: Entry) -> int:
+        if self._sizer is QueueSizer.REQUESTS:
+            return 1
+        weight = entry.items if self._sizer is QueueSizer.ITEMS else entry.batch.byte_size
+        if weight > self.capacity:
+            msg = (
+                f"{self._owner} refused {weight} {self._sizer}: more than it can ever hold (queue_size {self.capacity})"
+            )
+            raise OversizeError(msg)
+        return weight
+
+    async def _make_room(self, weight: int) -> Sequence[Entry]:
+        if self._overflow is Overflow.BLOCK:
+            await self._wait_for_room(weight)
+            return ()
+        if self._overflow is Overflow.REFUSE or self._taken + weight > self.capacity:
+            raise self._full()  # drop_oldest: all the rest is under way, and that is never dropped
+        evicted = []
+        while self.size + weight > self.capacity:
+            evicted.append(self._waiting.popleft())
+            self._release(evicted[-1])
+        return evicted
+
+    async def _wait_for_room(self, weight: int) -> None:
+        """Wait in order of arrival, so that a large batch is not starved by small ones."""
+        first = False
+        while not self._closed and (self.size + weight > self.capacity or (self._putters and not first)):
+            await _sleep_in(self._putters, first=first)
+            first = True
+
+    def _release(self, entry: Entry) -> None:
+        del self._held[entry]
+        self.size -= entry.weight
+        _wake(self._putters)
+
+    def _full(self) -> QueueFullError:
+        msg = f"{self._owner} is full ({self.size} of {self.capacity} {self._sizer})"
+        return QueueFullError(msg, retry_after=RETRY_AFTER_SECONDS)
+
+
+async def _sleep_in(waiters: deque[asyncio.Future[None]], *, first: bool = False) -> None:
+    """Wait for a wake-up; whoever is cancelled passes the turn on, because it may have had it already."""
+    waiter = asyncio.get_running_loop().create_future()
+    (waiters.appendleft if first else waiters.append)(waiter)
+    try:
+        await waiter
+    except asyncio.CancelledError:
+        if waiter in waiters:
+            waiters.remove(waiter)
+        _wake(waiters)
+        raise
+
+
+def _wake(waiters: deque[asyncio.Future[None]]) -> None:
+    """Wake the first one that still waits."""
+    while waiters:
+        waiter = waiters.popleft()
+        if not waiter.done():
+            waiter.set_result(None)
+            return

@@ -1,0 +1,131 @@
+"""What moves through a delivery: entries on the way in, requests on the way out, and what became of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum, StrEnum
+from typing import Protocol
+
+from untrace_pipeline.data import Batch
+from untrace_pipeline.errors import Code, ConsumeError, OversizeError, PermanentError, RetryableError
+
+__all__ = [
+    "DELIVERED",
+    "Entry",
+    "Failure",
+    "Outcome",
+    "Reason",
+    "Request",
+    "Sender",
+    "Verdict",
+    "as_consume_error",
+    "classify",
+]
+
+
+class Reason(StrEnum):
+    """Why items were dropped: the label ``reason`` of ``dropped_items``."""
+
+    QUEUE_FULL = "queue_full"
+    EXPIRED = "expired"
+    PERMANENT = "permanent"
+    TOO_LARGE = "too_large"
+    SHUTDOWN = "shutdown"
+
+
+@dataclass(slots=True, eq=False)
+class Entry:
+    """One batch that a queue holds, until the outcome of every request that carries a part of it is known."""
+
+    batch: Batch
+    """Bytes and context alone, nothing decoded: what waits must be small."""
+    items: int
+    enqueued_at: float
+    """Time of the event loop, seconds."""
+    result: asyncio.Future[None] | None = None
+    """Set where a caller waits for the outcome; cancelled when that caller has gone."""
+    weight: int = 0
+    """Size in the unit of the queue; set by the queue."""
+    parts: int = 1
+    """Requests that carry items of it and are not settled."""
+    error: ConsumeError | None = None
+    """First failure of a part; the caller who waits gets it."""
+
+
+@dataclass(slots=True, eq=False)
+class Request:
+    """What is sent at once: an entry, several merged, or a part of one."""
+
+    batch: Batch
+    items: int
+    entries: Sequence[Entry] = ()
+    """Whose items these are; empty for the halves of a request that was split."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The answer of a destination that took a request, perhaps not all of it (OTLP partial success)."""
+
+    rejected: int = 0
+    """Items that the destination refused for good; they must not be sent again."""
+    message: str = ""
+    """Why; with nothing rejected it is a warning."""
+
+
+DELIVERED = Outcome()
+"""All items were taken, with nothing to add."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A request, or a piece of one, that was given up."""
+
+    request: Request
+    reason: Reason
+    error: ConsumeError
+    attempts: int
+
+
+class Sender(Protocol):
+    """The part of an exporter that knows its protocol."""
+
+    @property
+    def destination(self) -> str:
+        """Who receives, for messages and metric labels: ``localhost:4317``. Never holds a secret."""
+
+    async def send(self, request: Request) -> Outcome:
+        """Make one attempt. Runs many times at once; leave the batch as it is, it may be sent again.
+
+        Raises :class:`RetryableError`, :class:`OversizeError` (halves are tried) or :class:`PermanentError`;
+        ``OSError`` and ``TimeoutError`` count as retryable. May be cancelled at any time.
+        """
+
+
+class Verdict(Enum):
+    """What follows from a failed attempt."""
+
+    RETRY = "retry"
+    SPLIT = "split"
+    DROP = "drop"
+
+
+def classify(error: Exception) -> Verdict:
+    """Say what follows from the error of an attempt.
+
+    Errors outside of the tree are bugs of a sender, and permanent: trying again for ever would stop the queue.
+    """
+    if isinstance(error, RetryableError | OSError):  # TimeoutError is an OSError
+        return Verdict.RETRY
+    return Verdict.SPLIT if isinstance(error, OversizeError) else Verdict.DROP
+
+
+def as_consume_error(error: Exception) -> ConsumeError:
+    """Return the error as one of the tree, for callers and for messages."""
+    if isinstance(error, ConsumeError):
+        return error
+    if isinstance(error, TimeoutError):
+        return RetryableError(str(error) or "no answer in time", code=Code.DEADLINE_EXCEEDED)
+    text = f"{type(error).__name__}: {error}"
+    return RetryableError(text) if isinstance(error, OSError) else PermanentError(text)
