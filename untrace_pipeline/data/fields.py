@@ -12,7 +12,7 @@ METRIC     metrics                  ``name``, ``description``, ``unit``, ``type`
                                     ``is_monotonic`` (``metadata`` is its attribute map)
 ITEM       traces                   ``trace_id``, ``span_id``, ``parent_span_id``, ``trace_state``, ``flags``,
                                     ``name``, ``kind``, ``start_time_unix_nano``, ``end_time_unix_nano``,
-                                    ``duration_nanos`` (read only), ``status.code``, ``status.message``,
+                                    ``duration_nanos``, ``status.code``, ``status.message``,
                                     ``dropped_attributes_count``
 ITEM       logs                     ``time_unix_nano``, ``observed_time_unix_nano``, ``severity_number``,
                                     ``severity_text``, ``body``, ``trace_id``, ``span_id``, ``flags``,
@@ -24,7 +24,12 @@ LINK       traces                   ``trace_id``, ``span_id``, ``trace_state``, 
 =========  =======================  ============================================================================
 
 Values are Python's own: ``str, int, float, bool, bytes, list, dict`` and ``None`` for absent. Ids are ``bytes``; kinds,
-status codes and severities are the integers of the protocol; times are integer nanoseconds since the Unix epoch.
+status codes and severities are the integers of the protocol; times are integer nanoseconds since the Unix epoch;
+``type`` is ``"gauge"``, ``"sum"``, ``"histogram"``, ``"exponential_histogram"`` or ``"summary"``.
+
+Most fixed fields cannot be absent in the protocol: they read as ``""``, ``b""`` or ``0``, and removing them sets that.
+``None`` where there is none: ``body``, ``value``, ``count``, ``sum``, ``type``, ``aggregation_temporality`` and
+``is_monotonic``. An attribute whose value is empty reads as ``None`` too, but stays a key of the whole map.
 """
 
 from __future__ import annotations

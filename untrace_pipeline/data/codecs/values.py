@@ -1,0 +1,139 @@
+"""``AnyValue`` and attribute lists of OTLP as Python values, and back.
+
+=================  ========================  =================================================
+AnyValue           Python                    remarks
+=================  ========================  =================================================
+(no value set)     ``None``
+``string_value``   ``str``                   lone surrogates are written as ``?``
+``bool_value``     ``bool``
+``int_value``      ``int``                   outside of 64 bits: written as a decimal string
+``double_value``   ``float``
+``array_value``    ``list``                  tuples are written too
+``kvlist_value``   ``dict``                  the first of equal keys wins
+``bytes_value``    ``bytes``
+=================  ========================  =================================================
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from untrace_pipeline.data.codecs.wire import varint
+from untrace_pipeline.data.fields import Value
+
+__all__ = [
+    "encode_attribute",
+    "encode_key",
+    "encode_key_value",
+    "encode_value",
+    "read_attributes",
+    "read_keys",
+    "read_value",
+]
+
+# An AnyValue of an exemplar lies nine messages deep in a request; protobuf reads at most 100.
+_MAX_DEPTH = 90
+_INT64 = range(-(1 << 63), 1 << 63)
+_UINT64_MASK = (1 << 64) - 1
+_double = struct.Struct("<d").pack
+
+
+def read_value(any_value: Any) -> Value:
+    """Return the Python form of an ``AnyValue`` message."""
+    text = any_value.string_value
+    if text:
+        return text  # type: ignore[no-any-return]
+    member = any_value.WhichOneof("value")
+    if member == "array_value":
+        return [read_value(value) for value in any_value.array_value.values]
+    if member == "kvlist_value":
+        return read_attributes(any_value.kvlist_value.values)
+    if member is None or member == "string_value_strindex":  # an index into the dictionary of a profile
+        return None
+    return getattr(any_value, member)  # type: ignore[no-any-return]
+
+
+def read_attributes(key_values: Iterable[Any]) -> dict[str, Value]:
+    """Return a list of ``KeyValue`` messages as a dict in wire order; the first of equal keys wins."""
+    found: dict[str, Value] = {}
+    for key_value in key_values:
+        key = key_value.key
+        if key not in found:
+            found[key] = read_value(key_value.value)
+    return found
+
+
+def read_keys(lists: Iterable[Iterable[Any]], keys: Sequence[str]) -> list[list[Value]]:
+    """Return one column per key out of one list of ``KeyValue`` messages per row, in one pass."""
+    columns: list[list[Value]] = [[] for _ in keys]
+    place = {key: number for number, key in enumerate(keys)}
+    empty: list[Value] = [None] * len(keys)
+    for key_values in lists:
+        row = empty.copy()
+        missing = place.copy()
+        for key_value in key_values:
+            number = missing.pop(key_value.key, None)
+            if number is not None:
+                row[number] = read_value(key_value.value)
+                if not missing:
+                    break
+        for column, value in zip(columns, row, strict=True):
+            column.append(value)
+    return columns
+
+
+def encode_value(value: Value, depth: int = _MAX_DEPTH) -> bytes:
+    """Return the body of the ``AnyValue`` of a Python value.
+
+    Raises ``ValueError`` for a type that OTLP has no value for, and for lists and maps nested too deep for protobuf.
+    """
+    if isinstance(value, str):
+        text = value.encode("utf-8", "replace")
+        return b"\x0a" + varint(len(text)) + text
+    if value is None:
+        return b""
+    if isinstance(value, bool):
+        return b"\x10\x01" if value else b"\x10\x00"
+    if isinstance(value, int):
+        return b"\x18" + varint(value & _UINT64_MASK) if value in _INT64 else encode_value(str(value))
+    if isinstance(value, float):
+        return b"\x21" + _double(value)
+    if isinstance(value, bytes):
+        return b"\x3a" + varint(len(value)) + value
+    return _encode_nested(value, depth)
+
+
+def _encode_nested(value: object, depth: int) -> bytes:
+    if depth <= 0:
+        msg = "a value is nested too deep for OTLP"
+        raise ValueError(msg)
+    if isinstance(value, Mapping):
+        pairs = value.items()
+        body = b"".join([encode_attribute(b"\x0a", encode_key(key), inner, depth - 3) for key, inner in pairs])
+        return b"\x32" + varint(len(body)) + body
+    if isinstance(value, list | tuple):
+        values = [encode_value(element, depth - 2) for element in value]
+        body = b"".join([b"\x0a" + varint(len(element)) + element for element in values])
+        return b"\x2a" + varint(len(body)) + body
+    msg = f"OTLP has no value for {type(value).__name__}"
+    raise ValueError(msg)
+
+
+def encode_key(key: str) -> bytes:
+    """Return the key field of a ``KeyValue``."""
+    text = key.encode("utf-8", "replace")
+    return b"\x0a" + varint(len(text)) + text
+
+
+def encode_key_value(key: bytes, value: Value, depth: int = _MAX_DEPTH) -> bytes:
+    """Return the body of a ``KeyValue``; ``key`` as from :func:`encode_key`."""
+    body = encode_value(value, depth)
+    return b"".join((key, b"\x12", varint(len(body)), body))
+
+
+def encode_attribute(tag: bytes, key: bytes, value: Value, depth: int = _MAX_DEPTH) -> bytes:
+    """Return a ``KeyValue`` as a field with the given tag; ``key`` as from :func:`encode_key`."""
+    body = encode_key_value(key, value, depth)
+    return b"".join((tag, varint(len(body)), body))
