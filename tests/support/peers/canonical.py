@@ -63,10 +63,17 @@ def parse_json(signal: SignalName, text: str) -> Message:
     return Parse(json.dumps(ids(json.loads(text))), REQUESTS[signal]())
 
 
+# Messages whose empty form means the same as their absence; senders differ in which one they write.
+OPTIONAL = {"body", "value", "status", "resource", "scope", "positive", "negative"}
+
+
 def _freeze(value: Any) -> Any:
     """Make a value of JSON's kind hashable; attribute lists become sets of pairs, because their order means nothing."""
     if isinstance(value, dict):
-        return tuple(sorted((key, _attributes(each) if _is_map(key) else _freeze(each)) for key, each in value.items()))
+        present = {key: each for key, each in value.items() if each != {} or key not in OPTIONAL}
+        return tuple(
+            sorted((key, _attributes(each) if _is_map(key) else _freeze(each)) for key, each in present.items())
+        )
     if isinstance(value, list):
         return tuple(_freeze(each) for each in value)
     return value
@@ -101,14 +108,43 @@ def canonical_items(signal: SignalName, requests: Iterable[Message]) -> Counter[
     return found
 
 
+def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the paths and values of a frozen item; attributes are named by their keys."""
+    if not isinstance(value, tuple) or not value:
+        yield path, value
+        return
+    for index, each in enumerate(value):
+        match each:
+            case (("key", str(key)), *rest):
+                yield from _leaves(tuple(rest), f"{path}[{key}]")
+            case (str(name), inner):
+                yield from _leaves(inner, f"{path}.{name}")
+            case _:
+                yield from _leaves(each, f"{path}[{index}]")
+
+
+def _similar(item: Any, candidates: Iterable[Any]) -> Any:
+    """Answer the candidate that has most leaves in common with the item."""
+    wanted = set(_leaves(item))
+    return max(candidates, key=lambda candidate: len(wanted & set(_leaves(candidate))), default=None)
+
+
+def _show(leaves: Iterable[tuple[str, Any]]) -> str:
+    return "; ".join(f"{path} = {value!r}" for path, value in sorted(leaves, key=repr)) or "nothing"
+
+
 def describe_difference(ours: Counter[Any], theirs: Counter[Any], limit: int = 3) -> str:
-    """Say how two outputs differ: counts and the first items that only one of them has. Empty when equal."""
+    """Say how two outputs differ: counts, and what differs in the first items. Empty when equal."""
     extra, missing = ours - theirs, theirs - ours
     if not extra and not missing:
         return ""
-    lines = [
-        f"ours {ours.total()} items, theirs {theirs.total()}; {extra.total()} only ours, {missing.total()} only theirs"
-    ]
-    lines += [f"only ours:   {item}" for item in sorted(extra, key=repr)[:limit]]
-    lines += [f"only theirs: {item}" for item in sorted(missing, key=repr)[:limit]]
+    only = f"{extra.total()} only ours, {missing.total()} only theirs"
+    lines = [f"ours {ours.total()} items, theirs {theirs.total()}; {only}"]
+    for item in sorted(extra or missing, key=repr)[:limit]:
+        other = _similar(item, missing if extra else ())
+        mine, yours = set(_leaves(item)), set(_leaves(other)) if other is not None else set()
+        names = ("ours", "theirs") if extra else ("theirs", "ours")
+        lines += [
+            f"  {name}: {_show(leaves)}" for name, leaves in zip(names, (mine - yours, yours - mine), strict=True)
+        ]
     return "\n".join(lines)
