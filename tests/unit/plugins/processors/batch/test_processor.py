@@ -311,9 +311,9 @@ def test_metadata_combinations_are_batched_apart_and_survive() -> None:
     _run(body, sink, meter, metadata_keys=["TEAM"])
     contexts = [(dict(b.context.metadata), b.context.peer, b.context.received_at, b.item_count) for b in sink.batches]
     assert sorted(contexts, key=str) == [
-        ({"team": ()}, "", 1.0, 1),
         ({"team": ("x",)}, "", 5.0, 2),
         ({"team": ("y",)}, "", 1.0, 1),
+        ({"team": ()}, "", 1.0, 1),
         ({}, "", 1.0, 1),
     ]
 
