@@ -1,7 +1,8 @@
 """Real peers to compare with: built once, cached, started on free ports, stopped with SIGTERM.
 
 `python -m tests.support.peers build collector` builds the OpenTelemetry Collector and prints where it is. Tests call
-`collector_binary()` and skip on `PeerUnavailable`. `Collector(config)` and `Daemon(config)` run the same YAML.
+`collector_binary(build=False)` and skip on `PeerUnavailable`. `Collector(config)` and `Daemon(config)` run the same
+YAML.
 """
 
 from tests.support.peers.cache import PeerUnavailable, build_go_program, cache_root

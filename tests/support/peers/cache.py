@@ -28,7 +28,7 @@ def recipe_hash(recipe: Path) -> str:
     """Hash the names and contents of the recipe's files, so that a changed recipe is built anew."""
     digest = hashlib.sha256()
     for path in sorted(recipe.iterdir()):
-        if path.suffix in {".go", ".mod", ".sum"}:
+        if path.suffix in {".go", ".mod", ".sum"} and not path.name.endswith("_test.go"):
             digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()[:16]
 
@@ -68,11 +68,12 @@ def _go_build(recipe: Path, target: Path) -> None:
     scratch.replace(target)
 
 
-def build_go_program(name: str, recipe: Path, override: str | None = None) -> Path:
+def build_go_program(name: str, recipe: Path, override: str | None = None, *, build: bool = True) -> Path:
     """Answer the binary of a Go recipe (a directory with go.mod), building it at the first call.
 
     `override` names an environment variable with the path of a binary to take instead. Parallel callers wait for
-    one build. Raises `PeerUnavailable` when there is no Go, a download fails or the override is not a file.
+    one build. Raises `PeerUnavailable` when there is no Go, a download fails or the override is not a file; with
+    `build=False` also when it has not been built yet.
     """
     configured = os.environ.get(override) if override else None
     if configured:
@@ -83,6 +84,8 @@ def build_go_program(name: str, recipe: Path, override: str | None = None) -> Pa
     binary = directory / name
     if binary.is_file():
         return binary
+    if not build:
+        raise PeerUnavailable(f"{name}: not built; `make peers` builds it once")
     try:
         directory.mkdir(parents=True, exist_ok=True)
         with _locked(directory / "lock"):

@@ -12,12 +12,12 @@ COLLECTOR_RECIPE = Path(__file__).parent / "collector"
 COLLECTOR_OVERRIDE = "UNTRACE_PEER_COLLECTOR"
 
 
-def collector_binary() -> Path:
+def collector_binary(*, build: bool = True) -> Path:
     """Answer the Collector's binary, built if need be; `UNTRACE_PEER_COLLECTOR` names another one.
 
-    Raises `PeerUnavailable` with the reason. The first build takes minutes, later calls nothing.
+    Raises `PeerUnavailable` with the reason. The first build takes minutes, so tests pass `build=False` and skip.
     """
-    return build_go_program("collector", COLLECTOR_RECIPE, COLLECTOR_OVERRIDE)
+    return build_go_program("collector", COLLECTOR_RECIPE, COLLECTOR_OVERRIDE, build=build)
 
 
 class Collector(ConfiguredProcess):
