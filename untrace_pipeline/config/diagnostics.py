@@ -48,6 +48,8 @@ class Problem:
     """The source line, with secrets masked; empty where there is none."""
     width: int = 1
     """How many characters the caret line underlines."""
+    caret: int = 1
+    """Where the caret line begins in the excerpt, from 1; not ``column`` where a secret before it was masked."""
     severity: Severity = Severity.ERROR
 
     def __str__(self) -> str:
@@ -55,7 +57,11 @@ class Problem:
         warning = "warning: " if self.severity is Severity.WARNING else ""
         lines = [f"{place}: {warning}{self.path + ': ' if self.path else ''}{self.message}"]
         if self.excerpt:
-            lines += [f"  {self.line:>3} | {self.excerpt}", f"      | {' ' * (self.column - 1)}{'^' * self.width}"]
+            number = f"{self.line:>3}"
+            lines += [
+                f"  {number} | {self.excerpt}",
+                f"  {' ' * len(number)} | {' ' * (self.caret - 1)}{'^' * self.width}",
+            ]
         if self.expected:
             lines.append(f"  expected: {self.expected}")
         if self.suggestion:

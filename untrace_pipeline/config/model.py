@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from untrace_pipeline.api.config import ComponentConfig, ConfigModel, Duration
 from untrace_pipeline.api.factory import Factory
@@ -17,7 +17,9 @@ __all__ = [
     "ComponentSpec",
     "LogsConfig",
     "MetricsConfig",
+    "PipelineSection",
     "PipelineSpec",
+    "ServiceSection",
     "ServiceSpec",
     "TelemetryConfig",
 ]
@@ -48,6 +50,10 @@ class MetricsLevel(StrEnum):
     DETAILED = "detailed"
 
 
+def _lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
+
+
 class LogSampling(ConfigModel):
     """Limits equal log lines: the first ``initial`` of each ``tick``, then every ``thereafter``-th."""
 
@@ -64,7 +70,7 @@ class LogSampling(ConfigModel):
 class LogsConfig(ConfigModel):
     """``service.telemetry.logs``: the daemon's own log."""
 
-    level: LogLevel = LogLevel.INFO
+    level: Annotated[LogLevel, BeforeValidator(_lower)] = LogLevel.INFO
     """Least severe level that is written."""
     encoding: LogEncoding = LogEncoding.CONSOLE
     """``console`` for people, ``json`` for machines: one object per line."""
@@ -87,7 +93,7 @@ class LogsConfig(ConfigModel):
 class MetricsConfig(ConfigModel):
     """``service.telemetry.metrics``: where and how the daemon shows its own metrics."""
 
-    level: MetricsLevel = MetricsLevel.NORMAL
+    level: Annotated[MetricsLevel, BeforeValidator(_lower)] = MetricsLevel.NORMAL
     """``none`` opens no port."""
     prefix: str = Field("untrace_", pattern=r"^[a-z_]*$")
     """Begins every name; ``otelcol_`` makes Collector dashboards work unchanged."""
@@ -108,6 +114,30 @@ class TelemetryConfig(ConfigModel):
     """Accepted for the Collector's sake; own traces come in a later release."""
     resource: dict[str, str | None] = {}
     """Attributes of the daemon itself, shown in logs and on ``target_info``; ``null`` removes a default one."""
+
+
+class PipelineSection(ConfigModel):
+    """One pipeline: which receivers feed it, what happens in between, in order, and where it leads."""
+
+    receivers: list[str] = []
+    """Ids of receivers, and of connectors that other pipelines lead to; at least one."""
+    processors: list[str] = []
+    """Ids of processors, in the order of the data."""
+    exporters: list[str] = []
+    """Ids of exporters, and of connectors that other pipelines begin with; at least one."""
+
+
+class ServiceSection(ConfigModel):
+    """``service``: what of the configured components runs, and how it is put together."""
+
+    extensions: list[str] = []
+    """Ids of extensions, in the order of starting."""
+    pipelines: dict[str, PipelineSection] = {}
+    """By id: ``traces``, ``metrics`` or ``logs``, each optionally with ``/name``; at least one."""
+    telemetry: TelemetryConfig = TelemetryConfig()
+    """What the daemon tells about itself."""
+    shutdown_timeout: Annotated[Duration, Field(ge=0)] = 30.0
+    """How long SIGTERM waits for queues to drain."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,189 @@
+"""From the merged tree to the specification that the engine takes, with everything that is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from untrace_pipeline.api.config import ComponentConfig
+from untrace_pipeline.api.factory import Factory
+from untrace_pipeline.api.identity import ComponentId, Kind
+from untrace_pipeline.config.diagnostics import Finding, Path, Severity
+from untrace_pipeline.config.explain import suggest
+from untrace_pipeline.config.known import COLLECTOR_TYPES
+from untrace_pipeline.config.model import ComponentSpec, ServiceSection, ServiceSpec
+from untrace_pipeline.config.nodes import List, Map, Node, Scalar, to_python
+from untrace_pipeline.config.values import check_options
+from untrace_pipeline.config.wiring import Wiring
+from untrace_pipeline.errors import PluginError
+from untrace_pipeline.registry import Registry
+
+__all__ = ["SECTIONS", "Checker"]
+
+SECTIONS = (*(kind.value for kind in Kind), "service", "tests")
+
+
+class Checker:
+    """One run over a tree. Afterwards ``findings`` and ``secrets`` are complete, ``spec`` is set if nothing failed."""
+
+    def __init__(self, root: Map, registry: Registry) -> None:
+        self._root = root
+        self._registry = registry
+        self._factories: dict[ComponentId, Factory[Any]] = {}
+        self._configs: dict[ComponentId, ComponentConfig] = {}
+        self._configured: dict[ComponentId, Path] = {}
+        self.findings: list[Finding] = []
+        self.secrets: set[Path] = set()
+        self.spec: ServiceSpec | None = None
+
+    def run(self) -> None:
+        """Check everything; never stops at the first problem."""
+        for name in self._root.entries:
+            if name not in SECTIONS:
+                found = suggest(name, SECTIONS)
+                self._report("unknown-section", (name,), "unknown section", ", ".join(SECTIONS), found)
+        for kind in Kind:
+            self._section(kind)
+        service = self._service()
+        wiring = Wiring(self._section_node("service"), self._configured)
+        wiring.run()
+        self.findings += wiring.findings
+        self.findings += wiring.references(self._configs)
+        if any(one.severity is Severity.ERROR and one.code not in _OPTION_CODES for one in self.findings):
+            return  # part of the graph is unknown
+        spec = self._spec(service or ServiceSection(), wiring)
+        self._graph(spec)
+        if all(one.severity is Severity.WARNING for one in self.findings):
+            self.spec = spec
+
+    def _section_node(self, name: str) -> Map | None:
+        """Return a section; an absent or empty one as ``None``."""
+        if name not in self._root.entries:
+            return None
+        node = self._root.entries[name][1]
+        if isinstance(node, Scalar) and node.value is None:
+            return None
+        if isinstance(node, Map):
+            return node
+        return None
+
+    def _section(self, kind: Kind) -> None:
+        node = self._section_node(kind.value)
+        if node is None:
+            self._require_map((kind.value,), f"ids of {kind.value} with their options")
+            return
+        for text, (_, body) in node.entries.items():
+            path = (kind.value, text)
+            try:
+                component = ComponentId.parse(kind, text)
+            except ValueError as error:
+                self._report("bad-id", path, str(error), "type or type/name")
+                continue
+            self._configured[component] = path
+            self._ambiguous(component, path)
+            factory = self._factory(component, path)
+            if factory is not None:
+                self._component(component, factory, body, path)
+
+    def _require_map(self, path: Path, expected: str) -> None:
+        entry = self._root.entries.get(str(path[0]))
+        if entry is not None and not (isinstance(entry[1], Scalar) and entry[1].value is None):
+            self._report("wrong-type", path, "the section is not a mapping", f"a mapping: {expected}")
+
+    def _ambiguous(self, id: ComponentId, path: Path) -> None:
+        for kind in (Kind.RECEIVER, Kind.EXPORTER):
+            if id.kind is Kind.CONNECTOR and ComponentId(kind, id.type, id.name) in self._configured:
+                self._report(
+                    "ambiguous-id", path, f"there is a {kind.singular} with this id: pipelines cannot tell them apart"
+                )
+
+    def _factory(self, id: ComponentId, path: Path) -> Factory[Any] | None:
+        try:
+            factory = self._registry.load(id.kind, id.type)
+        except PluginError as error:
+            self._report("broken-plugin", path, str(error))
+            return None
+        except KeyError:
+            known = id.type in COLLECTOR_TYPES[id.kind]
+            what = "is a component of the Collector that is not installed here" if known else "is not installed"
+            names = ", ".join(self._registry.names(id.kind)) or "none is installed"
+            self._report("unknown-type", path, f"{id.kind.singular} type {id.type} {what}", names, self._similar(id))
+            return None
+        if id.type != factory.type_name:
+            self._report(
+                "other-spelling", path, f"{id.type} is now called {factory.type_name}; both work", warning=True
+            )
+        self._factories[id] = factory
+        return factory
+
+    def _similar(self, id: ComponentId) -> str:
+        known = id.type in COLLECTOR_TYPES[id.kind]
+        return "" if known else self._registry.suggest(id.kind, id.type) or ""
+
+    def _component(self, id: ComponentId, factory: Factory[Any], body: Node, path: Path) -> None:
+        node = _as_map(body)
+        if node is None:
+            self._report("wrong-type", path, f"the options of {id} are not a mapping", "a mapping, or nothing")
+            return
+        config, findings, seen = check_options(factory.config, node)
+        self._take(path, findings)
+        self.secrets |= {(*path, *one.path) for one in seen if one.secret}
+        if config is not None:
+            self._configs[id] = config
+
+    def _service(self) -> ServiceSection | None:
+        node = self._section_node("service")
+        if node is None:
+            self._require_map(("service",), "pipelines, extensions, telemetry")
+            return None
+        service, findings, seen = check_options(ServiceSection, node)
+        self._take(("service",), findings)
+        self.secrets |= {("service", *one.path) for one in seen if one.secret}
+        return service
+
+    def _take(self, path: Path, findings: list[Finding]) -> None:
+        for one in findings:
+            whole = (*path, *one.path)
+            self.findings.append(Finding(one.code, whole, one.message, one.expected, one.suggestion, one.severity))
+
+    def _spec(self, service: ServiceSection, wiring: Wiring) -> ServiceSpec:
+        tests = self._root.entries.get("tests")
+        return ServiceSpec(
+            components={
+                one: ComponentSpec(one, factory, self._configs.get(one) or ComponentConfig())
+                for one, factory in self._factories.items()
+            },
+            pipelines=wiring.pipelines,
+            extensions=tuple(wiring.extensions),
+            telemetry=service.telemetry,
+            shutdown_timeout=service.shutdown_timeout,
+            tests=tuple(_test_blocks(tests[1])) if tests else (),
+        )
+
+    def _graph(self, spec: ServiceSpec) -> None:
+        from untrace_pipeline.engine.graph import find_problems  # noqa: PLC0415  the engine imports our model
+
+        self.findings += find_problems(spec)
+
+    def _report(
+        self, code: str, path: Path, message: str, expected: str = "", suggestion: str = "", *, warning: bool = False
+    ) -> None:
+        severity = Severity.WARNING if warning else Severity.ERROR
+        self.findings.append(Finding(code, path, message, expected, suggestion, severity))
+
+
+_OPTION_CODES = frozenset({"unknown-option", "missing-option", "wrong-type", "bad-value", "deprecated-option"})
+"""With only such problems the graph is known, and can be checked in the same run."""
+
+
+def _as_map(node: Node) -> Map | None:
+    if isinstance(node, Map):
+        return node
+    if isinstance(node, Scalar) and node.value is None:
+        return Map(node.place, {})
+    return None
+
+
+def _test_blocks(node: Node) -> Iterator[dict[str, Any]]:
+    if isinstance(node, List):
+        yield from (to_python(item) for item in node.items if isinstance(item, Map))

@@ -1,0 +1,67 @@
+"""Loads a configuration: read, merge, override, expand, check. Every problem comes at once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from untrace_pipeline.config.check import Checker
+from untrace_pipeline.config.diagnostics import Finding, Problem, Severity
+from untrace_pipeline.config.expand import expand
+from untrace_pipeline.config.locate import Locator, sort_problems
+from untrace_pipeline.config.model import ServiceSpec
+from untrace_pipeline.config.nodes import Map
+from untrace_pipeline.config.sources import Reading
+from untrace_pipeline.errors import ConfigError
+from untrace_pipeline.registry import Registry
+
+__all__ = ["Loaded", "load"]
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A configuration that may run."""
+
+    spec: ServiceSpec
+    warnings: tuple[Problem, ...] = ()
+    files: tuple[Path, ...] = ()
+    """Every file that was read, for ``--watch``."""
+
+
+def load(
+    sources: Sequence[str],
+    overrides: Sequence[str] = (),
+    registry: Registry | None = None,
+    *,
+    environ: Mapping[str, str] | None = None,
+) -> Loaded:
+    """Load and check a configuration. No network, no optional library, no tasks.
+
+    ``sources`` are paths, ``file:path``, ``env:NAME`` or ``yaml:text``, merged in order: mappings merge, everything
+    else is replaced by the later one. ``overrides`` are ``path.to.option=value``, the value being YAML.
+    Raises :class:`ConfigError` with all problems, sorted by place.
+    """
+    environ = os.environ if environ is None else environ
+    reading = Reading(environ)
+    root = reading.read(sources, overrides)
+    if root is None:
+        raise ConfigError(sort_problems(reading.problems, sources))
+    expanded, findings, referenced = expand(root, environ)
+    assert isinstance(expanded, Map)
+    checker = Checker(expanded, registry or Registry())
+    checker.run()
+    locator = Locator(expanded, checker.secrets)
+    problems = [*reading.problems, *(locator.problem(one) for one in _without_followups(findings, checker.findings))]
+    problems = sort_problems(problems, [source.name for source in reading.sources])
+    if checker.spec is None or any(one.severity is Severity.ERROR for one in problems):
+        raise ConfigError(problems)
+    spec = replace(checker.spec, resolved=locator.resolved())
+    return Loaded(spec, tuple(problems), (*reading.files, *referenced))
+
+
+def _without_followups(expansion: list[Finding], checks: list[Finding]) -> list[Finding]:
+    """Return all findings but those about values that could not be expanded in the first place."""
+    broken = {one.path for one in expansion}
+    return [*expansion, *(one for one in checks if one.path not in broken)]
