@@ -6,6 +6,8 @@ from typing import Any
 
 from google.protobuf.message import DecodeError as ProtobufError
 
+from untrace_pipeline.data.codecs.json_read import read_json
+from untrace_pipeline.data.codecs.json_write import write_json
 from untrace_pipeline.data.codecs.upb_schema import REQUESTS
 from untrace_pipeline.data.codecs.upb_table import UpbTable
 from untrace_pipeline.data.codecs.wire import walk
@@ -31,6 +33,16 @@ class UpbCodec:
     def table(self, signal: Signal, data: bytes) -> UpbTable:
         """See :meth:`Codec.table`."""
         return UpbTable(signal, data, _parse(signal, data))
+
+    def from_json(self, signal: Signal, data: bytes) -> bytes:
+        """See :meth:`Codec.from_json`."""
+        request = REQUESTS[signal]()
+        read_json(request, data)
+        return request.SerializeToString()  # type: ignore[no-any-return]
+
+    def to_json(self, signal: Signal, data: bytes) -> bytes:
+        """See :meth:`Codec.to_json`; also raises :class:`DecodeError`."""
+        return write_json(_parse(signal, data))
 
 
 def _parse(signal: Signal, data: bytes) -> Any:
