@@ -1,0 +1,25 @@
+"""Exporter ``otlp_grpc`` (also ``otlp``): sends OTLP over gRPC.
+
+Requests pass through as bytes; nothing is decoded. What is accepted is delivered at least once, or counted and logged.
+"""
+
+from untrace_pipeline.api import Exporter, ExporterFactory, Settings, Stability
+from untrace_plugins.exporters.otlp_grpc.config import OtlpGrpcConfig
+
+__all__ = ["FACTORY"]
+
+
+def _create(config: OtlpGrpcConfig, settings: Settings) -> Exporter:
+    from untrace_plugins.exporters.otlp_grpc.exporter import OtlpGrpcExporter  # noqa: PLC0415
+
+    return OtlpGrpcExporter(config, settings)
+
+
+FACTORY = ExporterFactory(
+    type_name="otlp_grpc",
+    config=OtlpGrpcConfig,
+    description="Sends OTLP over gRPC.",
+    aliases=("otlp",),
+    stability=Stability.BETA,
+    create=_create,
+)

@@ -1,0 +1,53 @@
+"""The exporter ``otlp_grpc``."""
+
+from __future__ import annotations
+
+from untrace_pipeline.api import Host, Settings
+from untrace_pipeline.data import Signal
+from untrace_pipeline.delivery import DELIVERED, Delivery, Outcome, Request
+from untrace_pipeline.net.grpc_client import GrpcClient
+from untrace_plugins.exporters._otlp import read_answer
+from untrace_plugins.exporters.otlp_grpc.config import OtlpGrpcConfig
+
+__all__ = ["OtlpGrpcExporter"]
+
+METHODS = {
+    Signal.TRACES: "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
+    Signal.METRICS: "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
+    Signal.LOGS: "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
+}
+
+
+class OtlpGrpcExporter:
+    """Sends each request as one unary call of the signal's ``Export`` method."""
+
+    def __init__(self, config: OtlpGrpcConfig, settings: Settings) -> None:
+        self._timeout = config.timeout or None
+        self._client = GrpcClient(config)
+        self._delivery = Delivery(config, self, settings)
+        self.consume = self._delivery.consume
+        self.admit = self._delivery.admit
+        self.pending_items = self._delivery.pending_items
+
+    @property
+    def destination(self) -> str:
+        """The endpoint."""
+        return self._client.destination
+
+    async def start(self, host: Host) -> None:
+        """Open the channel, without waiting for the destination: it may come up later."""
+        await self._client.start(host)
+        await self._delivery.start(host)
+
+    async def send(self, request: Request) -> Outcome:
+        """Make one call."""
+        signal = request.batch.signal
+        answer = await self._client.call(METHODS[signal], request.batch.to_otlp(), self._timeout)
+        return read_answer(signal, answer) if answer else DELIVERED
+
+    async def shutdown(self) -> None:
+        """Drain, then close the channel."""
+        try:
+            await self._delivery.shutdown()
+        finally:
+            await self._client.close()
