@@ -68,8 +68,8 @@ class GrpcClientConfig(ConfigModel):
     """A gRPC client; the Collector's ``configgrpc`` keys."""
 
     endpoint: str = Field(min_length=1)
-    """``host:port``, ``dns:///host:port`` or ``unix:///path``. A prefix ``https://`` means TLS, whatever ``tls.insecure``
-    says; ``http://`` changes nothing (without ``insecure`` TLS is still on, as in the Collector)."""
+    """``host:port``, ``dns:///host:port`` or ``unix:///path``. A prefix ``https://`` means TLS, whatever
+    ``tls.insecure`` says; ``http://`` changes nothing (without ``insecure`` TLS is still on, as in the Collector)."""
     tls: ClientTlsConfig = ClientTlsConfig()
     """TLS is on unless ``insecure: true``."""
     compression: GrpcCompression = GrpcCompression.NONE
