@@ -6,6 +6,8 @@
     ├── ConfigError            the configuration is wrong; carries every problem with its place (exit code 2)
     ├── PluginError            an installed plugin cannot be loaded, or its optional library is missing (exit code 2)
     ├── StartError             a component could not start: port taken, file unwritable … (exit code 1)
+    ├── ConditionError         a condition cannot be compiled; points into its text (exit code 2; also a ValueError)
+    ├── EvaluationError        a condition has no answer for one row: division by zero, index out of bounds …
     └── ConsumeError           a batch was not accepted; the caller still owns it
         ├── RetryableError     the same batch may succeed later
         │   └── QueueFullError a bounded queue refused the batch; nothing of it was taken
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Code",
+    "ConditionError",
     "ConfigError",
     "ConsumeError",
     "DecodeError",
@@ -83,6 +86,30 @@ class StartError(UntraceError):
     """A component could not start; the message names the component, the action and the cause."""
 
 
+class ConditionError(UntraceError, ValueError):
+    """A condition cannot be compiled. ``text`` is the condition, ``position`` the character where it goes wrong.
+
+    A ``ValueError`` too, so that raised while a configuration is checked it comes out as a problem at its place.
+    """
+
+    def __init__(self, message: str, text: str = "", position: int | None = None) -> None:
+        self.text = text
+        self.position = position
+        super().__init__(message if position is None else f"{message}\n{_pointed(text, position)}")
+
+
+def _pointed(text: str, position: int) -> str:
+    """Return the line of ``text`` that holds the position, with a caret under it."""
+    begin = text.rfind("\n", 0, position) + 1
+    end = text.find("\n", position)
+    line = text[begin : end if end >= 0 else len(text)]
+    return f"  {line}\n  {' ' * (position - begin)}^"
+
+
+class EvaluationError(UntraceError):
+    """A condition has no answer for one row of a batch; what follows is up to the ``error_mode`` of who asks."""
+
+
 class ConsumeError(UntraceError):
     """A batch was not accepted: the caller still owns it and tells its own client.
 
@@ -116,7 +143,7 @@ class QueueFullError(RetryableError):
     """
 
     destinations: frozenset[str] = frozenset()
-    """Ids of the exporters that refused; the engine fills this in."""
+    """The components that refused, as ``exporter:otlp``; the engine fills this in."""
 
 
 class PermanentError(ConsumeError):

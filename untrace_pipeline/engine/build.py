@@ -1,0 +1,131 @@
+"""From a checked configuration to wired units; nothing is started here."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from time import monotonic
+from typing import Any
+
+from untrace_pipeline.api.component import Settings
+from untrace_pipeline.api.factory import Factory, TransformFactory
+from untrace_pipeline.api.identity import Kind
+from untrace_pipeline.config.model import ServiceSpec
+from untrace_pipeline.engine.graph import start_order
+from untrace_pipeline.engine.host import ComponentHost, Statuses
+from untrace_pipeline.engine.intake import Intake
+from untrace_pipeline.engine.link import Faults, Link, Port
+from untrace_pipeline.engine.status import StatusCell
+from untrace_pipeline.engine.transforms import Step
+from untrace_pipeline.engine.unit import Blueprint, Graph, Unit, blueprints
+from untrace_pipeline.errors import PluginError, StartError
+from untrace_pipeline.telemetry.logs import component_logger
+from untrace_pipeline.telemetry.metrics import LabelledMeter, Metrics
+
+__all__ = ["Builder"]
+
+
+class Builder:
+    """Makes units, and keeps those of a running graph that the new configuration does not change."""
+
+    def __init__(self, metrics: Metrics, statuses: Statuses, clock: Callable[[], float] = monotonic) -> None:
+        self._metrics = metrics
+        self._statuses = statuses
+        self._clock = clock
+
+    def build(self, spec: ServiceSpec, running: Graph | None = None) -> Graph:
+        """Return the graph of a configuration: kept units, and new ones that are neither wired nor started.
+
+        Raises :class:`StartError` or :class:`PluginError` naming the component that cannot be created.
+        """
+        graph = Graph(spec, {})
+        renewed: set[str] = set()
+        for blueprint in blueprints(spec, start_order(spec.pipelines.values())):
+            old = running.units.get(blueprint.id) if running else None
+            if old is not None and old.blueprint == blueprint and not renewed & _references(blueprint):
+                graph.units[blueprint.id] = old
+            else:
+                graph.units[blueprint.id] = self.make(blueprint)
+                if blueprint.id.component.kind is Kind.EXTENSION:
+                    renewed.add(str(blueprint.id.component))
+        return graph
+
+    def make(self, blueprint: Blueprint) -> Unit:
+        """Return a new unit. Raises :class:`StartError` or :class:`PluginError`."""
+        component, factory = blueprint.id.component, blueprint.spec.factory
+        self._metrics.declare(factory.metrics)
+        meter, logger = self._metrics.component_meter(component), component_logger(component)
+        status = StatusCell(logger)
+        host = ComponentHost(status, logger, self._statuses)
+        faults = Faults(component, meter, logger, self._clock)
+        unit = Unit(blueprint, meter, logger, faults, status, host)
+        settings = Settings(component, blueprint.signals, meter, logger)
+        _guarded(unit, factory, lambda: _fill(unit, factory, settings))
+        return unit
+
+
+def _references(blueprint: Blueprint) -> set[str]:
+    return {name for names in blueprint.spec.config.references().values() for name in names}
+
+
+def _guarded(unit: Unit, factory: Factory[Any], create: Callable[[], None]) -> None:
+    try:
+        create()
+    except ImportError as error:
+        hint = f"; the extra [{factory.extra}] of its package brings it" if factory.extra else ""
+        msg = f"{unit.id} cannot be created: {error}{hint}"
+        raise PluginError(msg) from error
+    except StartError as error:
+        msg = f"{unit.id}: {error}"
+        raise StartError(msg) from error
+    except Exception as error:
+        logging.getLogger(__name__).debug("creating %s failed", unit.id, exc_info=error)
+        msg = f"{unit.id} cannot be created: {type(error).__name__}: {error}"
+        raise StartError(msg) from error
+
+
+def _fill(unit: Unit, factory: Any, settings: Settings) -> None:
+    """Create the component with what its kind is given."""
+    blueprint, config = unit.blueprint, unit.blueprint.spec.config
+    if isinstance(factory, TransformFactory):
+        unit.step = _step(unit, factory, settings)
+        return
+    match unit.kind:
+        case Kind.RECEIVER:
+            unit.intake = Intake(unit.meter)
+            unit.component = factory.create(config, settings, unit.intake)
+            return
+        case Kind.PROCESSOR:
+            unit.port = Port(unit.meter.counter("processor_outgoing_items", **_processor_labels(blueprint)))
+            unit.component = factory.create(config, settings, unit.port)
+        case Kind.CONNECTOR:
+            unit.ports = {pipeline: Port() for pipeline in sorted(blueprint.outputs)}
+            unit.component = factory.create(config, settings, unit.ports)
+        case Kind.EXPORTER:
+            unit.component = factory.create(config, settings)
+        case Kind.EXTENSION:
+            unit.component = factory.create(config, settings)
+            return
+    incoming = None
+    if unit.kind is Kind.PROCESSOR:
+        incoming = unit.meter.counter("processor_incoming_items", **_processor_labels(blueprint))
+    unit.inlet = Link(unit.id.component, unit.component, unit.faults, incoming)
+
+
+def _processor_labels(blueprint: Blueprint) -> dict[str, str]:
+    pipeline = blueprint.id.pipeline
+    assert pipeline is not None
+    return {"pipeline": str(pipeline), "otel_signal": pipeline.signal}
+
+
+def _step(unit: Unit, factory: TransformFactory[Any], settings: Settings) -> Step:
+    meter: LabelledMeter = unit.meter
+    labels = _processor_labels(unit.blueprint)
+    return Step(
+        factory.create(unit.blueprint.spec.config, settings),
+        unit.faults,
+        meter.counter("processor_incoming_items", **labels),
+        meter.counter("processor_outgoing_items", **labels),
+        meter.counter("dropped_items", signal=labels["otel_signal"], reason=factory.drop_reason),
+        meter.histogram("processor_internal_duration", **labels),
+    )

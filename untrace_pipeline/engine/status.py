@@ -1,0 +1,57 @@
+"""What every component reported last, and which changes are believed."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+
+from untrace_pipeline.api.status import Status, StatusEvent
+
+__all__ = ["StatusCell"]
+
+_RUNNING = frozenset({Status.OK, Status.RECOVERABLE_ERROR, Status.PERMANENT_ERROR})
+_FOLLOWS = {
+    None: frozenset({Status.STARTING}),
+    Status.STARTING: _RUNNING | {Status.FATAL_ERROR, Status.STOPPING},
+    Status.OK: _RUNNING | {Status.FATAL_ERROR, Status.STOPPING},
+    Status.RECOVERABLE_ERROR: _RUNNING | {Status.FATAL_ERROR, Status.STOPPING},
+    Status.PERMANENT_ERROR: _RUNNING | {Status.FATAL_ERROR, Status.STOPPING},
+    Status.FATAL_ERROR: frozenset({Status.STOPPING}),
+    Status.STOPPING: frozenset({Status.STOPPED, Status.FATAL_ERROR}),
+    Status.STOPPED: frozenset(),
+}
+"""The Collector's state machine (docs/component-status.md). Differs: a permanent error may end without a restart,
+because the other side can mend it."""
+
+_LEVELS = {
+    Status.OK: logging.INFO,
+    Status.RECOVERABLE_ERROR: logging.WARNING,
+    Status.PERMANENT_ERROR: logging.ERROR,
+    Status.FATAL_ERROR: logging.ERROR,
+}
+
+
+class StatusCell:
+    """The state of one component."""
+
+    def __init__(self, logger: logging.Logger, clock: Callable[[], float] = time.time) -> None:
+        self._logger = logger
+        self._clock = clock
+        self._last: StatusEvent | None = None
+
+    @property
+    def last(self) -> StatusEvent:
+        """The newest event; a component that was never started is starting."""
+        return self._last or StatusEvent(Status.STARTING)
+
+    def report(self, status: Status, message: str = "") -> None:
+        """Take a report; one that cannot follow the last one (it comes too late, or nothing changed) is left out."""
+        before = self._last.status if self._last else None
+        if status is before and self._last is not None and message == self._last.message:
+            return
+        if status is not before and status not in _FOLLOWS[before]:
+            return
+        self._last = StatusEvent(status, message, self._clock())
+        if before in _LEVELS and status in _LEVELS and status is not before:
+            self._logger.log(_LEVELS[status], "%s", message or f"state is now {status}")
