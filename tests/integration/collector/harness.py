@@ -143,7 +143,8 @@ def _serialize(message: Message) -> bytes:
     return message.SerializeToString()
 
 
-def _send(case: Case, target: str) -> tuple[str, ...]:
+def send(case: Case, target: str) -> tuple[str, ...]:
+    """Send the input of the case over gRPC, one request after the other; answer the status codes."""
     answers: list[str] = []
     inputs = INPUTS[case.input]()
     with grpc.insecure_channel(target) as channel:
@@ -183,7 +184,7 @@ def _run_together(subject: type[ConfiguredProcess], cases: Sequence[Case]) -> di
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         with subject(build_config(cases), directory=directory) as process:
-            answers = {case.name: _send(case, process.endpoint(case.port)) for case in cases}
+            answers = {case.name: send(case, process.endpoint(case.port)) for case in cases}
         return {case.name: _collect(case, directory, answers[case.name]) for case in cases}
 
 
@@ -211,4 +212,4 @@ def input_items(case: Case) -> Counter[Any]:
     return sum((_canonical_input(case.input, signal) for signal in case.signals), Counter())
 
 
-__all__ = ["CASES", "Case", "Outcome", "build_config", "input_items", "load_cases", "run_cases"]
+__all__ = ["CASES", "Case", "Outcome", "build_config", "input_items", "load_cases", "run_cases", "send"]

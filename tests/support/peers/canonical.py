@@ -28,13 +28,20 @@ ITEMS: dict[SignalName, tuple[str, str, str]] = {
 }
 
 
+def split_framed(data: bytes) -> Iterator[bytes]:
+    """Yield the records, each of which comes after its length in four big-endian bytes; a torn tail is left out."""
+    place = 0
+    while place + 4 <= len(data):
+        (size,) = struct.unpack_from(">I", data, place)
+        if place + 4 + size > len(data):
+            return
+        yield data[place + 4 : place + 4 + size]
+        place += 4 + size
+
+
 def read_framed(path: Path) -> Iterator[bytes]:
-    """Yield the records of a file in which each comes after its length in four big-endian bytes."""
-    data = path.read_bytes() if path.exists() else b""
-    while data:
-        (size,) = struct.unpack_from(">I", data)
-        yield data[4 : 4 + size]
-        data = data[4 + size :]
+    """Yield the records of a file of that form; nothing when there is no such file."""
+    return split_framed(path.read_bytes() if path.exists() else b"")
 
 
 def parse_proto(signal: SignalName, body: bytes) -> Message:
