@@ -66,6 +66,7 @@ def _pass_through(protocol: Protocol, bars: dict[int, float]) -> list[Scenario]:
 SCENARIOS = (
     *_pass_through("grpc", {100: 0.8, 10: 1.7, 1: 4.0}),
     *_pass_through("http", {100: 0.8, 10: 1.0, 1: 1.0}),
+    Scenario("pass-through grpc, 100/request, gzip out", "pass_through_gzip", "grpc", PayloadSpec(100), 100.0),
     Scenario("redaction, 0 % hit", "redaction", "grpc", PayloadSpec(100, pii_percent=0), 20.0),
     Scenario("redaction, 5 % hit", "redaction", "grpc", PayloadSpec(100), 20.0, bar=1 / 20, dream=1 / 40),
     Scenario(
