@@ -1,1 +1,21 @@
-"""."""
+"""The one condition language of routing, filter, samplers and config tests.
+
+Two forms, one object: our own mapping (``{field, operator, value}`` under ``all``, ``any``, ``not``) and the OTTL
+conditions of existing Collector configurations both compile to a :class:`Condition`: columns in, mask out. Compiling
+says what is wrong and where; asking never fails, whatever the data.
+"""
+
+from untrace_pipeline.conditions.condition import Condition, Conditions, compile_condition
+from untrace_pipeline.conditions.config import ConditionConfig, ConditionSource, Operator, checked
+from untrace_pipeline.conditions.ottl import innermost_level
+
+__all__ = [
+    "Condition",
+    "ConditionConfig",
+    "ConditionSource",
+    "Conditions",
+    "Operator",
+    "checked",
+    "compile_condition",
+    "innermost_level",
+]
