@@ -35,14 +35,27 @@ Most fixed fields cannot be absent in the protocol: they read as ``""``, ``b""``
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias, Union
 
-__all__ = ["ATTRIBUTES", "Field", "Level", "Value", "attribute"]
+__all__ = ["ATTRIBUTES", "READ_ONLY", "ZERO_VALUES", "Field", "Level", "Value", "attribute"]
 
 Value: TypeAlias = Union[str, int, float, bool, bytes, "list[Value]", "dict[str, Value]", None]
 
 ATTRIBUTES = "attributes"
+
+READ_ONLY = frozenset({"duration_nanos", "type"})
+"""Fixed fields that follow from others and cannot be set."""
+
+ZERO_VALUES: Mapping[str, Value] = {
+    **dict.fromkeys(("schema_url", "name", "version", "description", "unit", "trace_state", "event_name"), ""),
+    **dict.fromkeys(("severity_text", "status.message"), ""),
+    **dict.fromkeys(("trace_id", "span_id", "parent_span_id"), b""),
+    **dict.fromkeys(("dropped_attributes_count", "flags", "kind", "severity_number", "status.code"), 0),
+    **dict.fromkeys(("start_time_unix_nano", "end_time_unix_nano", "time_unix_nano", "observed_time_unix_nano"), 0),
+}
+"""What fixed fields that cannot be absent read as when nothing was sent; removing them sets it."""
 
 
 class Level(enum.IntEnum):

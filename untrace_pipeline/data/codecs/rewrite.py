@@ -7,13 +7,14 @@ included; an empty list stands for one that vanishes.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from untrace_pipeline.data.codec import Edits
-from untrace_pipeline.data.codecs.row_edits import Change, by_row, edit_message
+from untrace_pipeline.data.codecs.row_edits import Change, by_row, edit_message, splice_attributes
+from untrace_pipeline.data.codecs.upb_rows import UpbRows
 from untrace_pipeline.data.codecs.upb_schema import CHILDREN, CONTAINERS, ITEMS, LEVELS, POINTS, ItemKind
 from untrace_pipeline.data.codecs.wire import Nodes, length_prefixed, read_varint
 from untrace_pipeline.data.fields import Level
@@ -22,16 +23,15 @@ from untrace_pipeline.data.signal import Signal
 __all__ = ["rewrite"]
 
 _Changed: TypeAlias = dict[int, list[bytes]]
-_Owners: TypeAlias = Callable[[Level], Sequence[int]]
 _NO_CHANGES: Mapping[int, Sequence[Change]] = {}
 
 
-def rewrite(signal: Signal, data: bytes, nodes: Sequence[Nodes], edits: Edits, owners: _Owners) -> bytes:
-    """Return the request with the edits applied; ``owners`` gives the item of each event or link.
+def rewrite(rows: UpbRows, edits: Edits) -> bytes:
+    """Return the request with the edits applied; ``rows`` must be regular.
 
     Raises ``ValueError`` naming the field for a value that it cannot hold.
     """
-    return _Rewrite(signal, data, nodes, edits, owners).run()
+    return _Rewrite(rows, edits).run()
 
 
 @dataclass(slots=True)
@@ -43,14 +43,15 @@ class _ChildEdits:
 
 
 class _Rewrite:
-    def __init__(self, signal: Signal, data: bytes, nodes: Sequence[Nodes], edits: Edits, owners: _Owners) -> None:
-        self._signal = signal
-        self._data = data
-        self._nodes = nodes
-        self._changes = by_row(signal, edits.values)
-        self._gone = _all_gone(LEVELS[signal], nodes, edits.drop)
+    def __init__(self, rows: UpbRows, edits: Edits) -> None:
+        self._rows = rows
+        self._signal = rows.signal
+        self._data = rows.data
+        self._nodes = rows.nodes()
+        self._changes = by_row(rows.signal, edits.values)
+        self._gone = _all_gone(LEVELS[rows.signal], self._nodes, edits.drop)
         self._children = {
-            level: _by_item(self._changes.get(level, _NO_CHANGES), edits.drop.get(level, set()), owners(level))
+            level: _by_item(self._changes.get(level, _NO_CHANGES), edits.drop.get(level, set()), rows.owners(level))
             for level in (Level.EVENT, Level.LINK)
             if level in self._changes or level in edits.drop
         }
@@ -70,29 +71,19 @@ class _Rewrite:
         return changed
 
     def _item(self, row: int, changes: Sequence[Change]) -> list[bytes]:
-        """Return an item anew. New attributes are appended to its bytes; for all else it is decoded.
-
-        A key whose bytes do not occur in the item cannot be among its attributes.
-        """
-        data, items = self._data, self._nodes[-1]
+        """Return an item anew: by cutting its bytes if only attributes change, else by decoding it."""
+        items = self._nodes[-1]
         start, end = items.starts[row], items.ends[row]
         kind = self._kind(row)
-        added, decoded = [], []
-        for change in changes:
-            edit, value = change
-            if not edit.text or data.find(edit.text, start, end) >= 0:
-                decoded.append(change)
-            elif value is not None:
-                added.append(edit.appended(kind.attribute_tag, value))
-        body = data[start:end]
         children = [(level, by_item[row]) for level, by_item in self._children.items() if row in by_item]
-        if decoded or children:
-            message = kind.message.FromString(body)
-            edit_message(Level.ITEM, message, decoded)
-            for level, child_edits in children:
-                _edit_children(level, CHILDREN[self._signal][level](message), child_edits)
-            body = message.SerializeToString()
-        return self._framed(items, row, [body, *added])
+        if not children and all(edit.encoded_key for edit, _ in changes):
+            shape = self._rows.shapes(Level.ITEM)[row]
+            return self._framed(items, row, splice_attributes(self._data, start, end, kind, shape, changes))
+        message = kind.message.FromString(self._data[start:end])
+        edit_message(Level.ITEM, message, changes)
+        for level, child_edits in children:
+            _edit_children(level, CHILDREN[self._signal][level](message), child_edits)
+        return self._framed(items, row, [message.SerializeToString()])
 
     def _kind(self, row: int) -> ItemKind:
         if self._signal is not Signal.METRICS:

@@ -7,13 +7,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from untrace_pipeline.data.codecs.shapes import Shape, shapes_of
 from untrace_pipeline.data.codecs.upb_fields import Accessor, accessor
-from untrace_pipeline.data.codecs.upb_schema import ATTRIBUTE_LISTS
+from untrace_pipeline.data.codecs.upb_schema import ATTRIBUTE_LISTS, ItemKind
 from untrace_pipeline.data.codecs.values import encode_attribute, encode_key, encode_key_value, encode_value
+from untrace_pipeline.data.codecs.wire import Nodes, find_repeated
 from untrace_pipeline.data.fields import ATTRIBUTES, Field, Level, Value
 from untrace_pipeline.data.signal import Signal
 
-__all__ = ["Change", "Changes", "FieldEdit", "by_row", "edit_message"]
+__all__ = ["Change", "Changes", "FieldEdit", "by_row", "edit_message", "splice_attributes"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +24,7 @@ class FieldEdit:
 
     field: Field
     access: Accessor | None
-    text: bytes = b""
-    encoded_key: bytes = b""
+    encoded_key: bytes | None = None
 
     @classmethod
     def of(cls, signal: Signal, field: Field) -> FieldEdit:
@@ -32,14 +33,7 @@ class FieldEdit:
             return cls(field, accessor(signal, field))
         if field.key is None:
             return cls(field, None)
-        return cls(field, None, field.key.encode("utf-8", "replace"), encode_key(field.key))
-
-    def appended(self, tag: bytes, value: Value) -> bytes:
-        """Return the attribute as a field to append to a message. Raises ``ValueError`` naming the field."""
-        try:
-            return encode_attribute(tag, self.encoded_key, value)
-        except ValueError as error:
-            raise self.error(error) from error
+        return cls(field, None, encode_key(field.key))
 
     def error(self, cause: Exception) -> ValueError:
         """Return the error that says which field cannot hold its new value."""
@@ -96,24 +90,60 @@ def _replace_all(key_values: Any, edit: FieldEdit, attributes: Value) -> None:
 
 
 def _set_keys(key_values: Any, changes: Sequence[Change]) -> None:
-    """Set or remove keys in one pass; of equal keys only the first is kept, so that no old value survives a change."""
-    pending = {edit.field.key: (edit, value) for edit, value in changes}
-    missing = pending.copy()
+    """Set or remove keys; of equal keys only the first is kept, so that no old value survives a change."""
+    shape = shapes_of([key_values])[0]
     doomed = []
-    for place, key_value in enumerate(key_values):
-        change = pending.get(key_value.key)
-        if change is None:
-            continue
-        edit, value = change
-        if value is None or missing.pop(key_value.key, None) is None:
-            doomed.append(place)
+    for edit, value in changes:
+        key = edit.field.key
+        assert key is not None
+        place = shape.first.get(key)
+        if value is None:
+            doomed += shape.places(key)
+        elif place is None:
+            key_values.add(key=key).value.ParseFromString(_encoded(edit, value))
         else:
-            key_value.value.ParseFromString(_encoded(edit, value))
-    for place in reversed(doomed):
+            key_values[place].value.ParseFromString(_encoded(edit, value))
+            doomed += shape.repeats.get(key, ())
+    for place in sorted(doomed, reverse=True):
         del key_values[place]
-    for edit, value in missing.values():
-        if value is not None:
-            key_values.add(key=edit.field.key).value.ParseFromString(_encoded(edit, value))
+
+
+def splice_attributes(
+    data: bytes, start: int, end: int, kind: ItemKind, shape: Shape, changes: Sequence[Change]
+) -> list[bytes]:
+    """Do the same on the bytes of an item, without decoding it: every other byte stays as it is."""
+    replaced: dict[int, bytes] = {}
+    added = []
+    for edit, value in changes:
+        assert edit.encoded_key is not None
+        key = edit.field.key
+        assert key is not None
+        new = b"" if value is None else _encoded_pair(kind, edit, value)
+        place = shape.first.get(key)
+        if place is None:
+            added.append(new)
+        else:
+            replaced[place] = new
+            for other in shape.repeats.get(key, ()):
+                replaced[other] = b""
+    if not replaced:
+        return [data[start:end], *added]
+    attributes = Nodes()
+    find_repeated(data, start, end, kind.attribute_number, attributes)
+    pieces = []
+    for place in sorted(replaced):
+        pieces.append(data[start : attributes.tags[place]])
+        pieces.append(replaced[place])
+        start = attributes.ends[place]
+    return [*pieces, data[start:end], *added]
+
+
+def _encoded_pair(kind: ItemKind, edit: FieldEdit, value: Value) -> bytes:
+    assert edit.encoded_key is not None
+    try:
+        return encode_attribute(kind.attribute_tag, edit.encoded_key, value)
+    except ValueError as error:
+        raise edit.error(error) from error
 
 
 def _encoded(edit: FieldEdit, value: Value) -> bytes:

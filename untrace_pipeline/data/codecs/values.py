@@ -17,7 +17,7 @@ AnyValue           Python                    remarks
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from untrace_pipeline.data.codecs.wire import varint
@@ -29,7 +29,6 @@ __all__ = [
     "encode_key_value",
     "encode_value",
     "read_attributes",
-    "read_keys",
     "read_value",
 ]
 
@@ -63,25 +62,6 @@ def read_attributes(key_values: Iterable[Any]) -> dict[str, Value]:
         if key not in found:
             found[key] = read_value(key_value.value)
     return found
-
-
-def read_keys(lists: Iterable[Iterable[Any]], keys: Sequence[str]) -> list[list[Value]]:
-    """Return one column per key out of one list of ``KeyValue`` messages per row, in one pass."""
-    columns: list[list[Value]] = [[] for _ in keys]
-    place = {key: number for number, key in enumerate(keys)}
-    empty: list[Value] = [None] * len(keys)
-    for key_values in lists:
-        row = empty.copy()
-        missing = place.copy()
-        for key_value in key_values:
-            number = missing.pop(key_value.key, None)
-            if number is not None:
-                row[number] = read_value(key_value.value)
-                if not missing:
-                    break
-        for column, value in zip(columns, row, strict=True):
-            column.append(value)
-    return columns
 
 
 def encode_value(value: Value, depth: int = _MAX_DEPTH) -> bytes:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from untrace_pipeline.data.signal import Signal
 from untrace_pipeline.errors import DecodeError
 
-__all__ = ["PATHS", "Nodes", "length_prefixed", "read_varint", "varint", "walk"]
+__all__ = ["PATHS", "Nodes", "find_repeated", "length_prefixed", "read_varint", "varint", "walk"]
 
 PATHS: dict[Signal, tuple[frozenset[int], ...]] = {
     Signal.TRACES: (frozenset({1}), frozenset({2}), frozenset({2})),
@@ -67,39 +67,47 @@ def walk(signal: Signal, data: bytes) -> list[Nodes]:
 
 
 def _repeated(data: bytes, above: Nodes, number: int) -> Nodes:
-    """Find the messages of a repeated field; the common encodings of tag and length are read in line."""
+    """Find the messages of a repeated field in all messages of the depth above."""
     nodes = Nodes()
-    wanted = number << 3 | _LENGTH
-    tags, starts, ends, parents = nodes.tags, nodes.starts, nodes.ends, nodes.parents
-    size = len(data)
-    for parent, (pos, end) in enumerate(zip(above.starts, above.ends, strict=True)):
-        while pos < end:
-            if data[pos] == wanted and pos + 4 < size:
-                start = pos + 2
-                length = data[pos + 1]
-                if length > 0x7F:
-                    second = data[start]
-                    length += (second << 7) - 0x80
-                    start += 1
-                    if second > 0x7F:
-                        third = data[start]
-                        length += (third << 14) - 0x4000
-                        start += 1
-                        if third > 0x7F:
-                            length, start = read_varint(data, pos + 1, end)
-                stop = start + length
-                if stop > end:
-                    raise DecodeError("a message is longer than what contains it", offset=pos)
-                found = True
-            else:
-                found, start, stop = _field(data, pos, end, wanted)
-            if found:
-                tags.append(pos)
-                starts.append(start)
-                ends.append(stop)
-                parents.append(parent)
-            pos = stop  # noqa: PLW2901
+    for parent, (start, end) in enumerate(zip(above.starts, above.ends, strict=True)):
+        find_repeated(data, start, end, number, nodes)
+        nodes.parents.extend([parent] * (len(nodes) - len(nodes.parents)))
     return nodes
+
+
+def find_repeated(data: bytes, pos: int, end: int, number: int, nodes: Nodes) -> None:
+    """Append tag, start and end of each message of a repeated field; the common encodings are read in line."""
+    wanted = number << 3 | _LENGTH
+    tags, starts, ends = nodes.tags, nodes.starts, nodes.ends
+    size = len(data) - 4
+    while pos < end:
+        key = data[pos]
+        if key & 0x87 == _LENGTH and pos < size:
+            start = pos + 2
+            length = data[pos + 1]
+            if length > 0x7F:
+                second = data[start]
+                length += (second << 7) - 0x80
+                start += 1
+                if second > 0x7F:
+                    third = data[start]
+                    length += (third << 14) - 0x4000
+                    start += 1
+                    if third > 0x7F:
+                        length, start = read_varint(data, pos + 1, end)
+            stop = start + length
+            if stop > end or key <= _LENGTH:
+                raise DecodeError("a field is longer than what contains it, or has no number", offset=pos)
+        elif key & 0x87 == _FIXED64 and key > _FIXED64 and pos + 9 <= end:
+            pos += 9
+            continue
+        else:
+            key, start, stop = _field(data, pos, end)
+        if key == wanted:
+            tags.append(pos)
+            starts.append(start)
+            ends.append(stop)
+        pos = stop
 
 
 def _union(data: bytes, above: Nodes, numbers: frozenset[int]) -> Nodes:
@@ -107,7 +115,7 @@ def _union(data: bytes, above: Nodes, numbers: frozenset[int]) -> Nodes:
     nodes = Nodes()
     for parent, (pos, end) in enumerate(zip(above.starts, above.ends, strict=True)):
         first, member = len(nodes), 0
-        for number, wire, tag, start, stop in fields(data, pos, end):
+        for number, wire, tag, start, stop in _fields(data, pos, end):
             if number in numbers and wire == _LENGTH:
                 if number != member:
                     nodes.drop_from(first)
@@ -116,19 +124,19 @@ def _union(data: bytes, above: Nodes, numbers: frozenset[int]) -> Nodes:
     return nodes
 
 
-def fields(data: bytes, pos: int, end: int) -> Iterator[tuple[int, int, int, int, int]]:
+def _fields(data: bytes, pos: int, end: int) -> Iterator[tuple[int, int, int, int, int]]:
     """Yield number, wire type, start of the tag, start and end of the value of each field of a message."""
     while pos < end:
-        key, start = read_varint(data, pos, end)
-        stop, body = _skip(data, key, start, end, pos)
+        key, body, stop = _field(data, pos, end)
         yield key >> 3, key & 7, pos, body, stop
         pos = stop
 
 
-def _field(data: bytes, pos: int, end: int, wanted: int) -> tuple[bool, int, int]:
+def _field(data: bytes, pos: int, end: int) -> tuple[int, int, int]:
+    """Return tag, start and end of the value of the field that begins at ``pos``."""
     key, start = read_varint(data, pos, end)
     stop, body = _skip(data, key, start, end, pos)
-    return key == wanted, body, stop
+    return key, body, stop
 
 
 def _skip(data: bytes, key: int, start: int, end: int, tag: int) -> tuple[int, int]:

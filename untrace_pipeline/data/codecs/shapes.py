@@ -1,0 +1,54 @@
+"""Which attribute keys a row has and where: rows of one producer share a shape, so columns need no searching."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from untrace_pipeline.data.codecs.values import read_value
+from untrace_pipeline.data.fields import Value
+
+__all__ = ["Shape", "read_keys", "shapes_of"]
+
+
+class Shape:
+    """The keys of a list of ``KeyValue`` messages in order; made once for all rows that have the same."""
+
+    __slots__ = ("first", "repeats")
+
+    def __init__(self, keys: Iterable[str]) -> None:
+        self.first: dict[str, int] = {}
+        """The place of each key; of equal keys the first counts."""
+        self.repeats: dict[str, list[int]] = {}
+        """The other places of keys that occur more than once."""
+        for place, key in enumerate(keys):
+            if self.first.setdefault(key, place) != place:
+                self.repeats.setdefault(key, []).append(place)
+
+    def places(self, key: str) -> list[int]:
+        """Return every place of a key."""
+        return [self.first[key], *self.repeats.get(key, ())] if key in self.first else []
+
+
+def shapes_of(lists: Iterable[Iterable[Any]]) -> list[Shape]:
+    """Return the shape of each list of ``KeyValue`` messages."""
+    known: dict[tuple[str, ...], Shape] = {}
+    shapes = []
+    for key_values in lists:
+        keys = tuple([key_value.key for key_value in key_values])
+        shape = known.get(keys)
+        if shape is None:
+            shape = known[keys] = Shape(keys)
+        shapes.append(shape)
+    return shapes
+
+
+def read_keys(lists: Sequence[Any], shapes: Sequence[Shape], keys: Iterable[str]) -> list[list[Value]]:
+    """Return one column per key out of one list of ``KeyValue`` messages per row."""
+    return [
+        [
+            None if (place := shape.first.get(key)) is None else read_value(key_values[place].value)
+            for key_values, shape in zip(lists, shapes, strict=True)
+        ]
+        for key in keys
+    ]

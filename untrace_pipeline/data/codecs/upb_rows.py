@@ -1,0 +1,76 @@
+"""A parsed request as rows of messages, and where each of them lies in the bytes. Everything is found on first use."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import chain
+from typing import Any
+
+from untrace_pipeline.data.codecs.shapes import Shape, shapes_of
+from untrace_pipeline.data.codecs.upb_schema import ATTRIBUTE_LISTS, CHILDREN, OUTER
+from untrace_pipeline.data.codecs.wire import Nodes, walk
+from untrace_pipeline.data.fields import Level
+from untrace_pipeline.data.signal import Signal
+from untrace_pipeline.errors import DecodeError
+
+__all__ = ["UpbRows"]
+
+
+class UpbRows:
+    """Rows of a request. The messages are shared: nobody may change them."""
+
+    def __init__(self, signal: Signal, data: bytes, request: Any) -> None:
+        self.signal = signal
+        self.data = data
+        self._request = request
+        self._messages: dict[Level, list[Any]] = {}
+        self._owners: dict[Level, list[int]] = {}
+        self._shapes: dict[Level, list[Shape]] = {}
+        self._nodes: list[Nodes] | None = None
+
+    def messages(self, level: Level) -> list[Any]:
+        """Return the messages of a level in wire order; none for a level that the signal does not have."""
+        if level not in self._messages:
+            self._expand(level)
+        return self._messages[level]
+
+    def owners(self, level: Level) -> list[int]:
+        """Return for each row of a level its row on the next level outside."""
+        if level not in self._owners:
+            self._expand(level)
+        return self._owners[level]
+
+    def shapes(self, level: Level) -> list[Shape]:
+        """Return the attribute keys of each row of a level."""
+        if level not in self._shapes:
+            self._shapes[level] = shapes_of(map(ATTRIBUTE_LISTS[level], self.messages(level)))
+        return self._shapes[level]
+
+    def nodes(self) -> list[Nodes]:
+        """Return where the messages of each depth lie, see :func:`~untrace_pipeline.data.codecs.wire.walk`."""
+        if self._nodes is None:
+            nodes = walk(self.signal, self.data)
+            if len(nodes[-1]) != len(self.messages(Level.ITEM)):
+                raise DecodeError("the containers of the request are ambiguous")
+            self._nodes = nodes
+        return self._nodes
+
+    def regular(self) -> UpbRows:
+        """Return these rows, or their canonical form if the data of one metric comes in several pieces.
+
+        Protobuf merges such pieces on reading; we could cut between them and change what a point means.
+        """
+        if self.signal is Signal.METRICS:
+            datas = self.nodes()[3]
+            if len(set(datas.parents)) < len(datas):
+                return UpbRows(self.signal, self._request.SerializeToString(), self._request)
+        return self
+
+    def _expand(self, level: Level) -> None:
+        expand = CHILDREN[self.signal].get(level)
+        families: Sequence[Sequence[Any]] = []
+        if expand is not None:
+            outer = OUTER[self.signal][level]
+            families = [expand(owner) for owner in ([self._request] if outer is None else self.messages(outer))]
+        self._messages[level] = list(chain.from_iterable(families))
+        self._owners[level] = [row for row, family in enumerate(families) for _ in range(len(family))]
