@@ -13,6 +13,7 @@ from untrace_pipeline.config.explain import suggest
 from untrace_pipeline.config.known import COLLECTOR_TYPES
 from untrace_pipeline.config.model import ComponentSpec, ServiceSection, ServiceSpec
 from untrace_pipeline.config.nodes import List, Map, Node, Scalar, to_python
+from untrace_pipeline.config.test_blocks import ConfigTest
 from untrace_pipeline.config.values import check_options
 from untrace_pipeline.config.wiring import Wiring
 from untrace_pipeline.errors import PluginError
@@ -44,7 +45,9 @@ class Checker:
                 self._report("unknown-section", (name,), "unknown section", ", ".join(SECTIONS), found)
         for kind in Kind:
             self._section(kind)
+        self._ambiguous()
         service = self._service()
+        self._tests()
         wiring = Wiring(self._section_node("service"), self._configured)
         wiring.run()
         self.findings += wiring.findings
@@ -80,7 +83,6 @@ class Checker:
                 self._report("bad-id", path, str(error), "type or type/name")
                 continue
             self._configured[component] = path
-            self._ambiguous(component, path)
             factory = self._factory(component, path)
             if factory is not None:
                 self._component(component, factory, body, path)
@@ -90,12 +92,12 @@ class Checker:
         if entry is not None and not (isinstance(entry[1], Scalar) and entry[1].value is None):
             self._report("wrong-type", path, "the section is not a mapping", f"a mapping: {expected}")
 
-    def _ambiguous(self, id: ComponentId, path: Path) -> None:
-        for kind in (Kind.RECEIVER, Kind.EXPORTER):
-            if id.kind is Kind.CONNECTOR and ComponentId(kind, id.type, id.name) in self._configured:
-                self._report(
-                    "ambiguous-id", path, f"there is a {kind.singular} with this id: pipelines cannot tell them apart"
-                )
+    def _ambiguous(self) -> None:
+        for one, path in self._configured.items():
+            for kind in (Kind.RECEIVER, Kind.EXPORTER) if one.kind is Kind.CONNECTOR else ():
+                if ComponentId(kind, one.type, one.name) in self._configured:
+                    message = f"there is the {kind.singular} {one} too: pipelines cannot tell them apart"
+                    self._report("ambiguous-id", path, message)
 
     def _factory(self, id: ComponentId, path: Path) -> Factory[Any] | None:
         try:
@@ -141,6 +143,38 @@ class Checker:
         self.secrets |= {("service", *one.path) for one in seen if one.secret}
         return service
 
+    def _tests(self) -> None:
+        entry = self._root.entries.get("tests")
+        if entry is None or (isinstance(entry[1], Scalar) and entry[1].value is None):
+            return
+        if not isinstance(entry[1], List):
+            self._report("wrong-type", ("tests",), "the section is not a list", "a list of tests")
+            return
+        for number, item in enumerate(entry[1].items):
+            path = ("tests", number)
+            if isinstance(item, Map):
+                test, findings, _ = check_options(ConfigTest, item)
+                self._take(path, findings)
+                if test is not None:
+                    self._outputs(path, test)
+            else:
+                self._report("wrong-type", path, "a test is not a mapping", "a mapping: name, input, output")
+
+    def _outputs(self, path: Path, test: ConfigTest) -> None:
+        """Report pipelines and exporters that a test names and that do not exist."""
+        pipelines = list(_keys(self._section_node("service"), "pipelines"))
+        exporters = [str(one) for one in self._configured if one.kind is Kind.EXPORTER]
+        if test.pipeline is not None and test.pipeline not in pipelines:
+            found = suggest(test.pipeline, pipelines)
+            message = f"there is no pipeline {test.pipeline}"
+            self._report("unknown-pipeline", (*path, "pipeline"), message, ", ".join(pipelines), found)
+        for name in test.output:
+            known = exporters + pipelines
+            if name not in known:
+                message = f"{name} is no configured exporter and no pipeline"
+                where = (*path, "output", name)
+                self._report("unknown-component", where, message, ", ".join(known), suggest(name, known))
+
     def _take(self, path: Path, findings: list[Finding]) -> None:
         for one in findings:
             whole = (*path, *one.path)
@@ -182,6 +216,12 @@ def _as_map(node: Node) -> Map | None:
     if isinstance(node, Scalar) and node.value is None:
         return Map(node.place, {})
     return None
+
+
+def _keys(node: Map | None, name: str) -> Iterator[str]:
+    found = node.entries.get(name) if node is not None else None
+    if found is not None and isinstance(found[1], Map):
+        yield from found[1].entries
 
 
 def _test_blocks(node: Node) -> Iterator[dict[str, Any]]:

@@ -65,10 +65,11 @@ def path_of(location: Iterable[str | int], node: Node) -> Path:
     steps = list(location)
     for number, step in enumerate(steps):
         inside = (isinstance(node, Map) and step in node.entries) or (isinstance(node, List) and isinstance(step, int))
+        holds_options = isinstance(node, Map) or (isinstance(node, Scalar) and node.value is None)
         if inside:
             path = (*path, step)
             _, node, _ = find(node, (step,))
-        elif number == len(steps) - 1 and isinstance(node, Map) and isinstance(step, str) and step != "[key]":
+        elif number == len(steps) - 1 and holds_options and isinstance(step, str) and step != "[key]":
             path = (*path, step)
     return path
 
@@ -99,7 +100,11 @@ def _findings(path: Path, found: list[ErrorDetails], node: Node, seen: Mapping[P
     wrong = [details for details in found if details["type"] in _TYPES]
     if wrong and len(wrong) == len(found):
         expected = " or ".join(dict.fromkeys(_TYPES[details["type"]] for details in wrong))
-        return [Finding("wrong-type", path, f"{_shown(path, node, seen)} is of the wrong type", expected)]
+        shown = _shown(path, node, seen)
+        value = find(node, path)[1]
+        scalar = isinstance(value, Scalar) and not isinstance(value.value, str) and not _hidden(path, node, seen)
+        suggestion = f'"{value.text}"' if scalar and "a string" in expected else ""
+        return [Finding("wrong-type", path, f"{shown} is of the wrong type", expected, suggestion)]
     rest = [details for details in found if details["type"] not in _TYPES]
     return [_bad_value(path, details, node, seen) for details in rest]
 
@@ -129,7 +134,7 @@ def _described(path: Path, seen: Mapping[Path, Seen]) -> str:
     model = model_of(seen[path[:-1]].types) if path[:-1] in seen else None
     option = options_of(model).get(str(path[-1])) if model else None
     text = option.description if option is not None else None
-    return f"{path[-1]}: {text.strip().splitlines()[0]}" if text else ""
+    return f"{path[-1]}: {text.strip().splitlines()[0].replace('``', '')}" if text else ""
 
 
 def _hidden(path: Path, node: Node, seen: Mapping[Path, Seen]) -> bool:
@@ -146,5 +151,5 @@ def _shown(path: Path, node: Node, seen: Mapping[Path, Seen]) -> str:
         return "a mapping"
     if isinstance(value, List):
         return "a list"
-    shown = "nothing" if value.value is None else value.text or '""'
+    shown = "nothing" if value.value is None else f'"{value.text}"' if isinstance(value.value, str) else value.text
     return shown if len(shown) <= _LONGEST else "the value"

@@ -48,9 +48,10 @@ class Locator:
         return node.value
 
     def _is_secret(self, path: Path, node: Scalar) -> bool:
-        return node.value is not None and (
-            path in self._secrets or (isinstance(node.value, str) and is_sensitive(path))
-        )
+        if node.value is None:
+            return False
+        by_type = any(path[: i + 1] in self._secrets for i in range(len(path)))
+        return by_type or (isinstance(node.value, str) and is_sensitive(path))
 
     @cached_property
     def _masks(self) -> list[Place]:

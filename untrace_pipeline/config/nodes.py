@@ -224,6 +224,8 @@ class _Composer:
     def _begin(self, event: yaml.CollectionStartEvent) -> None:
         if len(self._stack) >= MAX_DEPTH:
             self._stop("yaml-limit", f"nested deeper than {MAX_DEPTH} levels", event)
+        if event.tag not in {None, "!", _TAG + "map", _TAG + "seq"}:
+            self._report("yaml-syntax", _unsupported(event.tag), self._place(event))
         if event.anchor:
             self._anchors[event.anchor] = None
         self._stack.append(_Open(isinstance(event, yaml.MappingStartEvent), self._place(event), event.anchor))
@@ -249,7 +251,7 @@ class _Composer:
                     merged.setdefault(name, entry)
             elif key.text in entries:
                 first = entries[key.text][0]
-                self._report("duplicate-key", f"{key.text}: written before in line {first.line}", key.place)
+                self._report("duplicate-key", f"the key {key.text} is already in line {first.line}", key.place)
             else:
                 entries[key.text] = (key.place, value)
         everything = {**merged, **entries} if merged else entries
@@ -277,7 +279,7 @@ class _Composer:
         tag = event.tag
         if tag and tag != "!":
             if tag not in {_TAG + name for name in ("str", "int", "float", "bool", "null")}:
-                self._report("yaml-syntax", f"the tag {tag.replace(_TAG, '!!')} is not supported", self._place(event))
+                self._report("yaml-syntax", _unsupported(tag), self._place(event))
             value = event.value if tag == _TAG + "str" else resolve(event.value)
         return Scalar(self._place(event), value, event.value)
 
@@ -305,12 +307,18 @@ class _Composer:
         raise _TooMuchError(_problem(self.source, code, message, self._place(event)))
 
 
+def _unsupported(tag: object) -> str:
+    return f"the tag {str(tag).replace(_TAG, '!!')} is not supported"
+
+
 def _problem(source: Source, code: str, message: str, place: Place | None = None) -> Problem:
     return at_place(place or Place(source, 1, 1, 1, 1), code=code, message=message)
 
 
 def _syntax_problem(source: Source, error: yaml.MarkedYAMLError) -> Problem:
     mark = error.problem_mark or error.context_mark
+    if error.context_mark and mark and mark.line >= len(source.lines) - 1 and not source.lines[-1].strip():
+        mark = error.context_mark  # the end of the text tells nothing, the place where it went wrong does
     line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
     text = source.lines[line - 1] if line <= len(source.lines) else ""
     message = f"this is no valid YAML: {error.problem or error.context or 'unreadable'}"

@@ -62,7 +62,7 @@ class Reading:
     def _open(self, config: str) -> Source | None:
         scheme, colon, rest = config.partition(":")
         if colon and scheme == "yaml":
-            return Source("yaml:", rest)
+            return Source("--config yaml", rest)
         if colon and scheme == "env":
             return self._variable(rest)
         if colon and scheme != "file" and len(scheme) > 1 and scheme.isalnum() and not Path(config).exists():
@@ -112,21 +112,21 @@ class Reading:
             return None
         place = Place(source, 1, 1, 1, 1)
         tree = _nested(steps, value if value is not None else Scalar(place, None, ""), place)
-        for other in trees:
-            self._blocked(source, other, steps)
-        return tree
+        blocked = [self._blocked(source, other, steps) for other in trees]
+        return None if any(blocked) else tree
 
-    def _blocked(self, source: Source, tree: Map, steps: Sequence[str]) -> None:
+    def _blocked(self, source: Source, tree: Map, steps: Sequence[str]) -> bool:
         """Report a path that leads through a value that is no mapping."""
         node: Node = tree
         for number, step in enumerate(steps[:-1]):
             if not isinstance(node, Map) or step not in node.entries:
-                return
+                return False
             node = node.entries[step][1]
             if not isinstance(node, Map) and not (isinstance(node, Scalar) and node.value is None):
                 through = ".".join(steps[: number + 1])
                 self._report(source, "bad-override", f"{through} is no mapping", "a path through mappings")
-                return
+                return True
+        return False
 
     def _report(self, source: Source, code: str, message: str, expected: str = "") -> None:
         place = Place(source if not source.in_file else replace(source, text="", in_file=False), 1, 1, 1, 1)
