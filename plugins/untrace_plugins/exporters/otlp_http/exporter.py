@@ -1,0 +1,76 @@
+"""The exporter ``otlp_http``."""
+
+from __future__ import annotations
+
+import asyncio
+
+from untrace_pipeline.api import Host, Settings, StartError
+from untrace_pipeline.data import Signal
+from untrace_pipeline.delivery import DELIVERED, Delivery, Outcome, Request
+from untrace_pipeline.net.http_client import Answer, HttpClient, host_of
+from untrace_plugins.exporters._otlp import read_answer
+from untrace_plugins.exporters.otlp_http.config import Encoding, OtlpHttpConfig
+
+__all__ = ["OtlpHttpExporter"]
+
+PROTOBUF = "application/x-protobuf"
+JSON = "application/json"
+
+
+class OtlpHttpExporter:
+    """Sends each request as one POST to the URL of its signal."""
+
+    def __init__(self, config: OtlpHttpConfig, settings: Settings) -> None:
+        self._id = settings.id
+        self._urls = {signal: config.url(signal) for signal in sorted(settings.signals)}
+        self._json = config.encoding is Encoding.JSON
+        self._client = HttpClient(config)
+        self._delivery = Delivery(config, self, settings)
+        self.consume = self._delivery.consume
+        self.admit = self._delivery.admit
+        self.pending_items = self._delivery.pending_items
+
+    @property
+    def destination(self) -> str:
+        """Host and port."""
+        return host_of(next(filter(None, self._urls.values()), ""))
+
+    async def start(self, host: Host) -> None:
+        """Make the connection pool, without waiting for the destination: it may come up later."""
+        for signal, url in self._urls.items():
+            if url is None:
+                msg = f"exporter {self._id}: set endpoint or {signal}_endpoint, a pipeline sends {signal} here"
+                raise StartError(msg)
+        await self._client.start(host)
+        await self._delivery.start(host)
+
+    async def send(self, request: Request) -> Outcome:
+        """Make one POST."""
+        batch = request.batch
+        url = self._urls[batch.signal]
+        assert url is not None
+        if self._json:
+            data = await asyncio.to_thread(batch.to_json)
+            answer = await self._client.post(url, data, JSON)
+        else:
+            answer = await self._client.post(url, batch.to_otlp(), PROTOBUF)
+        return _outcome(batch.signal, answer)
+
+    async def shutdown(self) -> None:
+        """Drain, then close the connections."""
+        try:
+            await self._delivery.shutdown()
+        finally:
+            await self._client.close()
+
+
+def _outcome(signal: Signal, answer: Answer) -> Outcome:
+    if not answer.body:
+        return DELIVERED
+    if answer.content_type == PROTOBUF:
+        return read_answer(signal, answer.body)
+    if answer.content_type == JSON:
+        return read_answer(signal, answer.body, json=True)
+    if answer.content_type == "text/html":
+        return Outcome(message=f"HTTP {answer.status} with a web page: is the endpoint right?")
+    return DELIVERED  # many destinations say "ok" in their own words
