@@ -20,7 +20,7 @@ ALLOWED = {
     "delivery": {"api", "data", "net"},
     "registry": {"api"},
     "config": {"api", "data", "registry", "engine"},  # of the engine, only graph findings
-    "telemetry": {"api", "config", "data"},
+    "telemetry": {"api", "config", "data", "net"},
     "admin": {"api", "net", "data"},
     "engine": {"admin", "api", "config", "data", "registry", "telemetry"},
     "testing": {"api", "config", "data", "registry"},

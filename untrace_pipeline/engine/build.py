@@ -38,16 +38,22 @@ class Builder:
 
         Raises :class:`StartError` or :class:`PluginError` naming the component that cannot be created.
         """
+        kept = running.units if running else {}
         graph = Graph(spec, {})
         renewed: set[str] = set()
-        for blueprint in blueprints(spec, start_order(spec.pipelines.values())):
-            old = running.units.get(blueprint.id) if running else None
-            if old is not None and old.blueprint == blueprint and not renewed & _references(blueprint):
-                graph.units[blueprint.id] = old
-            else:
-                graph.units[blueprint.id] = self.make(blueprint)
-                if blueprint.id.component.kind is Kind.EXTENSION:
-                    renewed.add(str(blueprint.id.component))
+        try:
+            for blueprint in blueprints(spec, start_order(spec.pipelines.values())):
+                unit = kept.get(blueprint.id)
+                if unit is None or unit.blueprint != blueprint or renewed & _references(blueprint):
+                    unit = self.make(blueprint)
+                    if unit.kind is Kind.EXTENSION:
+                        renewed.add(str(unit.id.component))
+                graph.units[blueprint.id] = unit
+        except BaseException:
+            for unit in graph.units.values():
+                if kept.get(unit.id) is not unit:
+                    unit.meter.close()
+            raise
         return graph
 
     def make(self, blueprint: Blueprint) -> Unit:

@@ -1,7 +1,7 @@
 """The daemon's own log: structured lines with the component's id, thinned out when they repeat.
 
 Standard ``logging`` underneath. Loggers of components are called ``untrace_pipeline.component.<kind>.<id>``; a line is
-either readable (``console``) or one JSON object (``json``). Payloads and secrets never get here: whoever logs sees to it.
+either readable (``console``) or one JSON object (``json``). Payloads and secrets never get here: who logs sees to that.
 """
 
 from __future__ import annotations

@@ -1,0 +1,168 @@
+"""Starting and stopping units, in order and bounded in time."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Collection, Iterable, Mapping
+
+from untrace_pipeline.api.component import Drainable
+from untrace_pipeline.api.identity import Kind
+from untrace_pipeline.api.status import Status
+from untrace_pipeline.engine.graph import UnitId
+from untrace_pipeline.engine.unit import Unit
+from untrace_pipeline.errors import StartError
+
+__all__ = ["Deadline", "left_behind", "start", "start_all", "stop_all"]
+
+UPSTREAM_SHARE = 0.6
+"""Part of the time that receivers, processors and connectors may use, so that exporters have some left to drain."""
+SETTLE_SECONDS = 2.0
+"""How long a reload lets batches inside an old component finish before it is stopped, which makes it flush."""
+CANCEL_SECONDS = 1.0
+"""How long a component may take to close after it was cancelled."""
+
+logger = logging.getLogger(__name__)
+
+
+class Deadline:
+    """When stopping must end; a second signal makes it now."""
+
+    def __init__(self, seconds: float) -> None:
+        self._over = asyncio.Event()
+        self._upstream_over = asyncio.Event()
+        self._timers: list[asyncio.TimerHandle] = []
+        self.shorten(seconds)
+
+    def shorten(self, seconds: float) -> None:
+        """Let it be over in that many seconds, if not earlier."""
+        later = asyncio.get_running_loop().call_later
+        self._timers += [later(seconds, self._over.set), later(seconds * UPSTREAM_SHARE, self._upstream_over.set)]
+
+    def expire(self) -> None:
+        """Let it be over now."""
+        self._over.set()
+        self._upstream_over.set()
+
+    def close(self) -> None:
+        """Forget the timers."""
+        for timer in self._timers:
+            timer.cancel()
+
+    async def passed(self, kind: Kind) -> None:
+        """Wait until a component of this kind has no time left."""
+        last = kind in {Kind.EXPORTER, Kind.EXTENSION}
+        await (self._over if last else self._upstream_over).wait()
+
+
+async def start(unit: Unit) -> None:
+    """Start one unit. Raises :class:`StartError` that names it."""
+    unit.status.report(Status.STARTING)
+    try:
+        if unit.component is not None:
+            await unit.component.start(unit.host)
+    except StartError as error:
+        text = str(error)
+        msg = text if text.startswith(f"{unit.id}") else f"{unit.id}: {text}"
+        raise StartError(msg) from error
+    except Exception as error:
+        msg = f"{unit.id} did not start: {type(error).__name__}: {error}"
+        raise StartError(msg) from error
+    if unit.status.last.status is Status.STARTING:
+        unit.status.report(Status.OK)
+
+
+async def start_all(units: Iterable[Unit]) -> None:
+    """Start units in the given order; if one fails, stop those that had started, and raise its :class:`StartError`."""
+    started: list[Unit] = []
+    try:
+        for unit in units:
+            started.append(unit)
+            await start(unit)
+    except BaseException:
+        deadline = Deadline(CANCEL_SECONDS)
+        for unit in reversed(started):
+            await _stop(unit, deadline)
+        deadline.close()
+        raise
+
+
+async def stop_all(
+    units: Collection[Unit], feeds: Mapping[UnitId, set[UnitId]], deadline: Deadline, *, settle: bool = False
+) -> None:
+    """Stop units, each once all that feed it have stopped, extensions last; never raises for what a component does.
+
+    ``feeds`` names for each unit those that feed it. ``settle`` waits for batches under way inside, for a reload, where
+    what feeds a unit may go on running.
+    """
+    stopped = {unit.id: asyncio.Event() for unit in units}
+
+    async def one(unit: Unit) -> None:
+        last = unit.kind is Kind.EXTENSION
+        before = [other.id for other in units if other.kind is not Kind.EXTENSION] if last else feeds.get(unit.id, ())
+        for other in before:
+            if other in stopped:
+                await stopped[other].wait()
+        try:
+            if settle:
+                await _settle(unit, deadline)
+            await _stop(unit, deadline)
+        finally:
+            stopped[unit.id].set()
+
+    async with asyncio.TaskGroup() as group:
+        for unit in units:
+            group.create_task(one(unit), name=f"stop {unit.id}")
+
+
+async def _settle(unit: Unit, deadline: Deadline) -> None:
+    if unit.inlet is not None:
+        await _until(unit.inlet.idle(), deadline.passed(unit.kind), asyncio.sleep(SETTLE_SECONDS))
+
+
+async def _until(*work: object) -> None:
+    """Wait for the first of several awaitables, and cancel the others."""
+    tasks = [asyncio.ensure_future(one) for one in work]  # type: ignore[call-overload]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+
+
+async def _stop(unit: Unit, deadline: Deadline) -> None:
+    unit.status.report(Status.STOPPING)
+    if unit.component is not None:
+        await _shut_down(unit, deadline)
+    unit.host.cancel_tasks()
+    unit.meter.close()
+    unit.status.report(Status.STOPPED)
+
+
+async def _shut_down(unit: Unit, deadline: Deadline) -> None:
+    work = asyncio.create_task(unit.component.shutdown(), name=f"shutdown of {unit.id}")
+    over = asyncio.create_task(deadline.passed(unit.kind))
+    try:
+        await asyncio.wait({work, over}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        over.cancel()
+        cut_short = not work.done()
+        if cut_short:
+            work.cancel()
+            await asyncio.wait({work}, timeout=CANCEL_SECONDS)
+    if not work.done():
+        unit.logger.error("did not stop when it was cancelled, and is left behind")
+    elif not work.cancelled() and (error := work.exception()) is not None:
+        unit.logger.error("failed to stop: %s: %s", type(error).__name__, error, exc_info=error)
+    elif cut_short:
+        unit.logger.warning("was not finished when the time for stopping was over")
+
+
+def left_behind(units: Iterable[Unit]) -> dict[str, int]:
+    """Return how many accepted items each stopped exporter still held, where it is more than none."""
+    held = {}
+    for unit in units:
+        if isinstance(unit.component, Drainable) and (items := unit.component.pending_items()):
+            held[str(unit.id.component)] = items
+    return held

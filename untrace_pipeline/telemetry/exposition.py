@@ -1,0 +1,192 @@
+"""The ``/metrics`` endpoint: Prometheus' text format and OpenMetrics, over the accumulators of ``metrics``."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any
+
+from untrace_pipeline.api.telemetry import MetricKind, MetricSpec
+from untrace_pipeline.config.model import MetricsConfig, MetricsLevel
+from untrace_pipeline.errors import StartError
+from untrace_pipeline.net.get_server import GetServer, Request, Response
+from untrace_pipeline.telemetry.metrics import Metrics, Sample
+
+if TYPE_CHECKING:
+    from prometheus_client import Metric
+
+__all__ = ["Exposition", "Page", "pages_of", "render"]
+
+PATH = "/metrics"
+HOST, PORT = "localhost", 8888
+"""The Collector's defaults."""
+_MIN_GZIP_BYTES = 1024
+_KNOWN_OPTIONS = {"host", "port", "without_type_suffix"}
+_HARMLESS_OPTIONS = {"without_scope_info", "without_units", "with_resource_constant_labels", "translation_strategy"}
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One place where metrics are shown, and how."""
+
+    host: str
+    port: int
+    prefix: str
+    type_suffix: bool = True
+    """Whether counters end in ``_total``."""
+
+
+def pages_of(config: MetricsConfig) -> list[Page]:
+    """Return where metrics are shown. Raises :class:`StartError` for readers that cannot be understood."""
+    if config.level is MetricsLevel.NONE:
+        return []
+    if config.readers is not None:
+        return [page for number, reader in enumerate(config.readers) for page in _page(number, reader, config.prefix)]
+    if config.address is not None:
+        host, _, port = config.address.rpartition(":")
+        if not port.isdigit():
+            msg = f"service.telemetry.metrics.address: {config.address} is no host:port"
+            raise StartError(msg)
+        return [Page(host.strip("[]"), int(port), config.prefix)]
+    return [Page(HOST, PORT, config.prefix)]
+
+
+def _page(number: int, reader: Mapping[str, Any], prefix: str) -> Iterator[Page]:
+    where = f"service.telemetry.metrics.readers.{number}"
+    if "periodic" in reader:
+        logger.warning("%s: periodic readers are not supported yet; scrape the pull reader instead", where)
+        return
+    try:
+        options = dict(reader["pull"]["exporter"]["prometheus"] or {})
+        unknown = options.keys() - _KNOWN_OPTIONS - _HARMLESS_OPTIONS
+        if unknown:
+            raise KeyError(*unknown)
+        page = Page(
+            str(options.get("host", HOST)),
+            int(options.get("port", PORT)),
+            prefix,
+            not options.get("without_type_suffix", False),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        msg = f"{where}: expected pull.exporter.prometheus with host and port; not understood: {error}"
+        raise StartError(msg) from error
+    yield page
+
+
+class Exposition:
+    """The HTTP servers of all pages; :meth:`change` opens and closes them as the configuration says."""
+
+    def __init__(self, metrics: Metrics, resource: Mapping[str, str]) -> None:
+        self._metrics = metrics
+        self._resource = resource
+        self._open: dict[tuple[str, int], tuple[Page, GetServer]] = {}
+
+    async def change(self, pages: Iterable[Page]) -> None:
+        """Show exactly these pages. Raises :class:`StartError` if a port is taken; then nothing has changed."""
+        wanted = {(page.host, page.port): page for page in pages}
+        opened: list[tuple[str, int]] = []
+        try:
+            for address, page in wanted.items():
+                if address not in self._open:
+                    self._open[address] = (page, await self._listen(page))
+                    opened.append(address)
+        except StartError:
+            for address in opened:
+                await self._open.pop(address)[1].close()
+            raise
+        for address in [address for address in self._open if address not in wanted]:
+            await self._open.pop(address)[1].close()
+        for address, page in wanted.items():
+            self._open[address] = (page, self._open[address][1])
+
+    def addresses(self) -> list[str]:
+        """Return where the pages are."""
+        return [f"{page.host}:{server.port}" for page, server in self._open.values()]
+
+    async def close(self) -> None:
+        """Close all pages. Safe twice."""
+        await self.change([])
+
+    async def _listen(self, page: Page) -> GetServer:
+        address = (page.host, page.port)
+
+        async def answer(request: Request) -> Response:
+            return await self._answer(request, self._open[address][0])
+
+        server = GetServer(answer)
+        try:
+            await server.start(page.host or None, page.port)
+        except OSError as error:
+            msg = f"service.telemetry.metrics: cannot listen on {page.host}:{page.port}: {error.strerror or error}"
+            raise StartError(msg) from error
+        return server
+
+    async def _answer(self, request: Request, page: Page) -> Response:
+        if request.path != PATH:
+            return Response(404, b"metrics are at /metrics\n")
+        openmetrics = "application/openmetrics-text" in request.headers.get("accept", "")
+        zipped = "gzip" in request.headers.get("accept-encoding", "")
+        snapshot = self._metrics.snapshot()
+        body, content_type = await asyncio.to_thread(render, snapshot, page, self._resource, openmetrics=openmetrics)
+        if zipped and len(body) >= _MIN_GZIP_BYTES:
+            packed = await asyncio.to_thread(gzip.compress, body, 1)
+            return Response(200, packed, content_type, {"Content-Encoding": "gzip", "Vary": "Accept-Encoding"})
+        return Response(200, body, content_type)
+
+
+def render(
+    snapshot: Iterable[tuple[MetricSpec, list[Sample]]], page: Page, resource: Mapping[str, str], *, openmetrics: bool
+) -> tuple[bytes, str]:
+    """Return the page and its content type. May run in any thread; the first call loads prometheus-client."""
+    from prometheus_client import CollectorRegistry  # noqa: PLC0415  60 ms that the start need not wait for
+    from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest  # noqa: PLC0415
+    from prometheus_client.openmetrics import exposition  # noqa: PLC0415
+
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Families([_family(spec, samples, page) for spec, samples in snapshot], resource))
+    if openmetrics:
+        body: bytes = exposition.generate_latest(registry)  # type: ignore[no-untyped-call]
+        return body, exposition.CONTENT_TYPE_LATEST
+    return generate_latest(registry), CONTENT_TYPE_LATEST
+
+
+class _Families:
+    """What prometheus-client calls a collector."""
+
+    def __init__(self, families: list[Metric], resource: Mapping[str, str]) -> None:
+        self._families = families
+        self._resource = resource
+
+    def collect(self) -> Iterator[Metric]:
+        from prometheus_client import Metric  # noqa: PLC0415  see render
+
+        yield from self._families
+        target = Metric("target", "The daemon itself.", "info")
+        target.add_sample("target_info", {k.replace(".", "_"): v for k, v in self._resource.items()}, 1)
+        yield target
+
+
+def _family(spec: MetricSpec, samples: Iterable[Sample], page: Page) -> Metric:
+    from prometheus_client import Metric  # noqa: PLC0415  see render
+
+    name = page.prefix + spec.name
+    plain = spec.kind is MetricKind.COUNTER and not page.type_suffix
+    family = Metric(name, spec.help, "unknown" if plain else spec.kind)
+    suffix = "_total" if spec.kind is MetricKind.COUNTER and page.type_suffix else ""
+    for sample in samples:
+        labels = dict(zip(spec.labels, sample.labels, strict=True))
+        if spec.kind is not MetricKind.HISTOGRAM:
+            family.add_sample(name + suffix, labels, sample.value)
+            continue
+        bounds = [*(str(float(bound)) for bound in spec.buckets), "+Inf"]
+        for bound, count in zip(bounds, accumulate(sample.counts), strict=True):
+            family.add_sample(f"{name}_bucket", {**labels, "le": bound}, count)
+        family.add_sample(f"{name}_count", labels, sum(sample.counts))
+        family.add_sample(f"{name}_sum", labels, sample.value)
+    return family
