@@ -127,5 +127,6 @@ def as_consume_error(error: Exception) -> ConsumeError:
         return error
     if isinstance(error, TimeoutError):
         return RetryableError(str(error) or "no answer in time", code=Code.DEADLINE_EXCEEDED)
-    text = f"{type(error).__name__}: {error}"
-    return RetryableError(text) if isinstance(error, OSError) else PermanentError(text)
+    if isinstance(error, OSError):
+        return RetryableError(error.strerror or str(error) or type(error).__name__)
+    return PermanentError(f"{type(error).__name__}: {error}")

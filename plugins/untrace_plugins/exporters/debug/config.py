@@ -21,6 +21,13 @@ class Verbosity(StrEnum):
     DETAILED = "detailed"
 
 
+class DebugQueueConfig(QueueConfig):
+    """``sending_queue`` with another default."""
+
+    num_consumers: int = Field(1, gt=0)
+    """Requests that are shown at once; more than one and they may change places."""
+
+
 class DebugConfig(ComponentConfig):
     """The keys of the Collector's ``debug`` exporter.
 
@@ -38,7 +45,7 @@ class DebugConfig(ComponentConfig):
     """Write through the daemon's log instead of ``output_paths``; its sampling then applies."""
     output_paths: list[str] = Field(["stdout"], min_length=1)
     """``stdout``, ``stderr`` or paths of files to append to."""
-    sending_queue: QueueConfig = QueueConfig(num_consumers=1)
+    sending_queue: DebugQueueConfig = DebugQueueConfig()
     """Queue in front of the output."""
 
     @model_validator(mode="after")
