@@ -5,17 +5,20 @@ conditions of existing Collector configurations both compile to a :class:`Condit
 says what is wrong and where; asking never fails, whatever the data.
 """
 
-from untrace_pipeline.conditions.condition import Condition, Conditions, compile_condition
+from untrace_pipeline.conditions.condition import Condition, Conditions, compile_condition, group_level
 from untrace_pipeline.conditions.config import ConditionConfig, ConditionSource, Operator, checked
-from untrace_pipeline.conditions.ottl import innermost_level
+from untrace_pipeline.conditions.properties import MatchProperties, MatchType, selected
 
 __all__ = [
     "Condition",
     "ConditionConfig",
     "ConditionSource",
     "Conditions",
+    "MatchProperties",
+    "MatchType",
     "Operator",
     "checked",
     "compile_condition",
-    "innermost_level",
+    "group_level",
+    "selected",
 ]

@@ -8,11 +8,12 @@ from functools import lru_cache
 from untrace_pipeline.conditions.config import ConditionConfig, ConditionSource
 from untrace_pipeline.conditions.expression import Expression, Frame
 from untrace_pipeline.conditions.form import compile_form
-from untrace_pipeline.conditions.ottl import compile_ottl
+from untrace_pipeline.conditions.names import CONTEXTS
+from untrace_pipeline.conditions.ottl import compile_ottl, innermost_level
 from untrace_pipeline.data import Batch, Context, Field, Level, Signal
-from untrace_pipeline.errors import EvaluationError
+from untrace_pipeline.errors import ConditionError, EvaluationError
 
-__all__ = ["Condition", "Conditions", "compile_condition"]
+__all__ = ["Condition", "Conditions", "compile_condition", "group_level"]
 
 
 class Condition:
@@ -94,6 +95,26 @@ def compile_condition(source: ConditionSource, signal: Signal, level: Level = Le
     if isinstance(source, str):
         return _compile_text(source, signal, level)
     return Condition(compile_form(source, signal, level), level, _shown(source))
+
+
+def group_level(sources: Sequence[ConditionSource], context: str, signal: Signal) -> Level:
+    """Return the level of conditions that stand together: that of their context, or of the innermost one they name.
+
+    Conditions of our own form name none; they are about items. Raises :class:`ConditionError` for a context that the
+    signal does not have, and where paths leave their context out and nothing says which it is.
+    """
+    if context:
+        return _named_level(context, signal)
+    texts = [source for source in sources if isinstance(source, str)]
+    return innermost_level(texts, signal) if texts else Level.ITEM
+
+
+def _named_level(context: str, signal: Signal) -> Level:
+    known = {name: level for name, (level, only) in CONTEXTS.items() if only in {None, signal}}
+    if context.lower() not in known:
+        msg = f"{context!r} is no context of {signal}; there are: {', '.join(known)}"
+        raise ConditionError(msg)
+    return known[context.lower()]
 
 
 @lru_cache(maxsize=1024)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from untrace_pipeline.conditions.compare import Comparison
 from untrace_pipeline.conditions.expression import (
@@ -53,14 +53,30 @@ def compile_tree(node: Node, scope: Scope) -> Expression:
         raise ConditionError(msg) from None
 
 
-def innermost_level(nodes: list[Node], signal: Signal) -> Level | None:
-    """Return the level of the innermost context that the paths of conditions name, or ``None`` if none is named."""
-    levels = []
-    for path in [path for node in nodes for path in paths_of(node)]:
-        level, only = CONTEXTS.get(path.segments[0].name, (None, None))
-        if level is not None and len(path.segments) > 1 and only in {None, signal}:
-            levels.append(level)
-    return max(levels, default=None)
+def innermost_level(texts: Sequence[str], signal: Signal) -> Level:
+    """Return the level of the innermost context that the paths of conditions name; without any path, that of items.
+
+    Raises :class:`ConditionError` where a path leaves its context out and no other names one.
+    """
+    from untrace_pipeline.conditions.syntax import parse_condition  # noqa: PLC0415  see above
+
+    levels: list[Level] = []
+    bare: ConditionError | None = None
+    for text in texts:
+        for path in paths_of(parse_condition(text)):
+            name = path.segments[0].name
+            if name in CONTEXTS and len(path.segments) > 1:
+                levels.append(CONTEXTS[name][0])
+            elif name not in {"otelcol", "request"} and bare is None:
+                msg = f"which {name}? Name the context: {', '.join(_outermost(signal))}"
+                bare = ConditionError(msg, text, path.position)
+    if not levels and bare is not None:
+        raise bare
+    return max(levels, default=Level.ITEM)
+
+
+def _outermost(signal: Signal) -> list[str]:
+    return [f"{name}." for name, (_, only) in CONTEXTS.items() if only in {None, signal}]
 
 
 def paths_of(node: Node) -> list[Path]:
