@@ -44,6 +44,8 @@ class Delivery:
         self._batcher = Batcher(queue.batch, queue.batch_sizer) if queue.batch else None
         self._ready: deque[Request] = deque()
         self._collecting = asyncio.Lock()
+        self._patience: asyncio.Timeout | None = None
+        self._hurried = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
         self._ended: dict[tuple[str, str], Counter] = {}
@@ -119,6 +121,8 @@ class Delivery:
 
     async def _enqueue(self, queue: Queue, entry: Entry) -> None:
         signal = entry.batch.signal
+        if self._batcher is not None and not queue.fits(entry):
+            self._hurry()
         try:
             evicted = await queue.put(entry)
         except QueueFullError:
@@ -166,17 +170,27 @@ class Delivery:
         loop = asyncio.get_running_loop()
         entry: Entry | None = None
         try:
-            async with asyncio.timeout_at(batcher.deadline):
+            async with asyncio.timeout_at(batcher.deadline) as self._patience:
                 entry = await self._next_entry(queue)
         except TimeoutError:
-            pass
+            if self._hurried:
+                self._hurried = False
+                self._ready.extend(batcher.flush())
         else:
             if entry is None:
                 self._ready.extend(batcher.flush())
                 return False
             self._ready.extend(batcher.add(entry, loop.time()))
+        finally:
+            self._patience = None
         self._ready.extend(batcher.due(loop.time()))
         return True
+
+    def _hurry(self) -> None:
+        """Send what waits to be merged: the queue is full, so nothing will come that it could be merged with."""
+        if self._patience is not None and self._patience.when() is not None and not self._patience.expired():
+            self._hurried = True
+            self._patience.reschedule(asyncio.get_running_loop().time())
 
     async def _next_entry(self, queue: Queue) -> Entry | None:
         """Return the next entry that still matters: a caller who waited may have gone."""

@@ -34,6 +34,9 @@ class Queue(Protocol):
     def check(self, byte_size: int) -> None:
         """Raise :class:`QueueFullError` if an entry of about that many bytes would be refused now."""
 
+    def fits(self, entry: Entry) -> bool:
+        """Return whether :meth:`put` would take an entry now without refusing, waiting or evicting."""
+
     async def put(self, entry: Entry) -> Sequence[Entry]:
         """Commit an entry; return the oldest ones that had to make room for it.
 
@@ -78,6 +81,10 @@ class MemoryQueue:
         weight = byte_size if self._sizer is QueueSizer.BYTES else 1
         if self.size + weight > self.capacity and self._overflow is Overflow.REFUSE:
             raise self._full()
+
+    def fits(self, entry: Entry) -> bool:
+        """Return whether there is room, and nobody waits for it."""
+        return self.size + self._weigh(entry) <= self.capacity and not self._putters
 
     async def put(self, entry: Entry) -> Sequence[Entry]:
         """Take an entry, or apply the overflow policy."""
