@@ -10,8 +10,8 @@ from typing import Any, TypeAlias
 from untrace_pipeline.data.codecs.shapes import Shape, shapes_of
 from untrace_pipeline.data.codecs.upb_fields import Accessor, accessor
 from untrace_pipeline.data.codecs.upb_schema import ATTRIBUTE_LISTS, ItemKind
-from untrace_pipeline.data.codecs.values import encode_attribute, encode_key, encode_key_value, encode_value
-from untrace_pipeline.data.codecs.wire import Nodes, find_repeated
+from untrace_pipeline.data.codecs.values import encode_key, encode_key_value
+from untrace_pipeline.data.codecs.wire import Nodes, find_repeated, varint
 from untrace_pipeline.data.fields import ATTRIBUTES, Field, Level, Value
 from untrace_pipeline.data.signal import Signal
 
@@ -24,7 +24,7 @@ class FieldEdit:
 
     field: Field
     access: Accessor | None
-    encoded_key: bytes | None = None
+    encoded_key: bytes = b""
 
     @classmethod
     def of(cls, signal: Signal, field: Field) -> FieldEdit:
@@ -34,6 +34,13 @@ class FieldEdit:
         if field.key is None:
             return cls(field, None)
         return cls(field, None, encode_key(field.key))
+
+    def key_value(self, value: Value) -> bytes:
+        """Return the body of the new ``KeyValue``. Raises ``ValueError`` naming the field."""
+        try:
+            return encode_key_value(self.encoded_key, value)
+        except ValueError as error:
+            raise self.error(error) from error
 
     def error(self, cause: Exception) -> ValueError:
         """Return the error that says which field cannot hold its new value."""
@@ -92,18 +99,15 @@ def _replace_all(key_values: Any, edit: FieldEdit, attributes: Value) -> None:
 def _set_keys(key_values: Any, changes: Sequence[Change]) -> None:
     """Set or remove keys; of equal keys only the first is kept, so that no old value survives a change."""
     shape = shapes_of([key_values])[0]
-    doomed = []
+    doomed: list[int] = []
     for edit, value in changes:
-        key = edit.field.key
-        assert key is not None
-        place = shape.first.get(key)
+        places = shape.places(edit.field.key)
         if value is None:
-            doomed += shape.places(key)
-        elif place is None:
-            key_values.add(key=key).value.ParseFromString(_encoded(edit, value))
+            doomed += places
         else:
-            key_values[place].value.ParseFromString(_encoded(edit, value))
-            doomed += shape.repeats.get(key, ())
+            key_value = key_values[places[0]] if places else key_values.add()
+            key_value.ParseFromString(edit.key_value(value))
+            doomed += places[1:]
     for place in sorted(doomed, reverse=True):
         del key_values[place]
 
@@ -115,17 +119,16 @@ def splice_attributes(
     replaced: dict[int, bytes] = {}
     added = []
     for edit, value in changes:
-        assert edit.encoded_key is not None
-        key = edit.field.key
-        assert key is not None
-        new = b"" if value is None else _encoded_pair(kind, edit, value)
-        place = shape.first.get(key)
-        if place is None:
-            added.append(new)
+        new = b""
+        if value is not None:
+            body = edit.key_value(value)
+            new = b"".join((kind.attribute_tag, varint(len(body)), body))
+        places = shape.places(edit.field.key)
+        if places:
+            replaced.update(dict.fromkeys(places, b""))
+            replaced[places[0]] = new
         else:
-            replaced[place] = new
-            for other in shape.repeats.get(key, ()):
-                replaced[other] = b""
+            added.append(new)
     if not replaced:
         return [data[start:end], *added]
     attributes = Nodes()
@@ -136,18 +139,3 @@ def splice_attributes(
         pieces.append(replaced[place])
         start = attributes.ends[place]
     return [*pieces, data[start:end], *added]
-
-
-def _encoded_pair(kind: ItemKind, edit: FieldEdit, value: Value) -> bytes:
-    assert edit.encoded_key is not None
-    try:
-        return encode_attribute(kind.attribute_tag, edit.encoded_key, value)
-    except ValueError as error:
-        raise edit.error(error) from error
-
-
-def _encoded(edit: FieldEdit, value: Value) -> bytes:
-    try:
-        return encode_value(value)
-    except ValueError as error:
-        raise edit.error(error) from error

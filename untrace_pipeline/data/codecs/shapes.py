@@ -12,22 +12,20 @@ __all__ = ["Shape", "read_keys", "shapes_of"]
 
 
 class Shape:
-    """The keys of a list of ``KeyValue`` messages in order; made once for all rows that have the same."""
+    """The keys of a list of ``KeyValue`` messages; made once for all rows that have the same in the same order."""
 
-    __slots__ = ("first", "repeats")
+    __slots__ = ("_places", "first")
 
     def __init__(self, keys: Iterable[str]) -> None:
-        self.first: dict[str, int] = {}
-        """The place of each key; of equal keys the first counts."""
-        self.repeats: dict[str, list[int]] = {}
-        """The other places of keys that occur more than once."""
+        self._places: dict[str, list[int]] = {}
         for place, key in enumerate(keys):
-            if self.first.setdefault(key, place) != place:
-                self.repeats.setdefault(key, []).append(place)
+            self._places.setdefault(key, []).append(place)
+        self.first = {key: places[0] for key, places in self._places.items()}
+        """The place of each key; of equal keys the first counts."""
 
-    def places(self, key: str) -> list[int]:
+    def places(self, key: str | None) -> list[int]:
         """Return every place of a key."""
-        return [self.first[key], *self.repeats.get(key, ())] if key in self.first else []
+        return self._places.get(key, []) if key is not None else []
 
 
 def shapes_of(lists: Iterable[Iterable[Any]]) -> list[Shape]:
