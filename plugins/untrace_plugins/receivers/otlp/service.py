@@ -1,0 +1,88 @@
+"""What the receiver does with a request, whichever transport brought it.
+
+The seam is narrow on purpose: a transport hands over bytes and a context and gets an :class:`Answer` back, so that
+another transport can stand in its place.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection
+from dataclasses import dataclass
+from enum import StrEnum
+
+from untrace_pipeline.api import Code, ConsumeError, Intake, RetryableError
+from untrace_pipeline.data import Batch, Context, Signal
+
+__all__ = ["OK", "Answer", "Encoding", "OtlpService"]
+
+DEFAULT_DELAY_SECONDS = 1.0
+"""What clients are told to wait where whoever refused did not say."""
+
+
+class Encoding(StrEnum):
+    """Forms of an OTLP request; the value is the media type."""
+
+    PROTOBUF = "application/x-protobuf"
+    JSON = "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """How a request ended."""
+
+    code: Code = Code.OK
+    message: str = ""
+    retry_after: float | None = None
+    """Seconds after which the same request may succeed; ``None`` if it never will."""
+
+
+OK = Answer()
+
+
+class OtlpService:
+    """Takes requests of the signals that have a pipeline. Safe for any number of calls at a time."""
+
+    def __init__(self, id: str, signals: Collection[Signal], next: Intake, logger: logging.Logger) -> None:
+        self._id = id
+        self._next = next
+        self._logger = logger
+        self._unserved = {signal: _unserved(id, signal) for signal in Signal if signal not in signals}
+
+    def refusal(self, signal: Signal, byte_size: int) -> Answer | None:
+        """Ask before the body is read (0 = unknown size): the answer if the request would be refused anyway."""
+        if signal in self._unserved:
+            return self._unserved[signal]
+        try:
+            self._next.admit(byte_size)
+        except RetryableError as error:
+            return _refused(error)
+        return None
+
+    async def export(self, signal: Signal, encoding: Encoding, body: bytes, context: Context) -> Answer:
+        """Check the request, hand it on, and say how it ended. Never raises, except ``CancelledError``."""
+        try:
+            if encoding is Encoding.PROTOBUF:
+                batch = Batch(signal, body, context)
+                batch.validate()
+            else:
+                batch = Batch.from_json(signal, body, context)
+            if batch.item_count:
+                await self._next.consume(batch)
+        except ConsumeError as error:
+            return _refused(error)
+        except Exception:
+            self._logger.exception("a request of %s failed unexpectedly; the client may send it again", signal)
+            return Answer(Code.UNAVAILABLE, "internal error, see the log of the receiver", DEFAULT_DELAY_SECONDS)
+        return OK
+
+
+def _unserved(id: str, signal: Signal) -> Answer:
+    return Answer(Code.UNIMPLEMENTED, f"no {signal} pipeline names receiver {id}")
+
+
+def _refused(error: ConsumeError) -> Answer:
+    if not isinstance(error, RetryableError):
+        return Answer(error.code, str(error))
+    delay = DEFAULT_DELAY_SECONDS if error.retry_after is None else error.retry_after
+    return Answer(error.code, str(error), delay)

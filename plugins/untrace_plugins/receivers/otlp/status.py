@@ -1,0 +1,64 @@
+"""``google.rpc.Status``: how OTLP says that a request failed (specification, "Failures" and "Throttling")."""
+
+from __future__ import annotations
+
+import math
+from http import HTTPStatus
+
+from google.protobuf import any_pb2, duration_pb2, json_format
+from google.rpc import error_details_pb2, status_pb2
+
+from untrace_pipeline.api import Code
+from untrace_plugins.receivers.otlp.service import Answer, Encoding
+
+__all__ = ["http_status", "retry_after_header", "status_bytes"]
+
+NANOS_PER_SECOND = 1_000_000_000
+
+_HTTP = {
+    Code.CANCELLED: HTTPStatus.SERVICE_UNAVAILABLE,
+    Code.DEADLINE_EXCEEDED: HTTPStatus.SERVICE_UNAVAILABLE,
+    Code.ABORTED: HTTPStatus.SERVICE_UNAVAILABLE,
+    Code.OUT_OF_RANGE: HTTPStatus.SERVICE_UNAVAILABLE,
+    Code.UNAVAILABLE: HTTPStatus.SERVICE_UNAVAILABLE,
+    Code.DATA_LOSS: HTTPStatus.SERVICE_UNAVAILABLE,
+    Code.INVALID_ARGUMENT: HTTPStatus.BAD_REQUEST,
+    Code.UNAUTHENTICATED: HTTPStatus.UNAUTHORIZED,
+    Code.PERMISSION_DENIED: HTTPStatus.FORBIDDEN,
+    Code.UNIMPLEMENTED: HTTPStatus.NOT_FOUND,
+}
+
+
+def http_status(answer: Answer) -> HTTPStatus:
+    """Return the HTTP status for a failure.
+
+    Differs from the Collector: RESOURCE_EXHAUSTED is 429 only if a retry can help, and 413 otherwise, because clients
+    send a 429 again and again.
+    """
+    if answer.code is Code.RESOURCE_EXHAUSTED:
+        return HTTPStatus.REQUEST_ENTITY_TOO_LARGE if answer.retry_after is None else HTTPStatus.TOO_MANY_REQUESTS
+    return _HTTP.get(answer.code, HTTPStatus.INTERNAL_SERVER_ERROR)
+
+
+def retry_after_header(answer: Answer) -> tuple[tuple[str, str], ...]:
+    """Return ``Retry-After`` in whole seconds, at least 1, where a retry can help."""
+    if answer.retry_after is None:
+        return ()
+    return (("retry-after", str(max(1, math.ceil(answer.retry_after)))),)
+
+
+def status_bytes(answer: Answer, encoding: Encoding = Encoding.PROTOBUF) -> bytes:
+    """Return the serialized status, with RetryInfo where a retry can help."""
+    status = status_pb2.Status(code=answer.code, message=answer.message)
+    if answer.retry_after is not None:
+        detail = any_pb2.Any()
+        detail.Pack(error_details_pb2.RetryInfo(retry_delay=_duration(answer.retry_after)))
+        status.details.append(detail)
+    if encoding is Encoding.PROTOBUF:
+        return status.SerializeToString()  # type: ignore[no-any-return]
+    return json_format.MessageToJson(status, indent=None).encode()
+
+
+def _duration(seconds: float) -> duration_pb2.Duration:
+    whole = int(seconds)
+    return duration_pb2.Duration(seconds=whole, nanos=int((seconds - whole) * NANOS_PER_SECOND))

@@ -1,0 +1,30 @@
+"""``auth`` of a server: which extension checks who a request comes from."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from untrace_pipeline.api.auth import ServerAuthenticator
+from untrace_pipeline.api.component import Host
+from untrace_pipeline.api.config import ConfigModel
+from untrace_pipeline.errors import StartError
+
+__all__ = ["ServerAuthConfig", "find_server_authenticator"]
+
+
+class ServerAuthConfig(ConfigModel):
+    """``auth`` of a server."""
+
+    authenticator: str = Field(min_length=1)
+    """Id of the extension that checks each request. Example: ``basic_auth``."""
+
+
+def find_server_authenticator(host: Host, auth: ServerAuthConfig | None) -> ServerAuthenticator | None:
+    """Return the extension that ``auth`` names. Raises :class:`StartError` if it cannot check requests."""
+    if auth is None:
+        return None
+    extension = host.extension(auth.authenticator)
+    if not isinstance(extension, ServerAuthenticator):
+        msg = f"extension {auth.authenticator} cannot authenticate requests: give it server credentials"
+        raise StartError(msg)
+    return extension

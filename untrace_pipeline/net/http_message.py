@@ -1,0 +1,168 @@
+"""Requests and responses of the HTTP server."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+
+__all__ = ["ClientGoneError", "HttpError", "Request", "Response"]
+
+
+class HttpError(Exception):
+    """Ends a request with a status and a text that says what would be right."""
+
+    def __init__(self, status: HTTPStatus, message: str, headers: tuple[tuple[str, str], ...] = ()) -> None:
+        super().__init__(message)
+        self.status = status
+        self.headers = headers
+
+
+class ClientGoneError(Exception):
+    """The client left before its request was complete; there is nobody to answer."""
+
+
+@dataclass(slots=True)
+class Response:
+    """What a handler answers."""
+
+    status: HTTPStatus = HTTPStatus.OK
+    body: bytes = b""
+    content_type: str = "text/plain; charset=utf-8"
+    headers: tuple[tuple[str, str], ...] = ()
+    """More headers, without those of length and connection."""
+
+    def encode(self, *, with_body: bool, close: bool, date: bytes) -> bytes:
+        """Return the bytes for the wire."""
+        status = self.status
+        lines = [f"HTTP/1.1 {status.value} {status.phrase}\r\n", f"content-type: {self.content_type}\r\n"]
+        lines += [f"{name}: {value}\r\n" for name, value in self.headers]
+        if close:
+            lines.append("connection: close\r\n")
+        head = "".join(lines).encode("latin-1")
+        return b"%bdate: %b\r\ncontent-length: %d\r\n\r\n%b" % (
+            head,
+            date,
+            len(self.body),
+            self.body if with_body else b"",
+        )
+
+
+class Request:
+    """One request; the handler runs from its headers on and asks for the body when it wants it."""
+
+    __slots__ = (
+        "_chunks",
+        "_waiter",
+        "_want",
+        "complete",
+        "discarded",
+        "expects_continue",
+        "first",
+        "headers",
+        "http_1_0",
+        "keep_alive",
+        "limit",
+        "method",
+        "path",
+        "peer",
+        "problem",
+        "size",
+        "wanted",
+    )  # fmt: skip
+
+    def __init__(self, headers: list[tuple[bytes, bytes]], limit: int, peer: str) -> None:
+        self.headers = headers
+        """All headers in order, with lower-case names."""
+        self.first: dict[bytes, bytes] = dict(headers)
+        """One value per name; the last where a name occurs twice."""
+        self.method = ""
+        self.path = ""
+        """Without the query."""
+        self.peer = peer
+        """``host:port`` of the client, or ``unix``."""
+        self.limit = limit
+        """Largest body in bytes."""
+        self.size = 0
+        """Bytes of the body that have come."""
+        self.complete = False
+        self.wanted = False
+        self.discarded = False
+        self.keep_alive = True
+        self.http_1_0 = False
+        self.expects_continue = False
+        self.problem: Exception | None = None
+        self._chunks: list[bytes] = []
+        self._waiter: asyncio.Future[None] | None = None
+        self._want: Callable[[], None] | None = None
+
+    def header(self, name: str) -> str:
+        """Return a header, empty if it is absent; ``name`` in lower case."""
+        value = self.first.get(name.encode())
+        return "" if value is None else value.decode("latin-1")
+
+    @property
+    def content_length(self) -> int | None:
+        """The announced size of the body; ``None`` for a chunked one."""
+        value = self.first.get(b"content-length")
+        if value is None:
+            return None if b"transfer-encoding" in self.first else 0
+        return int(value)
+
+    async def read(self) -> bytes:
+        """Return the whole body as it came. Raises :class:`HttpError` 413 as soon as it is known to be too large."""
+        announced = self.content_length
+        if announced is not None and announced > self.limit:
+            raise self._too_large()
+        self.wanted = True
+        if not self.complete and self.problem is None:
+            if self._want:
+                self._want()
+            self._waiter = asyncio.get_running_loop().create_future()
+            await self._waiter
+        if self.problem is not None:
+            raise self.problem
+        chunks = self._chunks
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+    # ------------------------------------------------- for the connection only
+
+    def on_want(self, call: Callable[[], None]) -> None:
+        """Set what is called when the handler waits for a body that is not there yet."""
+        self._want = call
+
+    def take(self, chunk: bytes) -> None:
+        """Take a piece of the body."""
+        if self.discarded or self.problem is not None:
+            return
+        self.size += len(chunk)
+        if self.size > self.limit:
+            self.fail(self._too_large())
+        else:
+            self._chunks.append(chunk)
+
+    def finish(self) -> None:
+        """The body is complete."""
+        self.complete = True
+        self._wake()
+
+    def fail(self, problem: Exception) -> None:
+        """The body will never be complete."""
+        self.problem = self.problem or problem
+        self._chunks.clear()
+        self._wake()
+
+    def discard(self) -> None:
+        """Nobody will ask for the body any more."""
+        self.discarded = True
+        self._chunks.clear()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _too_large(self) -> HttpError:
+        return HttpError(
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body is larger than the limit of {self.limit} bytes"
+        )
