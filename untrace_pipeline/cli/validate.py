@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from untrace_pipeline.cli import counted
 from untrace_pipeline.config.diagnostics import Problem, Severity
 from untrace_pipeline.config.loader import Loaded, load
 from untrace_pipeline.errors import ConfigError
@@ -43,10 +44,10 @@ def _print(problems: Sequence[Problem], trouble: Sequence[str], loaded: Loaded |
         print(text, file=sys.stderr)
     errors = sum(problem.severity is Severity.ERROR for problem in problems) + len(trouble)
     if errors or loaded is None:
-        print(f"\n{errors} {'problem' if errors == 1 else 'problems'}", file=sys.stderr)
+        print(f"\n{counted(errors, 'problem')}", file=sys.stderr)
     else:
         spec = loaded.spec
-        print(f"ok: {len(spec.pipelines)} pipelines, {len(spec.components)} components")
+        print(f"ok: {counted(len(spec.pipelines), 'pipeline')}, {counted(len(spec.components), 'component')}")
 
 
 def _report(problems: Sequence[Problem], trouble: Sequence[str], *, valid: bool) -> dict[str, Any]:

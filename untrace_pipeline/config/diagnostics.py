@@ -55,7 +55,8 @@ class Problem:
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
         warning = "warning: " if self.severity is Severity.WARNING else ""
-        lines = [f"{place}: {warning}{self.path + ': ' if self.path else ''}{self.message}"]
+        message = self.message.replace("\n", "\n  ")
+        lines = [f"{place}: {warning}{self.path + ': ' if self.path else ''}{message}"]
         if self.excerpt:
             number = f"{self.line:>3}"
             lines += [

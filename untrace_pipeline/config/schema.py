@@ -106,6 +106,9 @@ def _draft_07(schema: Any) -> Any:
             found[key] = cleandoc(value).replace("``", "`")
         else:
             found[str(_NEWER.get(key, key))] = _draft_07(value)
+    successor = found.get("deprecated")
+    if isinstance(successor, str):
+        found |= {"deprecated": True, "description": f"Deprecated: {successor}. {found.get('description', '')}".strip()}
     return _beside_reference(found)
 
 

@@ -1,0 +1,114 @@
+"""Commands, options and help texts."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from typing import Any, NoReturn
+
+__all__ = ["make_parser"]
+
+_DESCRIPTION = "One daemon and one YAML file between LLM applications and every observability destination."
+_EXAMPLES = """\
+examples:
+  untrace-pipeline --config my.yaml                      run (the default command)
+  untrace-pipeline run --config base.yaml --config prod.yaml --set processors.batch.timeout=2s
+  untrace-pipeline validate --config my.yaml             every mistake at once, with its place
+  untrace-pipeline test --config my.yaml                 run the tests: blocks of the file
+  untrace-pipeline components                            what is installed
+
+exit codes: 0 ok, 1 failure at run time, 2 bad usage or configuration
+"""
+_SOURCES = """\
+--config takes a path, file:path, env:NAME (a variable that holds YAML) or yaml:text, and may be repeated:
+mappings merge, lists and single values of later ones win. --set wins over all of them.
+"""
+_VALIDATE = """
+examples:
+  untrace-pipeline validate --config my.yaml
+  untrace-pipeline validate --config my.yaml --environment     also directories, ports, destinations: code 1
+"""
+_COMPONENTS = """\
+examples:
+  untrace-pipeline components
+  untrace-pipeline components --json | jq -r '.[] | select(.error) | .error'
+"""
+_SCHEMA = """\
+examples:
+  untrace-pipeline schema > untrace.schema.json
+  and as the first line of a configuration:  # yaml-language-server: $schema=untrace.schema.json
+"""
+_TEST = """\
+examples:
+  untrace-pipeline test --config my.yaml
+  untrace-pipeline test --config my.yaml --config my-tests.yaml --filter masked --json
+"""
+
+
+def make_parser() -> tuple[argparse.ArgumentParser, Mapping[str, argparse.ArgumentParser]]:
+    """Return the parser, and those of the commands by name."""
+    parser = _Parser(prog="untrace-pipeline", description=_DESCRIPTION, epilog=_EXAMPLES)
+    parser.add_argument("-v", "--version", action=_Version, help="show the version and end")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=_Parser)
+
+    def add(name: str, help: str, example: str, *, config: bool = True) -> argparse.ArgumentParser:
+        description = f"{help[0].upper()}{help[1:]}."
+        command = commands.add_parser(name, help=help, description=description, epilog=example)
+        command.set_defaults(module=name.replace("-", "_"))
+        if config:
+            _add_sources(command)
+        return command
+
+    run = add("run", "run the daemon until SIGTERM or SIGINT; SIGHUP reloads", _SOURCES)
+    run.add_argument("--watch", action="store_true", help="reload when a configuration file changes")
+    run.add_argument("--feature-gates", action="append", metavar="GATES", help=argparse.SUPPRESS)
+    validate = add("validate", "check a configuration; needs no network", _SOURCES + _VALIDATE)
+    validate.add_argument("--environment", action="store_true", help="also check directories, ports and destinations")
+    validate.add_argument("--json", action="store_true", help="problems as JSON on stdout")
+    validate.add_argument("--feature-gates", action="append", metavar="GATES", help=argparse.SUPPRESS)
+    add("print-config", "show the merged and expanded configuration, secrets masked", _SOURCES)
+    components = add("components", "list what is installed, and which package brought it", _COMPONENTS, config=False)
+    components.add_argument("--json", action="store_true", help="as JSON")
+    add("schema", "print one JSON Schema of everything that is installed, for editors", _SCHEMA, config=False)
+    test = add("test", "run the tests: blocks of a configuration, without network", _TEST)
+    test.add_argument("--json", action="store_true", help="results as JSON on stdout")
+    test.add_argument("--filter", metavar="TEXT", default="", help="only tests whose name contains this")
+    return parser, commands.choices
+
+
+def _add_sources(parser: argparse.ArgumentParser) -> None:
+    what = "what to load; may be repeated"
+    parser.add_argument("-c", "--config", action="append", required=True, metavar="SOURCE", help=what)
+    what = "override one option: service.telemetry.logs.level=debug"
+    parser.add_argument("--set", action="append", default=[], metavar="PATH=VALUE", help=what)
+
+
+class _Parser(argparse.ArgumentParser):
+    """Keeps the lines of epilogs, takes no abbreviations, and says what was meant by a mistyped option."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False, **options)
+
+    def error(self, message: str) -> NoReturn:
+        """Print the problem with a suggestion and end with code 2."""
+        words = message.removeprefix("unrecognized arguments: ").split()
+        known = [option for action in self._actions for option in action.option_strings]
+        close = get_close_matches(words[0].partition("=")[0], known, n=1) if message.startswith("unrec") else []
+        print(f"{self.prog}: {message}", file=sys.stderr)
+        print(f"did you mean: {close[0]}?" if close else f"see: {self.prog} --help", file=sys.stderr)
+        raise SystemExit(2)
+
+
+class _Version(argparse.Action):
+    """Reads the version only when it is asked for."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, help: str) -> None:
+        super().__init__(option_strings, dest, nargs=0, help=help)
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from untrace_pipeline import __version__  # noqa: PLC0415
+
+        print(f"untrace-pipeline {__version__}")
+        parser.exit()
