@@ -76,6 +76,8 @@ OPTIONAL = {"body", "value", "status", "resource", "scope", "positive", "negativ
 
 def _freeze(value: Any) -> Any:
     """Make a value of JSON's kind hashable; attribute lists become sets of pairs, because their order means nothing."""
+    if isinstance(value, dict) and _is_map_value(value):
+        return (("values", _attributes(value["values"])),)
     if isinstance(value, dict):
         present = {key: each for key, each in value.items() if each != {} or key not in OPTIONAL}
         return tuple(
@@ -88,6 +90,10 @@ def _freeze(value: Any) -> Any:
 
 def _is_map(key: str) -> bool:
     return key in {"attributes", "filteredAttributes"}
+
+
+def _is_map_value(value: dict[str, Any]) -> bool:
+    return set(value) == {"values"} and all(isinstance(each, dict) and "key" in each for each in value["values"])
 
 
 def _attributes(value: Any) -> Any:
