@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,7 +30,7 @@ from untrace_pipeline.config.model import ComponentSpec, PipelineSpec, ServiceSp
 from untrace_pipeline.data import Batch, Signal
 from untrace_pipeline.testing import Sink
 
-__all__ = ["FACTORIES", "FakeConfig", "World", "make_spec"]
+__all__ = ["FACTORIES", "FakeConfig", "World", "make_spec", "new_world", "until"]
 
 
 @dataclass
@@ -79,6 +79,13 @@ def new_world() -> World:
     WORLD.made.clear()
     WORLD.ports.clear()
     return WORLD
+
+
+async def until(condition: Callable[[], Any]) -> None:
+    """Let others run until a condition holds. Raises ``TimeoutError``."""
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110  there is no event to wait for
+            await asyncio.sleep(0)
 
 
 class _Fake:
@@ -232,11 +239,11 @@ def make_spec(
 
     def add(kind: Kind, text: str) -> ComponentId:
         kind = Kind.CONNECTOR if text in connectors else kind
-        id = ComponentId.parse(kind, text)
-        factory = factories.get((kind, id.type)) or factories[kind, "fake"]
+        parsed = ComponentId.parse(kind, text)
+        factory = factories.get((kind, parsed.type)) or factories[kind, "fake"]
         given = options.get(f"{kind.singular} {text}", {})
-        components.setdefault(id, ComponentSpec(id, factory, factory.config.model_validate(given)))
-        return id
+        components.setdefault(parsed, ComponentSpec(parsed, factory, factory.config.model_validate(given)))
+        return parsed
 
     specs = {}
     for name, (receivers, processors, exporters) in pipelines.items():

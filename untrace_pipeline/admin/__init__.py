@@ -1,1 +1,1 @@
-"""."""
+"""Answers about the running daemon: health, readiness, states."""

@@ -46,12 +46,16 @@ class StatusCell:
         return self._last or StatusEvent(Status.STARTING)
 
     def report(self, status: Status, message: str = "") -> None:
-        """Take a report; one that cannot follow the last one (it comes too late, or nothing changed) is left out."""
+        """Take a report; one that cannot follow the last one, because it comes too late, is left out.
+
+        The time is that of the change of state: a new message of the same state does not move it.
+        """
         before = self._last.status if self._last else None
-        if status is before and self._last is not None and message == self._last.message:
+        if self._last is not None and status is before:
+            self._last = self._last._replace(message=message)
             return
-        if status is not before and status not in _FOLLOWS[before]:
+        if status not in _FOLLOWS[before]:
             return
         self._last = StatusEvent(status, message, self._clock())
-        if before in _LEVELS and status in _LEVELS and status is not before:
+        if before in _LEVELS and status in _LEVELS:
             self._logger.log(_LEVELS[status], "%s", message or f"state is now {status}")
