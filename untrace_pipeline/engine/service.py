@@ -88,6 +88,15 @@ class Service:
         """Load the configuration again and switch to it, or keep the running one."""
         self._wishes.put_nowait(RELOAD)
 
+    def is_ready(self) -> bool:
+        """Return whether every pipeline has started and none has stopped or died."""
+        pipelines = [group for name, group in describe.statuses(self.graph).items() if name != "extensions"]
+        return bool(self.graph.units) and all(describe.is_ready(pipeline) for pipeline in pipelines)
+
+    def metrics_addresses(self) -> list[str]:
+        """Return where ``/metrics`` is served."""
+        return self._exposition.addresses()
+
     def statuses(self) -> Mapping[str, Mapping[str, StatusEvent]]:
         """Return the state of every component by pipeline, and the groups ``extensions`` and ``service``."""
         return {**describe.statuses(self.graph), "service": {"service:config": self._config_event}}
