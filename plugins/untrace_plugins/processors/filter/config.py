@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from untrace_pipeline.api import ComponentConfig, ConfigModel
 from untrace_pipeline.conditions import ConditionSource, MatchProperties, checked, compile_condition, group_level
@@ -173,7 +173,17 @@ def _grouped(value: object) -> object:
     return [{"conditions": direct}] if direct else groups
 
 
-Groups = Annotated[list[ConditionGroup], BeforeValidator(_grouped)]
+def _groups(signal: Signal) -> Any:
+    """Return the type of a flat list of conditions on a signal; they are compiled when they are checked."""
+
+    def check(groups: list[ConditionGroup]) -> list[ConditionGroup]:
+        for group in groups:
+            level = group_level(group.conditions, group.context, signal)
+            for condition in group.conditions:
+                compile_condition(condition, signal, level)
+        return groups
+
+    return Annotated[list[ConditionGroup], BeforeValidator(_grouped), AfterValidator(check)]
 
 
 class FilterConfig(ComponentConfig):
@@ -182,11 +192,11 @@ class FilterConfig(ComponentConfig):
     error_mode: ErrorMode = ErrorMode.IGNORE
     """Where a condition has no answer for an item: ``ignore`` passes it over and logs, ``silent`` does not log,
     ``propagate`` refuses the whole request permanently."""
-    trace_conditions: Groups = []
+    trace_conditions: _groups(Signal.TRACES) = []  # type: ignore[valid-type]
     """Conditions that drop spans, events, scopes or resources; paths name their context: ``span.name == "health"``."""
-    metric_conditions: Groups = []
+    metric_conditions: _groups(Signal.METRICS) = []  # type: ignore[valid-type]
     """Conditions that drop metrics, data points, scopes or resources: ``metric.name == "up"``."""
-    log_conditions: Groups = []
+    log_conditions: _groups(Signal.LOGS) = []  # type: ignore[valid-type]
     """Conditions that drop log records, scopes or resources: ``log.severity_number < SEVERITY_NUMBER_WARN``."""
     traces: TraceFilters = TraceFilters()
     """Conditions on traces by level."""
@@ -207,11 +217,6 @@ class FilterConfig(ComponentConfig):
             if groups and any(other.model_fields_set for other in others):
                 msg = f"{name}_conditions replaces the lists by level: use one of them"
                 raise ValueError(msg)
-        for signal, groups in self.groups().items():
-            for group in groups:
-                level = group_level(group.conditions, group.context, signal)
-                for condition in group.conditions:
-                    compile_condition(condition, signal, level)
         return self
 
     def groups(self) -> dict[Signal, list[ConditionGroup]]:
