@@ -16,6 +16,9 @@ import atheris
 
 with atheris.instrument_imports(include=["untrace_pipeline"]):
     from tests.support.decoder_target import check_decoders, seeds
+    from untrace_pipeline.data.codecs import active_codec
+
+    active_codec()  # imports the codec while imports are instrumented
 
 
 def main() -> None:

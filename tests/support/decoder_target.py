@@ -91,6 +91,7 @@ ODD_PROTOBUF = (
     b"\x0b\x0c",  # field 1 as a group: unknown
     b"\x0b" * 200,  # groups without end
     b"\x0a\x02\x0b\x0c",  # the resource as a group
+    b"\x0b\x00\x00\x0c",  # field number 0 within an unknown group, where protobuf accepts it
     b"\x02\x00",  # field number 0
     b"\x0a\x04\x12\x02\x12\x00",  # an empty span
     b"\x8a\x00\x04\x12\x02\x12\x00",  # a tag in two bytes where one does

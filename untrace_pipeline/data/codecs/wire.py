@@ -82,7 +82,7 @@ def find_repeated(data: bytes, pos: int, end: int, number: int, nodes: Nodes) ->
     size = len(data) - 4
     while pos < end:
         key = data[pos]
-        if key & 0x87 == _LENGTH and pos < size:
+        if key & 0x87 == _LENGTH < key and pos < size:
             start = pos + 2
             length = data[pos + 1]
             if length > 0x7F:
@@ -96,9 +96,9 @@ def find_repeated(data: bytes, pos: int, end: int, number: int, nodes: Nodes) ->
                     if third > 0x7F:
                         length, start = read_varint(data, pos + 1, end)
             stop = start + length
-            if stop > end or key <= _LENGTH:
-                raise DecodeError("a field is longer than what contains it, or has no number", offset=pos)
-        elif key & 0x87 == _FIXED64 and key > _FIXED64 and pos + 9 <= end:
+            if stop > end:
+                raise DecodeError("a field is longer than what contains it", offset=pos)
+        elif key & 0x87 == _FIXED64 < key and pos + 9 <= end:
             pos += 9
             continue
         else:
@@ -135,6 +135,8 @@ def _fields(data: bytes, pos: int, end: int) -> Iterator[tuple[int, int, int, in
 def _field(data: bytes, pos: int, end: int) -> tuple[int, int, int]:
     """Return tag, start and end of the value of the field that begins at ``pos``."""
     key, start = read_varint(data, pos, end)
+    if not 0 < key >> 3 <= _MAX_FIELD:
+        raise DecodeError("illegal field number", offset=pos)
     stop, body = _skip(data, key, start, end, pos)
     return key, body, stop
 
@@ -142,8 +144,6 @@ def _field(data: bytes, pos: int, end: int) -> tuple[int, int, int]:
 def _skip(data: bytes, key: int, start: int, end: int, tag: int) -> tuple[int, int]:
     """Return the end and the start of the value of a field whose tag was read."""
     wire = key & 7
-    if not 0 < key >> 3 <= _MAX_FIELD:
-        raise DecodeError("illegal field number", offset=tag)
     body = start
     if wire == _LENGTH:
         length, body = read_varint(data, start, end)
