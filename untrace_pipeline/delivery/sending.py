@@ -27,6 +27,11 @@ from untrace_pipeline.errors import Code, ConsumeError, DecodeError, RetryableEr
 
 __all__ = ["Sending"]
 
+SMALL_BYTES = 64 * 1024
+SMALL_REFUSALS = 8
+"""After so many single items in a row, each so small, it is not their size that the destination refuses (a quota, say):
+the rest of the request is given up instead of being asked for item by item."""
+
 DRAIN_WAIT_SECONDS = 1.0
 """Longest wait between attempts while shutting down: the time that is left is better used for trying."""
 
@@ -62,24 +67,20 @@ class Sending:
 
     async def deliver(self, request: Request, failures: list[Failure]) -> None:
         """Send a request; what is given up is added to ``failures``, also when cancelled."""
-        loop = asyncio.get_running_loop()
-        backoff: Backoff | None = None
-        attempts = 0
-        pieces = [request]
+        run = _Run([request], failures, asyncio.get_running_loop().time())
         try:
-            while pieces:
-                attempts += 1
+            while run.pieces:
+                run.attempts += 1
                 try:
-                    outcome = await self._attempt(pieces[-1])
+                    outcome = await self._attempt(run.pieces[-1])
                 except Exception as error:  # noqa: BLE001  judged by classify
-                    backoff = backoff or Backoff(self._retry, loop.time(), self._random)
-                    await self._judge(error, pieces, backoff, attempts, failures)
+                    await self._judge(error, run)
                 else:
-                    self._delivered(pieces.pop(), outcome)
-        except asyncio.CancelledError:
-            unfinished = RetryableError("shutting down")
-            failures.extend(Failure(piece, Reason.SHUTDOWN, unfinished, attempts) for piece in pieces)
-            raise
+                    run.small_refusals = 0
+                    self._delivered(run.pieces.pop(), outcome)
+        finally:
+            while run.pieces:  # cancelled
+                run.give_up(Reason.SHUTDOWN, RetryableError("shutting down"))
 
     async def _attempt(self, request: Request) -> Outcome:
         started = time.perf_counter()
@@ -98,32 +99,31 @@ class Sending:
             self._status(code).add()
         return outcome
 
-    async def _judge(
-        self, error: Exception, pieces: list[Request], backoff: Backoff, attempts: int, failures: list[Failure]
-    ) -> None:
+    async def _judge(self, error: Exception, run: _Run) -> None:
         """Wait for the next attempt, replace the last piece by its halves, or give it up."""
-        piece = pieces[-1]
         known = as_consume_error(error)
-        reason = Reason.PERMANENT
         match classify(error):
             case Verdict.RETRY:
-                wish = known.retry_after if isinstance(known, RetryableError) else None
-                delay = backoff.next(asyncio.get_running_loop().time(), wish)
-                if delay is not None:
-                    self._reports.retrying(piece, known, attempts, delay)
-                    await self._pause(delay)
-                    self._retries.add()
-                    return
-                reason = Reason.EXPIRED
+                await self._wait_or_give_up(known, run)
             case Verdict.SPLIT:
-                halves = _halves(piece)
-                if halves:
-                    pieces[-1:] = reversed(halves)
-                    return
-                reason = Reason.TOO_LARGE
-            case Verdict.DROP if not isinstance(error, ConsumeError):
-                self._reports.crashed(error)
-        failures.append(Failure(pieces.pop(), reason, known, attempts))
+                _split_or_give_up(known, run)
+            case Verdict.DROP:
+                if not isinstance(error, ConsumeError):
+                    self._reports.crashed(error)
+                run.give_up(Reason.PERMANENT, known)
+
+    async def _wait_or_give_up(self, error: ConsumeError, run: _Run) -> None:
+        now = asyncio.get_running_loop().time()
+        if run.backoff is None:
+            run.backoff = Backoff(self._retry, run.started, self._random)
+        wish = error.retry_after if isinstance(error, RetryableError) else None
+        delay = run.backoff.next(now, wish)
+        if delay is None:
+            run.give_up(Reason.EXPIRED, error)
+            return
+        self._reports.retrying(run.pieces[-1], error, run.attempts, delay)
+        await self._pause(delay)
+        self._retries.add()
 
     def _delivered(self, request: Request, outcome: Outcome) -> None:
         rejected = min(outcome.rejected, request.items)
@@ -146,6 +146,37 @@ class Sending:
             labels = {"destination": self._sender.destination, "status": code.name}
             counter = self._statuses[code] = self._meter.counter("destination_requests", **labels)
         return counter
+
+
+class _Run:
+    """One request on its way: the pieces that have no outcome yet, the next one last."""
+
+    __slots__ = ("attempts", "backoff", "failures", "pieces", "small_refusals", "started")
+
+    def __init__(self, pieces: list[Request], failures: list[Failure], started: float) -> None:
+        self.pieces = pieces
+        self.failures = failures
+        self.started = started
+        self.attempts = 0
+        self.backoff: Backoff | None = None
+        self.small_refusals = 0
+
+    def give_up(self, reason: Reason, error: ConsumeError) -> None:
+        """End the next piece."""
+        self.failures.append(Failure(self.pieces.pop(), reason, error, self.attempts))
+
+
+def _split_or_give_up(error: ConsumeError, run: _Run) -> None:
+    piece = run.pieces[-1]
+    halves = _halves(piece)
+    if halves:
+        run.pieces[-1:] = reversed(halves)
+        return
+    run.give_up(Reason.TOO_LARGE, error)
+    if piece.batch.byte_size < SMALL_BYTES:
+        run.small_refusals += 1
+        while run.pieces and run.small_refusals >= SMALL_REFUSALS:
+            run.give_up(Reason.PERMANENT, error)
 
 
 def _halves(request: Request) -> list[Request]:

@@ -1,0 +1,69 @@
+"""The options keep the Collector's defaults and refuse what cannot be meant."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from untrace_pipeline.delivery import BatchSizer, DeliveryConfig, Overflow, QueueSizer
+
+
+def test_defaults_are_the_collectors() -> None:
+    """Nothing configured means what it means in the Collector (exporterhelper, configretry)."""
+    config = DeliveryConfig()
+    retry, queue = config.retry_on_failure, config.sending_queue
+    assert config.timeout == 5
+    assert (retry.enabled, retry.initial_interval, retry.randomization_factor) == (True, 5, 0.5)
+    assert (retry.multiplier, retry.max_interval, retry.max_elapsed_time) == (1.5, 30, 300)
+    assert (queue.enabled, queue.num_consumers, queue.queue_size, queue.sizer) == (True, 10, 1000, QueueSizer.REQUESTS)
+    assert (queue.wait_for_result, queue.storage, queue.batch) == (False, None, None)
+    assert queue.overflow_policy is Overflow.REFUSE
+
+
+def test_empty_batch_section_turns_batching_on() -> None:
+    """``batch: {}`` is batching with the Collector's defaults."""
+    batch = DeliveryConfig.model_validate({"sending_queue": {"batch": {}, "queue_size": 10000}}).sending_queue.batch
+    assert batch is not None
+    assert (batch.flush_timeout, batch.min_size, batch.max_size) == (0.2, 8192, 0)
+
+
+@pytest.mark.parametrize(
+    ("queue", "sizer"),
+    [
+        ({}, BatchSizer.ITEMS),
+        ({"sizer": "bytes", "queue_size": 10000}, BatchSizer.BYTES),
+        ({"sizer": "bytes", "batch": {"sizer": "items"}}, BatchSizer.ITEMS),
+    ],
+)
+def test_batch_counts_in_the_unit_of_the_queue(queue: dict[str, Any], sizer: BatchSizer) -> None:
+    """Without a sizer of its own, a batch takes the queue's, or items where that counts requests."""
+    config = DeliveryConfig.model_validate({"sending_queue": {"batch": {}, **queue}})
+    assert config.sending_queue.batch_sizer is sizer
+
+
+def test_block_on_overflow_is_a_spelling_of_overflow_block() -> None:
+    """The Collector's key and ours mean the same."""
+    config = DeliveryConfig.model_validate({"sending_queue": {"block_on_overflow": True}})
+    assert config.sending_queue.overflow_policy is Overflow.BLOCK
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"sending_queue": {"storage": "file_storage"}}, "file_storage"),
+        ({"sending_queue": {"block_on_overflow": True, "overflow": "drop_oldest"}}, "not both"),
+        ({"sending_queue": {"num_consumers": 0}}, "greater than 0"),
+        ({"sending_queue": {"sizer": "items", "queue_size": 10, "batch": {"min_size": 11}}}, "queue_size"),
+        ({"sending_queue": {"batch": {"min_size": 5, "max_size": 4}}}, "max_size"),
+        ({"sending_queue": {"batch": {"partition": {"metadata_keys": ["X-A", "x-a"]}}}}, "once"),
+        ({"retry_on_failure": {"max_elapsed_time": "4s"}}, "initial_interval"),
+        ({"retry_on_failure": {"max_elapsed_time": "29s"}}, "max_interval"),
+        ({"timeout": "-1s"}, "greater than or equal to 0"),
+    ],
+)
+def test_contradictions_are_refused(options: dict[str, Any], message: str) -> None:
+    """A configuration that cannot work is refused with the reason."""
+    with pytest.raises(ValidationError, match=message):
+        DeliveryConfig.model_validate(options)
