@@ -1,0 +1,133 @@
+"""What a rewrite leaves alone, byte by byte."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from untrace_pipeline.data import Batch, Field, Level, Signal, attribute
+from untrace_pipeline.data.codecs.upb_schema import REQUESTS
+from untrace_pipeline.testing.generate import make_request
+
+FOREIGN = b"\xfa\x7f\x03new"  # a field of a later version, length-delimited
+
+
+def field(number: int, *pieces: bytes) -> bytes:
+    body = b"".join(pieces)
+    assert len(body) < 128
+    return bytes([number << 3 | 2, len(body)]) + body
+
+
+def pair(key: str, value: str) -> bytes:
+    return field(9, field(1, key.encode()), field(2, field(1, value.encode())))
+
+
+def span(*pieces: bytes) -> bytes:
+    return field(2, *pieces)
+
+
+def request(*spans: bytes) -> bytes:
+    return field(1, FOREIGN, field(2, *spans, FOREIGN), FOREIGN) + FOREIGN
+
+
+def rewritten(payload: bytes, key: str, values: list[Any]) -> bytes:
+    batch = Batch(Signal.TRACES, payload)
+    batch.set(attribute(key), values)
+    return batch.to_otlp()
+
+
+def test_other_items_and_fields_keep_their_bytes() -> None:
+    """Only the changed attribute is written anew; order and unknown fields of everything else survive."""
+    odd = span(field(5, b"name"), pair("a", "1"), FOREIGN, pair("b", "2"), field(1, bytes(16)))
+    batch = Batch(Signal.TRACES, request(odd, odd))
+    batch.set(attribute("a"), ["new"], rows=[1])
+    changed = span(field(5, b"name"), pair("a", "new"), FOREIGN, pair("b", "2"), field(1, bytes(16)))
+    assert batch.to_otlp() == request(odd, changed)
+
+
+def test_new_attributes_are_appended() -> None:
+    """A key that an item lacks comes after all its fields."""
+    assert rewritten(request(span(field(5, b"x"))), "a", ["1"]) == request(span(field(5, b"x"), pair("a", "1")))
+
+
+def test_removing_an_absent_key_changes_nothing() -> None:
+    """Nothing to remove, nothing to write."""
+    payload = request(span(pair("b", "2")), span())
+    assert rewritten(payload, "a", [None, None]) == payload
+
+
+def test_equal_keys_leave_one() -> None:
+    """Setting or removing a key leaves no other value of it behind."""
+    payload = request(span(pair("a", "1"), pair("b", "2"), pair("a", "secret")))
+    assert rewritten(payload, "a", ["*"]) == request(span(pair("a", "*"), pair("b", "2")))
+    assert rewritten(payload, "a", [None]) == request(span(pair("b", "2")))
+
+
+def test_equal_keys_leave_one_in_decoded_messages_too() -> None:
+    """The same holds where the item is decoded because another field changes."""
+    batch = Batch(Signal.TRACES, request(span(pair("a", "1"), pair("b", "2"), pair("a", "secret"))))
+    batch.set(attribute("a"), ["*"])
+    batch.set(Field(Level.ITEM, "name"), ["n"])
+    assert batch.to_otlp() == request(span(field(5, b"n"), pair("a", "*"), pair("b", "2")))
+
+
+def test_odd_attribute_encodings_are_understood() -> None:
+    """The value before the key, and a key given twice, are found as protobuf finds them."""
+    backwards = field(9, field(2, field(1, b"1")), field(1, b"a"))
+    twice = field(9, field(1, b"b"), field(1, b"a"), field(2, field(1, b"2")))
+    payload = request(span(backwards), span(twice))
+    assert Batch(Signal.TRACES, payload).column(attribute("a")) == ["1", "2"]
+    assert rewritten(payload, "a", ["x", "y"]) == request(span(pair("a", "x")), span(pair("a", "y")))
+
+
+def test_dropped_items_leave_the_rest_alone() -> None:
+    """Dropping is cutting."""
+    batch = Batch(Signal.TRACES, request(span(field(5, b"x")), span(field(5, b"y"), FOREIGN)))
+    batch.keep([False, True])
+    assert batch.to_otlp() == request(span(field(5, b"y"), FOREIGN))
+
+
+def test_resource_edits_do_not_touch_items() -> None:
+    """A resource attribute is set without decoding what lies below; a missing resource is made."""
+    odd = span(field(1, bytes(16)), field(5, b"x"), FOREIGN)
+    batch = Batch(Signal.TRACES, request(odd))
+    batch.set(attribute("k", Level.RESOURCE), ["v"])
+    batch.set(Field(Level.SCOPE, "version"), ["7"])
+    payload = batch.to_otlp()
+    assert odd in payload
+    found = REQUESTS[Signal.TRACES].FromString(payload).resource_spans[0]
+    assert found.resource.attributes[0].key == "k"
+    assert found.scope_spans[0].scope.version == "7"
+    assert payload.count(FOREIGN) == request(odd).count(FOREIGN)
+
+
+def test_metric_in_pieces_is_edited_as_a_whole() -> None:
+    """A metric whose gauge comes in two pieces reads, edits and splits as the one gauge that protobuf sees."""
+    point = field(1, field(7, field(1, b"a"), field(2, field(1, b"1"))))
+    pieces = field(5, point) + field(5, point)
+    batch = Batch(Signal.METRICS, field(1, field(2, field(2, field(1, b"m"), pieces))))
+    assert batch.item_count == 2
+    batch.set(Field(Level.METRIC, "unit"), ["s"])
+    batch.set(attribute("a"), ["2"], rows=[1])
+    whole = field(2, field(1, b"m"), field(3, b"s"), field(5, point, point.replace(b"1", b"2")))
+    assert batch.to_otlp() == field(1, field(2, whole))
+    assert [part.item_count for part in Batch(Signal.METRICS, field(1, field(2, field(2, pieces)))).split(1)] == [1, 1]
+
+
+def test_replaced_metric_data_stay_dead() -> None:
+    """Points that a later member of the oneof replaced are no items, and do not come back."""
+    data = field(5, field(1, field(8))) + field(7, field(1), field(1))
+    batch = Batch(Signal.METRICS, field(1, field(2, field(2, data))))
+    assert batch.item_count == 2
+    assert batch.column(Field(Level.METRIC, "type")) == ["sum"]
+    batch.keep([True, False])
+    batch.to_otlp()
+    assert (batch.item_count, batch.column(Field(Level.METRIC, "type"))) == (1, ["sum"])
+
+
+def test_edits_of_all_point_types() -> None:
+    """Attributes are set on every kind of data point."""
+    batch = Batch(Signal.METRICS, make_request(Signal.METRICS, 10).SerializeToString())
+    batch.set(attribute("new"), list(range(10)))
+    batch.set(attribute("n"), list(range(10, 20)))
+    batch.to_otlp()
+    assert batch.columns([attribute("new"), attribute("n")]) == [list(range(10)), list(range(10, 20))]
