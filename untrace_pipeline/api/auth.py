@@ -22,6 +22,10 @@ class Credentials:
 class ServerAuthenticator(Protocol):
     """An extension that a server's ``auth.authenticator`` may name."""
 
+    @property
+    def challenge(self) -> str:
+        """What a refused HTTP client is told in ``WWW-Authenticate`` (RFC 9110, 11.6.1): ``Basic realm="…"``."""
+
     async def authenticate(self, metadata: Mapping[str, tuple[str, ...]]) -> Credentials:
         """Check request headers (lower-case names). Raises :class:`PermanentError` with ``Code.UNAUTHENTICATED``."""
 

@@ -61,7 +61,7 @@ class Request:
         "expects_continue",
         "first",
         "headers",
-        "http_1_0",
+
         "keep_alive",
         "limit",
         "method",
@@ -90,7 +90,6 @@ class Request:
         self.wanted = False
         self.discarded = False
         self.keep_alive = True
-        self.http_1_0 = False
         self.expects_continue = False
         self.problem: Exception | None = None
         self._chunks: list[bytes] = []

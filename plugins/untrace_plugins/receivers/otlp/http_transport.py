@@ -1,0 +1,141 @@
+"""OTLP/HTTP: protobuf and JSON on the same paths, answers in the form of the request."""
+
+from __future__ import annotations
+
+import logging
+from http import HTTPStatus
+
+from untrace_pipeline.api import Code, ConsumeError, Credentials, ServerAuthenticator
+from untrace_pipeline.data import Context, Signal
+from untrace_pipeline.net.decompression import ContentCoding, decompress_off_loop
+from untrace_pipeline.net.endpoint import Endpoint
+from untrace_pipeline.net.http_message import HttpError, Request, Response
+from untrace_pipeline.net.http_server import Handler, HttpServer, plain_text
+from untrace_plugins.receivers.otlp.config import OtlpHttpConfig
+from untrace_plugins.receivers.otlp.service import OK, Answer, Encoding, OtlpService
+from untrace_plugins.receivers.otlp.status import http_status, retry_after_header, status_bytes
+
+__all__ = ["OtlpHttpServer"]
+
+_SUCCESS = {Encoding.PROTOBUF: b"", Encoding.JSON: b"{}"}
+"""An ``Export*ServiceResponse`` without ``partial_success``: everything was taken."""
+_ENCODINGS = {str(encoding): encoding for encoding in Encoding}
+_NOBODY = Credentials()
+_NOT_OTLP = {HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.UNSUPPORTED_MEDIA_TYPE}
+"""Answered in plain text, as the Collector does: who gets these may be no OTLP client at all."""
+_CODES = {
+    HTTPStatus.BAD_REQUEST: Code.INVALID_ARGUMENT,
+    HTTPStatus.REQUEST_TIMEOUT: Code.DEADLINE_EXCEEDED,
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: Code.RESOURCE_EXHAUSTED,
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: Code.RESOURCE_EXHAUSTED,
+    HTTPStatus.SERVICE_UNAVAILABLE: Code.UNAVAILABLE,
+}
+
+
+class OtlpHttpServer:
+    """The HTTP server with a route per signal that has a pipeline."""
+
+    def __init__(self, config: OtlpHttpConfig, service: OtlpService, logger: logging.Logger) -> None:
+        self._config = config
+        self._service = service
+        self._authenticator: ServerAuthenticator | None = None
+        self._accepted = {ContentCoding(name) for name in config.compression_algorithms if name}
+        routes = {path: {"POST": self._export(signal)} for signal, path in config.paths.items()}
+        self._server = HttpServer(config, routes, logger, _render)
+
+    async def start(self, authenticator: ServerAuthenticator | None) -> None:
+        """Listen and serve. Raises :class:`StartError`."""
+        self._authenticator = authenticator
+        await self._server.start()
+
+    async def stop(self) -> None:
+        """Finish what is under way and close."""
+        await self._server.stop()
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """Where it listens."""
+        return self._server.endpoint
+
+    @property
+    def requests_under_way(self) -> int:
+        """Requests that have not been answered."""
+        return self._server.requests_under_way
+
+    def _export(self, signal: Signal) -> Handler:
+        async def export(request: Request) -> Response:
+            encoding = _encoding(request)
+            who = _NOBODY if self._authenticator is None else await self._authenticate(request, self._authenticator)
+            answer = self._service.refusal(signal, request.content_length or 0)
+            if answer is None:
+                body = await self._read(request)
+                answer = await self._service.export(signal, encoding, body, self._context(request, who))
+            return _respond(answer, encoding)
+
+        return export
+
+    async def _read(self, request: Request) -> bytes:
+        """Return the body without its compression. Raises :class:`HttpError`."""
+        name = request.header("content-encoding").strip().lower()
+        if name in {"", "identity"}:
+            if "" not in self._config.compression_algorithms:
+                raise self._unsupported(name)
+            return await request.read()
+        coding = next((one for one in self._accepted if one == name), None)
+        if coding is None:
+            raise self._unsupported(name)
+        try:
+            return await decompress_off_loop(coding, await request.read(), request.limit)
+        except ConsumeError as error:
+            raise HttpError(http_status(Answer(error.code)), str(error)) from error
+
+    def _unsupported(self, name: str) -> HttpError:
+        accepted = ", ".join(name or "identity" for name in self._config.compression_algorithms)
+        message = f"Content-Encoding {name[:50] or 'identity'!r} is not supported; supported: {accepted}"
+        return HttpError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, message, (("accept-encoding", accepted),))
+
+    async def _authenticate(self, request: Request, authenticator: ServerAuthenticator) -> Credentials:
+        try:
+            return await authenticator.authenticate(_metadata(request))
+        except ConsumeError as error:
+            status = http_status(Answer(error.code))
+            headers = (("www-authenticate", authenticator.challenge),) if status is HTTPStatus.UNAUTHORIZED else ()
+            raise HttpError(status, str(error), headers) from error
+
+    def _context(self, request: Request, who: Credentials) -> Context:
+        if self._config.include_metadata:
+            return Context(_metadata(request), who.attributes, who.tenant, request.peer, "http")
+        return Context(auth=who.attributes, tenant=who.tenant, peer=request.peer, transport="http")
+
+
+def _encoding(request: Request) -> Encoding:
+    media_type = request.header("content-type")
+    encoding = _ENCODINGS.get(media_type) or _ENCODINGS.get(media_type.partition(";")[0].strip().lower())
+    if encoding is None:
+        supported = ", ".join(Encoding)
+        message = f"Content-Type {media_type[:100]!r} is not supported; supported: {supported}"
+        raise HttpError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, message, (("accept", supported),))
+    return encoding
+
+
+def _metadata(request: Request) -> dict[str, tuple[str, ...]]:
+    found: dict[str, tuple[str, ...]] = {}
+    for name, value in request.headers:
+        key = name.decode("latin-1")
+        found[key] = (*found.get(key, ()), value.decode("latin-1"))
+    return found
+
+
+def _respond(answer: Answer, encoding: Encoding) -> Response:
+    if answer is OK:
+        return Response(HTTPStatus.OK, _SUCCESS[encoding], encoding)
+    return Response(http_status(answer), status_bytes(answer, encoding), encoding, retry_after_header(answer))
+
+
+def _render(request: Request | None, error: HttpError) -> Response:
+    """Return an error as ``google.rpc.Status`` in the form of the request, if that has one."""
+    encoding = None if request is None else _ENCODINGS.get(request.header("content-type").partition(";")[0].lower())
+    if encoding is None or error.status in _NOT_OTLP:
+        return plain_text(request, error)
+    code = _CODES.get(error.status, Code.UNKNOWN)
+    return Response(error.status, status_bytes(Answer(code, str(error)), encoding), encoding, error.headers)
