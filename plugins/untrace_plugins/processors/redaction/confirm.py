@@ -1,0 +1,66 @@
+"""Exact matching and replacing, as Go's ``regexp`` does it: leftmost-first, with its rules for empty matches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import re2
+
+__all__ = ["Pattern"]
+
+_MAX_MEM = 64 << 20
+"""Bytes that RE2 may use for one pattern; Go has no such limit."""
+
+
+class Pattern:
+    """A pattern in RE2's syntax over UTF-8 bytes."""
+
+    __slots__ = ("_regexp", "matches_empty")
+
+    def __init__(self, text: str) -> None:
+        """Compile. Raises ``ValueError`` with RE2's words."""
+        options = re2.Options()
+        options.never_capture = True
+        options.log_errors = False
+        options.max_mem = _MAX_MEM
+        try:
+            self._regexp: Any = re2.compile(text, options)
+        except re2.error as error:
+            reason = error.args[0] if error.args else error
+            message = reason.decode(errors="replace") if isinstance(reason, bytes) else str(reason)
+            raise ValueError(message) from error
+        self.matches_empty: bool = self._regexp.search(b"") is not None
+
+    def matches(self, value: bytes) -> bool:
+        """Whether the pattern matches anywhere in the value."""
+        return self._regexp.search(value) is not None
+
+    def replace(self, value: bytes, mask: Callable[[bytes], bytes]) -> bytes:
+        """Return the value with every match replaced, or the same object if there is none.
+
+        After Go's ``ReplaceAllStringFunc``: an empty match right behind another match is not replaced.
+        """
+        search = self._regexp.search
+        pieces: list[bytes] = []
+        last = place = 0
+        size = len(value)
+        while place <= size:
+            match = search(value, place)
+            if match is None:
+                break
+            start, end = match.span()
+            pieces.append(value[last:start])
+            if end > last or start == 0:
+                pieces.append(mask(value[start:end]))
+            last = end
+            if end > place:
+                place = end
+            else:
+                place += 1
+                while place < size and value[place] & 0xC0 == 0x80:  # noqa: PLR2004  within a character
+                    place += 1
+        if not pieces:
+            return value
+        pieces.append(value[last:])
+        return b"".join(pieces)

@@ -1,0 +1,239 @@
+"""What happens to one map of attributes or one log body: the rules of the Collector's redaction processor.
+
+Each function takes values and returns what changes; nothing given is altered.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from untrace_pipeline.data import Value
+from untrace_plugins.processors.redaction.config import RedactionConfig, Summary
+from untrace_plugins.processors.redaction.confirm import Pattern
+from untrace_plugins.processors.redaction.mask import make_mask
+from untrace_plugins.processors.redaction.scanner import Scanner
+from untrace_plugins.processors.redaction.text import as_string
+
+__all__ = ["Changes", "Notes", "Policy"]
+
+Changes = dict[str, Value]
+"""New values by key of an attribute; ``None`` removes it."""
+
+_WHOLE_LINES = Pattern(".*")
+"""What the Collector replaces when a key is blocked: each line on its own."""
+_KNOWN_KEYS = 10_000
+"""How many keys are remembered with their fate; keys beyond it are decided on each time."""
+
+
+class _Fate(enum.Enum):
+    IGNORE = enum.auto()
+    REMOVE = enum.auto()
+    MASK = enum.auto()
+    CHECK = enum.auto()
+
+
+@dataclass(slots=True)
+class Notes:
+    """Keys by what happened to them, for the summary."""
+
+    redacted: list[str] = field(default_factory=list)
+    masked: list[str] = field(default_factory=list)
+    allowed: list[str] = field(default_factory=list)
+    ignored: list[str] = field(default_factory=list)
+
+
+class Policy:
+    """The configured rules. ``scanner`` finds candidates for ``value_patterns(config)``, in that order."""
+
+    def __init__(self, config: RedactionConfig, scanner: Scanner) -> None:
+        self._config = config
+        self._scanner = scanner
+        self._mask = make_mask(config)
+        self._blocked = [Pattern(text) for text in config.blocked_values]
+        self._allowed = [Pattern(text) for text in config.allowed_values]
+        self._blocked_keys = [Pattern(text) for text in config.blocked_key_patterns]
+        self._ignored_keys = [Pattern(text) for text in config.ignored_key_patterns]
+        self._fates: dict[str, _Fate] = {}
+        self._kept = {*config.allowed_keys, *_OWN_KEYS}
+        self._summary = config.summary is not Summary.SILENT
+
+    def attributes(self, found: Mapping[str, Value], notes: Notes) -> Changes:
+        """Return what changes in a map of attributes, summary included; ``notes`` tells what was done."""
+        keys: list[str] = []
+        texts: list[bytes] = []
+        masked_keys: list[int] = []
+        for key, value in found.items():
+            fate = self._fates.get(key) or self._fate(key)
+            if fate is _Fate.IGNORE:
+                notes.ignored.append(key)
+            elif fate is _Fate.REMOVE:
+                notes.redacted.append(key)
+            else:
+                if fate is _Fate.MASK:
+                    masked_keys.append(len(keys))
+                keys.append(key)
+                texts.append(self._text(value))
+        changes: Changes = dict.fromkeys(notes.redacted)
+        self._check(keys, texts, masked_keys, notes, changes)
+        if self._summary:
+            self.annotate(notes, found, changes, "redaction.")
+        return changes
+
+    def body(self, value: Value) -> tuple[Value, Notes]:
+        """Return the body of a log record as it should be (the same object if nothing changes), and what was done."""
+        notes = Notes()
+        if isinstance(value, dict):
+            return self._map(value, "", notes), notes
+        if isinstance(value, list):
+            return self._list(value, "", notes), notes
+        changed = self._leaf(value, "body", notes)
+        if notes.allowed:
+            return value, Notes()  # the Collector leaves no summary then
+        return changed, notes
+
+    def annotate(self, notes: Notes, found: Mapping[str, Value], changes: Changes, prefix: str) -> None:
+        """Add the attributes that sum up what was done to the changes; they add to those of an earlier redaction."""
+        for name, keys in (("redacted", notes.redacted), ("masked", notes.masked), ("allowed", notes.allowed)):
+            self._sum_up(f"{prefix}{name}", keys, found, changes, with_keys=True)
+        self._sum_up(f"{prefix}ignored", notes.ignored, found, changes, with_keys=False)
+
+    # ------------------------------------------------------------------- keys
+
+    def _fate(self, key: str) -> _Fate:
+        config, text = self._config, _utf8(key)
+        if key in config.ignored_keys or any(pattern.matches(text) for pattern in self._ignored_keys):
+            fate = _Fate.IGNORE
+        elif not config.allow_all_keys and key not in self._kept:
+            fate = _Fate.REMOVE
+        elif any(pattern.matches(text) for pattern in self._blocked_keys):
+            fate = _Fate.MASK
+        else:
+            fate = _Fate.CHECK
+        if len(self._fates) < _KNOWN_KEYS:
+            self._fates[key] = fate
+        return fate
+
+    # ----------------------------------------------------------------- values
+
+    def _text(self, value: Value) -> bytes:
+        if isinstance(value, str):
+            return _utf8(value)
+        return _utf8(as_string(value)) if self._config.redact_all_types else b""
+
+    def _check(
+        self, keys: list[str], texts: list[bytes], masked_keys: list[int], notes: Notes, changes: Changes
+    ) -> None:
+        """Mask values whose key is blocked, and what is blocked in the others."""
+        candidates = self._scanner.candidates(texts)
+        places: Iterable[int] = range(len(texts)) if self._scanner.unscanned else sorted({*candidates, *masked_keys})
+        whole = set(masked_keys)
+        for place in places:
+            key, text = keys[place], texts[place]
+            if self._is_allowed(text):
+                notes.allowed.append(key)
+            elif place in whole:
+                notes.masked.append(key)
+                changes[key] = _WHOLE_LINES.replace(text, self._mask).decode()
+            else:
+                new = self._masked(text, candidates.get(place, frozenset()))
+                if new != text:
+                    notes.masked.append(key)
+                    changes[key] = new.decode()
+
+    def _is_allowed(self, text: bytes) -> bool:
+        return any(pattern.matches(text) for pattern in self._allowed)
+
+    def _masked(self, text: bytes, candidates: Collection[int]) -> bytes:
+        """Apply the patterns one after the other; each sees what those before it left."""
+        unscanned = self._scanner.unscanned
+        for number, pattern in enumerate(self._blocked):
+            if number in candidates or number in unscanned:
+                new = pattern.replace(text, self._mask)
+                if new is not text:
+                    text = new
+                    candidates = self._scanner.candidates([text]).get(0, frozenset())
+        return text
+
+    # ----------------------------------------------------------------- bodies
+
+    def _map(self, value: dict[str, Value], path: str, notes: Notes) -> Value:
+        """Return a map within a body, itself if nothing changes."""
+        new: dict[str, Value] = {}
+        for key, inner in value.items():
+            place = f"{path}.{key}" if path else key
+            fate = self._fates.get(key) or self._fate(key)
+            if fate is _Fate.IGNORE:
+                notes.ignored.append(place)
+                new[key] = inner
+            elif fate is _Fate.REMOVE:
+                notes.redacted.append(place)
+            elif fate is _Fate.MASK:
+                notes.masked.append(place)
+                text = _utf8(inner) if isinstance(inner, str) else b""
+                new[key] = _WHOLE_LINES.replace(text, self._mask).decode()
+            else:
+                new[key] = self._nested(inner, place, notes)
+        unchanged = len(new) == len(value) and all(new[key] is inner for key, inner in value.items())
+        return value if unchanged else new
+
+    def _list(self, value: list[Value], path: str, notes: Notes) -> Value:
+        places = (f"{path}.[{i}]" if path else f"[{i}]" for i in range(len(value)))
+        new = [self._nested(inner, place, notes) for inner, place in zip(value, places, strict=True)]
+        return value if all(a is b for a, b in zip(new, value, strict=True)) else new
+
+    def _nested(self, value: Value, path: str, notes: Notes) -> Value:
+        if isinstance(value, dict):
+            return self._map(value, path, notes)
+        if isinstance(value, list):
+            return self._list(value, path, notes)
+        return self._leaf(value, path, notes)
+
+    def _leaf(self, value: Value, path: str, notes: Notes) -> Value:
+        """Return a value within a body; whatever its type, its text is checked."""
+        text = _utf8(as_string(value))
+        candidates: Collection[int] = self._scanner.candidates([text]).get(0, frozenset())
+        if not candidates and not self._scanner.unscanned:
+            return value
+        if self._is_allowed(text):
+            notes.allowed.append(path)
+            return value
+        new = self._masked(text, candidates)
+        if new == text:
+            return value
+        notes.masked.append(path)
+        return new.decode()
+
+    # ---------------------------------------------------------------- summary
+
+    def _sum_up(
+        self, name: str, keys: list[str], found: Mapping[str, Value], changes: Changes, *, with_keys: bool
+    ) -> None:
+        if not keys:
+            return
+        if with_keys and self._config.summary is Summary.DEBUG:
+            before = _current(f"{name}.keys", found, changes)
+            earlier = before.split(",") if isinstance(before, str) and before else []
+            changes[f"{name}.keys"] = ",".join(sorted([*keys, *earlier]))
+        count = _current(f"{name}.count", found, changes)
+        earlier_count = count if isinstance(count, int) and not isinstance(count, bool) else 0
+        changes[f"{name}.count"] = earlier_count + len(keys)
+
+
+_OWN_KEYS = (
+    "redaction.redacted.keys",
+    "redaction.redacted.count",
+    "redaction.masked.keys",
+    "redaction.masked.count",
+    "redaction.ignored.count",
+)
+"""What a redaction before this one added is allowed; the Collector forgot the other names of the summary."""
+
+
+def _current(key: str, found: Mapping[str, Value], changes: Changes) -> Value:
+    return changes[key] if key in changes else found.get(key)
+
+
+def _utf8(text: str) -> bytes:
+    return text.encode("utf-8", "replace")

@@ -1,0 +1,165 @@
+"""Redaction of batches: which rows are looked at, and writing what changes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+from untrace_pipeline.api import Settings
+from untrace_pipeline.data import ATTRIBUTES, Batch, Field, Level, Signal, Value, attribute
+from untrace_plugins.processors.redaction.config import RedactionConfig, Summary
+from untrace_plugins.processors.redaction.policy import Notes, Policy
+from untrace_plugins.processors.redaction.scanner import Scanner, Suspects
+
+__all__ = ["Redaction"]
+
+_LEVELS = {
+    Signal.TRACES: (Level.RESOURCE, Level.SCOPE, Level.ITEM, Level.EVENT),
+    Signal.LOGS: (Level.RESOURCE, Level.SCOPE, Level.ITEM),
+    Signal.METRICS: (Level.RESOURCE, Level.SCOPE, Level.ITEM),
+}
+"""Where the Collector redacts attributes."""
+_BODY = Field(Level.ITEM, "body")
+
+_Rows = Sequence[int] | None
+"""Rows to look at; ``None`` is all of them."""
+
+
+@lru_cache(maxsize=32)
+def _scanner(patterns: tuple[str, ...], use_hyperscan: bool) -> Scanner:
+    """Compile once for all pipelines."""
+    return Scanner(patterns, use_hyperscan=use_hyperscan)
+
+
+class Redaction:
+    """A transform with the Collector's results. ``use_hyperscan=False`` scans with RE2."""
+
+    def __init__(self, config: RedactionConfig, settings: Settings, *, use_hyperscan: bool = True) -> None:
+        summary = config.summary is not Summary.SILENT
+        # Allowed values count only in the summary, unless something in them is blocked.
+        values = (*config.blocked_values, *(config.allowed_values if summary else ()))
+        value_scanner = _scanner(values, use_hyperscan)
+        self._request_scanner = _scanner((*values, *config.blocked_key_patterns), use_hyperscan)
+        self._policy = Policy(config, value_scanner)
+        self._summary = summary
+        counts_ignored = summary and (config.ignored_keys or config.ignored_key_patterns)
+        self._scans = bool(
+            config.allow_all_keys
+            and not config.redact_all_types
+            and not counts_ignored
+            and not self._request_scanner.unscanned
+        )
+        meter = settings.meter
+        self._suspect_items = meter.counter("processor_redaction_suspect_items")
+        self._masked_values = meter.counter("processor_redaction_masked_values")
+        self._removed_attributes = meter.counter("processor_redaction_removed_attributes")
+        self._announce(settings, (*values, *config.blocked_key_patterns))
+
+    def process(self, batch: Batch) -> Batch:
+        """Redact every level of a batch."""
+        suspects = self._request_scanner.suspects(batch.to_otlp(), batch.ranges) if self._scans else None
+        if suspects is None:
+            self._suspect_items.add(batch.item_count)
+        elif suspects:
+            self._suspect_items.add(len(suspects.items))
+        elif batch.signal is not Signal.LOGS:
+            return batch
+        for level in _LEVELS[batch.signal]:
+            rows = None if suspects is None else _suspect_rows(batch, level, suspects)
+            if rows is None or rows:
+                self._redact(batch, level, rows)
+        if batch.signal is Signal.LOGS:
+            self._redact_bodies(batch, suspects)
+        return batch
+
+    # -------------------------------------------------------------- internal
+
+    def _redact(self, batch: Batch, level: Level, rows: _Rows) -> None:
+        edits = _Edits(batch, level)
+        (found,) = batch.columns([Field(level, ATTRIBUTES)], rows=rows)
+        for row, attributes in zip(range(len(found)) if rows is None else rows, found, strict=True):
+            if isinstance(attributes, dict) and attributes:
+                notes = Notes()
+                edits.add(row, self._policy.attributes(attributes, notes))
+                self._count(notes)
+        edits.write()
+
+    def _redact_bodies(self, batch: Batch, suspects: Suspects | None) -> None:
+        """Redact the bodies of log records; they are summed up in the attributes of their record."""
+        bodies = batch.column(_BODY)
+        rows: list[int] = list(range(len(bodies)))
+        if suspects is not None:
+            items = set(suspects.items)
+            # A number or a nested value is checked in its text, which is not in the request.
+            rows = [row for row, body in enumerate(bodies) if row in items or not isinstance(body, str | None)]
+        changed: dict[int, Value] = {}
+        summaries: dict[int, Notes] = {}
+        for row in rows:
+            body, notes = self._policy.body(bodies[row])
+            self._count(notes)
+            if body is not bodies[row]:
+                changed[row] = body
+            if self._summary:
+                summaries[row] = notes
+        if changed:
+            batch.set(_BODY, list(changed.values()), list(changed))
+        if summaries:
+            self._sum_up_bodies(batch, summaries)
+
+    def _sum_up_bodies(self, batch: Batch, summaries: dict[int, Notes]) -> None:
+        edits = _Edits(batch, Level.ITEM)
+        (found,) = batch.columns([Field(Level.ITEM, ATTRIBUTES)], rows=list(summaries))
+        for (row, notes), attributes in zip(summaries.items(), found, strict=True):
+            changes: dict[str, Value] = {}
+            self._policy.annotate(notes, attributes if isinstance(attributes, dict) else {}, changes, "redaction.body.")
+            edits.add(row, changes)
+        edits.write()
+
+    def _count(self, notes: Notes) -> None:
+        if notes.masked:
+            self._masked_values.add(len(notes.masked))
+        if notes.redacted:
+            self._removed_attributes.add(len(notes.redacted))
+
+    def _announce(self, settings: Settings, patterns: Sequence[str]) -> None:
+        scanner = self._request_scanner
+        if scanner.engine == "re2":
+            settings.logger.warning(
+                "processor %s: Hyperscan is not installed; RE2 scans instead, which takes about four times as long",
+                settings.id,
+            )
+        for number, reason in scanner.unscanned.items():
+            settings.logger.info(
+                "processor %s: pattern %r is tried on every value, it cannot be scanned for: %s",
+                settings.id,
+                patterns[number],
+                reason,
+            )
+
+
+def _suspect_rows(batch: Batch, level: Level, suspects: Suspects) -> _Rows:
+    if level in (Level.RESOURCE, Level.SCOPE):
+        return None if suspects.outside else ()
+    if level is Level.ITEM or not suspects.items:
+        return suspects.items
+    items = set(suspects.items)
+    return [row for row, item in enumerate(batch.parents(level, Level.ITEM)) if item in items]
+
+
+class _Edits:
+    """Collects changes row by row and sets them column by column."""
+
+    def __init__(self, batch: Batch, level: Level) -> None:
+        self._batch = batch
+        self._level = level
+        self._rows: dict[str, list[int]] = {}
+        self._values: dict[str, list[Value]] = {}
+
+    def add(self, row: int, changes: dict[str, Value]) -> None:
+        for key, value in changes.items():
+            self._rows.setdefault(key, []).append(row)
+            self._values.setdefault(key, []).append(value)
+
+    def write(self) -> None:
+        for key, rows in self._rows.items():
+            self._batch.set(attribute(key, self._level), self._values[key], rows)

@@ -1,0 +1,216 @@
+"""Finds where patterns may match, in raw requests and in lists of values, much faster than matching them.
+
+A scanner is made of patterns in RE2's syntax and never misses one: it finds at least every value that they match. What
+it finds still has to be confirmed (``confirm.py``). Hyperscan where it is installed, RE2 elsewhere.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Any, Protocol, TypeAlias
+
+import re2
+
+from untrace_plugins.processors.redaction.relax import relax
+from untrace_plugins.processors.redaction.syntax import UnsupportedError
+
+try:
+    import hyperscan
+except ImportError:  # no wheel for this platform
+    hyperscan = None  # type: ignore[assignment]
+
+__all__ = ["Scanner", "Suspects"]
+
+Ranges: TypeAlias = tuple[Sequence[int], Sequence[int]]
+"""Start and end of each item in a request, ascending."""
+
+_HITS_BASE, _BYTES_PER_HIT = 256, 256
+"""A request with more hits than the base plus one per so many bytes is suspect everywhere: each hit is a call into
+Python, and looking at every value is cheaper then."""
+_SEPARATOR = b"\0"
+_MAX_MEM = 64 << 20
+"""Bytes that RE2 may use for one pattern; its default is too small for long lists of words."""
+
+
+@dataclass(slots=True)
+class Suspects:
+    """Where in a request something may match."""
+
+    items: Sequence[int] = ()
+    """Rows of items, ascending."""
+    outside: bool = False
+    """Whether something may match outside of the items: in a resource or a scope."""
+
+    def __bool__(self) -> bool:
+        return self.outside or bool(self.items)
+
+
+class Scanner:
+    """Looks for several patterns at once. Not for use from several threads.
+
+    A pattern that cannot be looked for may match anywhere: ``unscanned`` holds its number and the reason.
+    """
+
+    def __init__(self, patterns: Sequence[str], *, use_hyperscan: bool = True) -> None:
+        self.unscanned: dict[int, str] = {}
+        relaxed: dict[int, bytes] = {}
+        for number, pattern in enumerate(patterns):
+            try:
+                relaxed[number] = relax(pattern)
+            except UnsupportedError as error:
+                self.unscanned[number] = str(error)
+        with_hyperscan = use_hyperscan and hyperscan is not None
+        self._engine: _Engine = _NoEngine()
+        compilable = _compilable(relaxed, _database if with_hyperscan else _alternation, self.unscanned)
+        if compilable:
+            self._engine = _Hyperscan(compilable) if with_hyperscan else _Re2(compilable)
+
+    @property
+    def engine(self) -> str:
+        """Name of the library that scans."""
+        return self._engine.name
+
+    def suspects(self, data: bytes, ranges: Callable[[], Ranges]) -> Suspects:
+        """Return where in a request a scanned pattern may match a value.
+
+        ``ranges`` gives start and end of each item; it is asked only if something is found.
+        """
+        return self._engine.suspects(data, ranges)
+
+    def candidates(self, texts: Sequence[bytes]) -> Mapping[int, set[int]]:
+        """Return, by place in ``texts``, the numbers of the scanned patterns that may match there."""
+        return self._engine.candidates(texts)
+
+
+class _Engine(Protocol):
+    name: str
+
+    def suspects(self, data: bytes, ranges: Callable[[], Ranges]) -> Suspects: ...
+
+    def candidates(self, texts: Sequence[bytes]) -> Mapping[int, set[int]]: ...
+
+
+class _NoEngine:
+    """Nothing to look for."""
+
+    name = "none"
+
+    def suspects(self, data: bytes, ranges: Callable[[], Ranges]) -> Suspects:
+        return Suspects()
+
+    def candidates(self, texts: Sequence[bytes]) -> Mapping[int, set[int]]:
+        return {}
+
+
+class _Hyperscan:
+    """Reports the end of every match of every pattern in one pass; without starts, which would cost tenfold."""
+
+    name = "hyperscan"
+
+    def __init__(self, patterns: Mapping[int, bytes]) -> None:
+        self._numbers = list(patterns)
+        self._database = _database(patterns)
+
+    def suspects(self, data: bytes, ranges: Callable[[], Ranges]) -> Suspects:
+        hits = self._hits(data)
+        if hits is None:
+            return Suspects(range(len(ranges()[0])), outside=True)
+        if not hits:
+            return Suspects()
+        starts, stops = ranges()
+        items: set[int] = set()
+        outside = False
+        for end, _ in hits:
+            # A match has at least one byte, so its last byte lies in the value that it matches.
+            item = bisect_right(starts, end - 1) - 1
+            if item < 0 or end > stops[item]:
+                outside = True
+            else:
+                items.add(item)
+        return Suspects(sorted(items), outside)
+
+    def candidates(self, texts: Sequence[bytes]) -> Mapping[int, set[int]]:
+        hits = self._hits(_SEPARATOR.join(texts))
+        if hits is None:
+            return {place: set(self._numbers) for place in range(len(texts))}
+        if not hits:
+            return {}
+        stops = list(accumulate([len(text) + 1 for text in texts]))
+        found: dict[int, set[int]] = {}
+        for end, number in hits:
+            # What ends at or behind a separator crossed it; then the text before it is looked at for nothing.
+            found.setdefault(bisect_right(stops, end - 1), set()).add(number)
+        return found
+
+    def _hits(self, data: bytes) -> list[tuple[int, int]] | None:
+        """Return end and pattern of each match, or ``None`` if there are too many."""
+        hits: list[tuple[int, int]] = []
+        limit = _HITS_BASE + len(data) // _BYTES_PER_HIT
+
+        def note(number: int, _start: int, end: int, _flags: int, _context: object) -> bool:
+            hits.append((end, number))
+            return len(hits) > limit
+
+        try:
+            self._database.scan(data, match_event_handler=note)
+        except hyperscan.ScanTerminated:
+            return None
+        return hits
+
+
+class _Re2:
+    """Asks item by item and value by value whether any pattern matches: about four times slower than Hyperscan.
+
+    One alternation instead of RE2's ``Set``: when memory for its automaton runs short, a ``Set`` reports no match,
+    while a single pattern falls back to a slower search.
+    """
+
+    name = "re2"
+
+    def __init__(self, patterns: Mapping[int, bytes]) -> None:
+        self._numbers = list(patterns)
+        self._search = _alternation(patterns).search
+
+    def suspects(self, data: bytes, ranges: Callable[[], Ranges]) -> Suspects:
+        search = self._search
+        if not search(data):
+            return Suspects()
+        places = enumerate(zip(*ranges(), strict=True))
+        return Suspects([item for item, (start, stop) in places if search(data, start, stop)], outside=True)
+
+    def candidates(self, texts: Sequence[bytes]) -> Mapping[int, set[int]]:
+        return {place: set(self._numbers) for place, text in enumerate(texts) if self._search(text)}
+
+
+def _database(patterns: Mapping[int, bytes]) -> Any:
+    database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
+    database.compile(expressions=list(patterns.values()), ids=list(patterns), flags=[0] * len(patterns))
+    return database
+
+
+def _alternation(patterns: Mapping[int, bytes]) -> Any:
+    options = re2.Options()
+    options.encoding = re2.Options.Encoding.LATIN1
+    options.never_capture = True
+    options.log_errors = False
+    options.max_mem = _MAX_MEM
+    return re2.compile(b"|".join(patterns.values()), options)
+
+
+def _compilable(
+    patterns: Mapping[int, bytes], compile_: Callable[[Mapping[int, bytes]], object], failed: dict[int, str]
+) -> dict[int, bytes]:
+    """Return the patterns that the engine can compile, and note why it cannot compile the others."""
+    errors = (re2.error, hyperscan.error) if hyperscan is not None else re2.error
+    compilable = {}
+    for number, pattern in patterns.items():
+        try:
+            compile_({number: pattern})
+        except errors as error:
+            failed[number] = f"cannot be compiled for scanning: {error}"
+        else:
+            compilable[number] = pattern
+    return compilable
