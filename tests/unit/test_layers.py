@@ -20,7 +20,7 @@ ALLOWED = {
     "delivery": {"api", "data", "net"},
     "registry": {"api"},
     "config": {"api", "data", "registry", "engine"},  # of the engine, only graph findings
-    "telemetry": {"api", "config", "data", "net"},
+    "telemetry": {"api", "config", "data", "net", "registry"},
     "admin": {"api", "net", "data"},
     "engine": {"admin", "api", "config", "data", "registry", "telemetry"},
     "testing": {"api", "config", "data", "registry"},

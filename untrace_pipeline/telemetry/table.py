@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from untrace_pipeline.api.telemetry import MetricKind, MetricSpec
 from untrace_pipeline.data.signal import Signal
 
-__all__ = ["METRICS"]
+__all__ = ["METRICS", "SECTIONS"]
 
 COUNTER, GAUGE, HISTOGRAM = MetricKind.COUNTER, MetricKind.GAUGE, MetricKind.HISTOGRAM
 
@@ -185,5 +185,15 @@ _PROCESS = (
     MetricSpec("config_last_reload_successful", GAUGE, "1 if the running configuration is the one last asked for."),
 )
 
-METRICS: tuple[MetricSpec, ...] = (*_INTAKE, *_LINKS, *_SERVERS, *_PROCESSORS, *_DELIVERY, *_PROCESS)
+SECTIONS: tuple[tuple[str, tuple[MetricSpec, ...]], ...] = (
+    ("Receivers", _INTAKE),
+    ("Processing", _LINKS),
+    ("HTTP servers", _SERVERS),
+    ("The batch processor", _PROCESSORS),
+    ("Exporters and destinations", _DELIVERY),
+    ("Process and configuration", _PROCESS),
+)
+"""The metrics as the documentation shows them, by title."""
+
+METRICS: tuple[MetricSpec, ...] = tuple([spec for _, specs in SECTIONS for spec in specs])
 """Every metric of the core. A plugin's own stand in its factory."""
