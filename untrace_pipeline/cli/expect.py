@@ -83,14 +83,18 @@ def _condition(source: str | dict[str, Any], batches: Sequence[Batch]) -> Iterat
             given = source if isinstance(source, str) else ConditionConfig.model_validate(source)
             mask = compile_condition(given, batch.signal).mask(batch)
         except (ConditionError, ValueError) as error:
-            yield f"conditions: {_shown(source)}: {error}"
+            yield f"conditions: {_written(source)}: {error}"
             return
         for number, holds in enumerate(mask, seen):
             if not holds:
-                yield f"conditions: {_shown(source)} does not hold for item {number}"
+                yield f"conditions: {_written(source)} does not hold for item {number}"
         seen += len(mask)
     if not seen:
-        yield f"conditions: {_shown(source)}: nothing arrived"
+        yield f"conditions: {_written(source)}: nothing arrived"
+
+
+def _written(source: str | dict[str, Any]) -> str:
+    return source if isinstance(source, str) else _shown(source)
 
 
 def _shown(value: Any) -> str:

@@ -26,13 +26,16 @@ _CONTAINERS = frozenset({"headers", "htpasswd", "credentials", "secrets"})
 _REFERENCE = re.compile(r"""\s*(["']?)\$\{(?:(?:env:)?[A-Za-z_]\w*|file:[^{}]+)\}\1\s*\Z""")
 _USERINFO = re.compile(r"(?<=://)([^/@\s\"']+)(?=@)")
 _BEARER = re.compile(r"(?<=\bBearer )\S+|(?<=\bBasic )\S+", re.IGNORECASE)
-_KEY = re.compile(r"""(?P<key>"(?:[^"\\]|\\.)*"|'[^']*'|[\w./-]+)\s*:(?=\s|$)\s*""")
+_KEY = re.compile(
+    r"""(?P<key>"(?:[^"\\]|\\.){0,99}"|'[^']{0,99}'|(?<![\w./-])[\w./-]{1,99})\s{0,9}:(?=\s|$)[ ]{0,99}"""
+)
+"""A key and its colon; bounded, so that a long line costs no quadratic time."""
 
 
 def is_sensitive(path: Path) -> bool:
     """Tell by the names in a path whether its value is taken for a secret, whatever its type says."""
     names = [str(part).lower().replace("-", "_") for part in path]
-    if any(name in _CONTAINERS for name in names[:-1]):
+    if any(name in _CONTAINERS for name in names):
         return True
     last = next((name for name, part in zip(reversed(names), reversed(path), strict=True) if isinstance(part, str)), "")
     return bool(_SENSITIVE.search(last)) and not _NOT_SENSITIVE.search(last)
@@ -113,12 +116,11 @@ def _guessed(lines: Sequence[str], number: int) -> list[tuple[int, int]]:
     """Return what looks like a secret in a line of a file that could not be read."""
     line = lines[number]
     indent = len(line) - len(line.lstrip())
-    if any(is_sensitive((key, "")) or is_sensitive((key,)) for key in _keys_above(lines, number, indent)):
+    if any(is_sensitive((key,)) for key in _keys_above(lines, number, indent)):
         key = _KEY.search(line)
         return [(key.end() if key else indent, len(line))]
     for key in _KEY.finditer(line):
-        name = key["key"].strip("\"'")
-        if is_sensitive((name,)) or name.lower() in _CONTAINERS:
+        if is_sensitive((key["key"].strip("\"'"),)):
             return [(key.end(), len(line))]
     return []
 

@@ -9,10 +9,13 @@ from typing import Any
 from untrace_pipeline.api.config import Secret
 from untrace_pipeline.config.codes import ABOUT_THE_NAME
 from untrace_pipeline.config.diagnostics import Finding, Path, Problem
-from untrace_pipeline.config.excerpt import at_place, is_sensitive
+from untrace_pipeline.config.excerpt import MASK, at_place, is_sensitive
 from untrace_pipeline.config.nodes import List, Map, Node, Place, Scalar, Source, find
 
 __all__ = ["Locator", "dotted", "sort_problems"]
+
+_SHORTEST_SECRET = 4
+"""Shorter texts are not searched for in messages: they would hide ordinary words."""
 
 
 class Locator:
@@ -27,7 +30,7 @@ class Locator:
         told = {
             "path": dotted(finding.path),
             "code": finding.code,
-            "message": finding.message,
+            "message": self._scrubbed(finding, finding.message),
             "expected": finding.expected,
             "suggestion": finding.suggestion,
             "severity": finding.severity,
@@ -56,6 +59,14 @@ class Locator:
     @cached_property
     def _masks(self) -> list[Place]:
         return [node.place for path, node in _scalars(self._root, ()) if self._is_secret(path, node)]
+
+    def _scrubbed(self, finding: Finding, text: str) -> str:
+        """Return a text without the secrets and expanded values that a component's own check may have put into it."""
+        _, node, taken = find(self._root, finding.path)
+        for path, one in _scalars(node, finding.path[:taken]):
+            if len(one.text) >= _SHORTEST_SECRET and (one.written is not None or self._is_secret(path, one)):
+                text = text.replace(one.text, MASK)
+        return text
 
     def _place(self, finding: Finding) -> Place:
         key, node, taken = find(self._root, finding.path)

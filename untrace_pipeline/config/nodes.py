@@ -123,7 +123,8 @@ def parse(source: Source) -> Node | None:
     Raises :class:`ConfigError`: syntax, duplicate keys, several documents, too deep or too large.
     """
     if len(source.text) > MAX_CHARACTERS:
-        raise ConfigError([_problem(source, "yaml-limit", f"larger than {MAX_CHARACTERS} characters")])
+        nowhere = Source(source.name, in_file=False)
+        raise ConfigError([_problem(nowhere, "yaml-limit", f"larger than {MAX_CHARACTERS} characters")])
     composer = _Composer(source)
     try:
         for event in yaml.parse(source.text, Loader=_LOADER):
@@ -246,7 +247,7 @@ class _Composer:
         for key, value in zip(children[::2], children[1::2], strict=True):
             if not isinstance(key, Scalar):
                 self._report("bad-key", "a key must be a plain word, not a list or mapping", key.place)
-            elif key.text == "<<" and key.value == "<<":
+            elif key.text == "<<" and key.place.width == len("<<"):  # not in quotes
                 for name, entry in self._merge_entries(value):
                     merged.setdefault(name, entry)
             elif key.text in entries:
@@ -277,7 +278,9 @@ class _Composer:
         plain = event.implicit[0]
         value: str | int | float | bool | None = resolve(event.value) if plain else event.value
         tag = event.tag
-        if tag and tag != "!":
+        if tag == "!":
+            value = event.value
+        elif tag:
             if tag not in {_TAG + name for name in ("str", "int", "float", "bool", "null")}:
                 self._report("yaml-syntax", _unsupported(tag), self._place(event))
             value = event.value if tag == _TAG + "str" else resolve(event.value)

@@ -13,6 +13,8 @@ from untrace_pipeline.errors import ConfigError
 
 __all__ = ["Reading", "merge"]
 
+_TEXT = "--config yaml"
+"""What ``yaml:text`` is called in messages; the second one has a number."""
 _MAX_BYTES = 32 * 2**20
 
 
@@ -62,7 +64,8 @@ class Reading:
     def _open(self, config: str) -> Source | None:
         scheme, colon, rest = config.partition(":")
         if colon and scheme == "yaml":
-            return Source("--config yaml", rest)
+            texts = sum(source.name.startswith(_TEXT) for source in self.sources)
+            return Source(f"{_TEXT} #{texts + 1}" if texts else _TEXT, rest)
         if colon and scheme == "env":
             return self._variable(rest)
         if colon and scheme != "file" and len(scheme) > 1 and scheme.isalnum() and not Path(config).exists():

@@ -7,7 +7,6 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from untrace_pipeline.config.diagnostics import Finding, Path, Severity
-from untrace_pipeline.config.excerpt import MASK
 from untrace_pipeline.config.explain import explain, path_of
 from untrace_pipeline.config.nodes import List, Map, Node, Scalar, find
 from untrace_pipeline.config.options import Seen, arms, deprecation, element, model_of, options_of, visit
@@ -15,8 +14,6 @@ from untrace_pipeline.config.options import Seen, arms, deprecation, element, mo
 __all__ = ["check_options"]
 
 M = TypeVar("M", bound=BaseModel)
-_SHORTEST_SECRET = 4
-"""Shorter texts are not searched for in messages: they would hide ordinary words."""
 
 
 def check_options(model: type[M], node: Map) -> tuple[M | None, list[Finding], list[Seen]]:
@@ -34,7 +31,7 @@ def check_options(model: type[M], node: Map) -> tuple[M | None, list[Finding], l
         except ValidationError as error:
             refused = _refused_references(error, node) - as_text
             if not refused:
-                return None, findings + [_scrubbed(one, seen) for one in explain(error, node, by_path)], seen
+                return None, findings + explain(error, node, by_path), seen
             as_text |= refused
         except Exception as error:  # noqa: BLE001  a plugin's own check
             message = f"the component's own check failed: {type(error).__name__}"
@@ -86,16 +83,3 @@ def _deprecated(one: Seen) -> Finding | None:
         return None
     message = f"deprecated; {successor}" if successor else "deprecated"
     return Finding("deprecated-option", one.path, message, severity=Severity.WARNING)
-
-
-def _scrubbed(finding: Finding, seen: list[Seen]) -> Finding:
-    """Return a finding without any secret or expanded text that a component's own check put into it."""
-    message, expected = finding.message, finding.expected
-    for one in seen:
-        hidden = isinstance(one.node, Scalar) and (one.secret or one.node.written is not None)
-        if hidden and one.node.text and len(one.node.text) >= _SHORTEST_SECRET:
-            message = message.replace(one.node.text, MASK)
-            expected = expected.replace(one.node.text, MASK)
-    if (message, expected) == (finding.message, finding.expected):
-        return finding
-    return Finding(finding.code, finding.path, message, expected, "", finding.severity)
