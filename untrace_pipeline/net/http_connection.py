@@ -166,7 +166,7 @@ class HttpConnection(asyncio.Protocol):
         parser = self._parser
         request = Request(self._headers, self._server.max_body_bytes, self._peer)
         request.method = parser.get_method().decode("ascii")
-        request.path = _path(self._url)
+        request.path, request.query = _target(self._url)
         request.keep_alive = parser.should_keep_alive() and self._server.keep_alive
         if parser.get_http_version() == "1.0":
             request.keep_alive = False
@@ -335,14 +335,16 @@ class HttpConnection(asyncio.Protocol):
             self._transport.write_eof()
 
 
-def _path(url: bytes) -> str:
-    """Return the path of a target, which may be a whole URL (RFC 9112, 3.2.2)."""
+def _target(url: bytes) -> tuple[str, str]:
+    """Return path and query of a target, which may be a whole URL (RFC 9112, 3.2.2)."""
     if not url.startswith((b"/", b"*")):
         try:
-            url = httptools.parse_url(url).path or b"/"
+            parsed = httptools.parse_url(url)
         except httptools.HttpParserInvalidURLError:
-            return ""
-    return url.partition(b"?")[0].decode("latin-1")
+            return "", ""
+        return (parsed.path or b"/").decode("latin-1"), (parsed.query or b"").decode("latin-1")
+    path, _, query = url.partition(b"?")
+    return path.decode("latin-1"), query.decode("latin-1")
 
 
 def _unreadable(begin: bytes, error: httptools.HttpParserError) -> HttpError:

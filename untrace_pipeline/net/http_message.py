@@ -68,6 +68,7 @@ class Request:
         "path",
         "peer",
         "problem",
+        "query",
         "size",
         "wanted",
     )  # fmt: skip
@@ -80,6 +81,8 @@ class Request:
         self.method = ""
         self.path = ""
         """Without the query."""
+        self.query = ""
+        """As it was sent, without the question mark."""
         self.peer = peer
         """``host:port`` of the client, or ``unix``."""
         self.limit = limit
