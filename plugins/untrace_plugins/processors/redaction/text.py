@@ -49,13 +49,14 @@ def _float(value: float) -> str:
         return f"{mantissa.removesuffix('.0')}e{'-' if power < 0 else '+'}{abs(power)}"
     if not exponent:
         return mantissa.removesuffix(".0")
-    return format(value, "f") if value.is_integer() else _unfolded(mantissa, int(exponent))
+    return _without_exponent(mantissa, int(exponent))
 
 
-def _unfolded(mantissa: str, power: int) -> str:
-    """Write the shortest digits of a small number without an exponent."""
+def _without_exponent(mantissa: str, power: int) -> str:
+    """Write the same digits with zeros before or behind them."""
     sign, digits = ("-", mantissa[1:]) if mantissa.startswith("-") else ("", mantissa)
-    return f"{sign}0.{'0' * (-power - 1)}{digits.replace('.', '')}"
+    digits = digits.replace(".", "")
+    return f"{sign}0.{'0' * (-power - 1)}{digits}" if power < 0 else f"{sign}{digits}{'0' * (power + 1 - len(digits))}"
 
 
 def _json(value: Value) -> str:

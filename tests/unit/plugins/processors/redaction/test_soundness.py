@@ -47,8 +47,8 @@ REAL = (
 )
 
 ATOMS = (
-    r"a b 1 k S é 世 . \d \w \s \S \W \D [ab] [^a] [^é1] [k-s] [世-界a] \b \B ^ $ \x{1F600} \. @ \n \pL \PL [[:alnum:]] "
-    r"[[:^digit:]] (?i:K) (?i:[^s]) (?s:.) \Q.-\E \A \z - _ \x41 \0 [-a] [a-] []a]"
+    r"a b 1 k S é 世 . \d \w \s \S \W \D [ab] [^a] [^é1] [k-s] [世-界a] \b \B ^ $ \x{1F600} \. @ \n \pL \PL "
+    r"[[:alnum:]] [[:^digit:]] (?i:K) (?i:[^s]) (?s:.) \Q.-\E \A \z - _ \x41 \0 [-a] [a-] []a]"
 )
 atoms = st.sampled_from(ATOMS.split())
 
@@ -60,9 +60,7 @@ def _grown(children: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
         st.lists(children, min_size=1, max_size=4).map("".join),
         st.tuples(children, children).map(lambda pair: f"(?:{pair[0]}|{pair[1]})"),
         st.tuples(children, counts).map(lambda pair: f"(?:{pair[0]}){pair[1]}"),
-        st.tuples(st.sampled_from(["(?i)", "(?s)", "(?m)", "(?i-s)", "(?U)"]), children).map(
-            lambda p: f"({p[0]}{p[1]})"
-        ),
+        st.tuples(flags, children).map(lambda pair: f"({pair[0]}{pair[1]})"),
     )
 
 
