@@ -168,9 +168,11 @@ class Delivery:
     async def _collect(self, queue: Queue, batcher: Batcher) -> bool:
         """Move one entry from the queue to the batcher, or time on; return whether there is more to come."""
         loop = asyncio.get_running_loop()
-        entry: Entry | None = None
+        due = batcher.deadline
+        if due is not None and self._hurried:
+            due = loop.time()
         try:
-            async with asyncio.timeout_at(batcher.deadline) as self._patience:
+            async with asyncio.timeout_at(due) as self._patience:
                 entry = await self._next_entry(queue)
         except TimeoutError:
             if self._hurried:
@@ -188,8 +190,8 @@ class Delivery:
 
     def _hurry(self) -> None:
         """Send what waits to be merged: the queue is full, so nothing will come that it could be merged with."""
+        self._hurried = True
         if self._patience is not None and self._patience.when() is not None and not self._patience.expired():
-            self._hurried = True
             self._patience.reschedule(asyncio.get_running_loop().time())
 
     async def _next_entry(self, queue: Queue) -> Entry | None:
