@@ -13,11 +13,12 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from untrace_pipeline.data.codec import Edits
-from untrace_pipeline.data.codecs.row_edits import Change, by_row, edit_message, splice_attributes
+from untrace_pipeline.data.codecs.row_edits import Change, by_row, edit_message
+from untrace_pipeline.data.codecs.shapes import Shape
 from untrace_pipeline.data.codecs.upb_rows import UpbRows
 from untrace_pipeline.data.codecs.upb_schema import CHILDREN, CONTAINERS, ITEMS, LEVELS, POINTS, ItemKind
 from untrace_pipeline.data.codecs.wire import Nodes, length_prefixed, read_varint
-from untrace_pipeline.data.fields import Level
+from untrace_pipeline.data.fields import ATTRIBUTES, Field, Level
 from untrace_pipeline.data.signal import Signal
 
 __all__ = ["rewrite"]
@@ -49,6 +50,7 @@ class _Rewrite:
         self._data = rows.data
         self._nodes = rows.nodes()
         self._changes = by_row(rows.signal, edits.values)
+        self._shapes = _useful_shapes(rows, edits.values.keys())
         self._gone = _all_gone(LEVELS[rows.signal], self._nodes, edits.drop)
         self._children = {
             level: _by_item(self._changes.get(level, _NO_CHANGES), edits.drop.get(level, set()), rows.owners(level))
@@ -71,19 +73,26 @@ class _Rewrite:
         return changed
 
     def _item(self, row: int, changes: Sequence[Change]) -> list[bytes]:
-        """Return an item anew: by cutting its bytes if only attributes change, else by decoding it."""
+        """Return an item anew. New attributes are appended to its bytes; for all else it is decoded."""
         items = self._nodes[-1]
-        start, end = items.starts[row], items.ends[row]
+        body = self._data[items.starts[row] : items.ends[row]]
         kind = self._kind(row)
+        shape = self._shapes[row] if self._shapes else None
+        added, others = [], []
+        for change in changes:
+            edit, value = change
+            if shape is None or not edit.encoded_key or edit.field.key in shape.first:
+                others.append(change)
+            elif value is not None:
+                added.append(edit.appended(kind.attribute_tag, value))
         children = [(level, by_item[row]) for level, by_item in self._children.items() if row in by_item]
-        if not children and all(edit.encoded_key for edit, _ in changes):
-            shape = self._rows.shapes(Level.ITEM)[row]
-            return self._framed(items, row, splice_attributes(self._data, start, end, kind, shape, changes))
-        message = kind.message.FromString(self._data[start:end])
-        edit_message(Level.ITEM, message, changes)
-        for level, child_edits in children:
-            _edit_children(level, CHILDREN[self._signal][level](message), child_edits)
-        return self._framed(items, row, [message.SerializeToString()])
+        if others or children:
+            message = kind.message.FromString(body)
+            edit_message(Level.ITEM, message, others, shape)
+            for level, child_edits in children:
+                _edit_children(level, CHILDREN[self._signal][level](message), child_edits)
+            body = message.SerializeToString()
+        return self._framed(items, row, [body, *added])
 
     def _kind(self, row: int) -> ItemKind:
         if self._signal is not Signal.METRICS:
@@ -150,6 +159,12 @@ class _Rewrite:
     def _framed(self, nodes: Nodes, node: int, pieces: Sequence[bytes]) -> list[bytes]:
         key, _ = read_varint(self._data, nodes.tags[node], nodes.starts[node])
         return length_prefixed(key, pieces)
+
+
+def _useful_shapes(rows: UpbRows, fields: AbstractSet[Field]) -> Sequence[Shape] | None:
+    """Return the shapes of the items if only single keys of their attributes change, not whole maps."""
+    keys = {field.key for field in fields if field.level is Level.ITEM and field.name == ATTRIBUTES}
+    return rows.shapes(Level.ITEM) if keys and None not in keys else None
 
 
 def _all_gone(

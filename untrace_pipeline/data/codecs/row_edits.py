@@ -9,13 +9,12 @@ from typing import Any, TypeAlias
 
 from untrace_pipeline.data.codecs.shapes import Shape, shapes_of
 from untrace_pipeline.data.codecs.upb_fields import Accessor, accessor
-from untrace_pipeline.data.codecs.upb_schema import ATTRIBUTE_LISTS, ItemKind
-from untrace_pipeline.data.codecs.values import encode_key, encode_key_value
-from untrace_pipeline.data.codecs.wire import Nodes, find_repeated, varint
+from untrace_pipeline.data.codecs.upb_schema import ATTRIBUTE_LISTS
+from untrace_pipeline.data.codecs.values import encode_attribute, encode_key, encode_key_value
 from untrace_pipeline.data.fields import ATTRIBUTES, Field, Level, Value
 from untrace_pipeline.data.signal import Signal
 
-__all__ = ["Change", "Changes", "FieldEdit", "by_row", "edit_message", "splice_attributes"]
+__all__ = ["Change", "Changes", "FieldEdit", "by_row", "edit_message"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +41,13 @@ class FieldEdit:
         except ValueError as error:
             raise self.error(error) from error
 
+    def appended(self, tag: bytes, value: Value) -> bytes:
+        """Return the new ``KeyValue`` as a field with that tag. Raises ``ValueError`` naming the field."""
+        try:
+            return encode_attribute(tag, self.encoded_key, value)
+        except ValueError as error:
+            raise self.error(error) from error
+
     def error(self, cause: Exception) -> ValueError:
         """Return the error that says which field cannot hold its new value."""
         return ValueError(f"{self.field}: {cause}")
@@ -62,8 +68,11 @@ def by_row(signal: Signal, values: Mapping[Field, Mapping[int, Value]]) -> Chang
     return changes
 
 
-def edit_message(level: Level, message: Any, changes: Sequence[Change]) -> None:
-    """Apply the changes of one row to its message. Raises ``ValueError`` naming the field."""
+def edit_message(level: Level, message: Any, changes: Sequence[Change], shape: Shape | None = None) -> None:
+    """Apply the changes of one row to its message. Raises ``ValueError`` naming the field.
+
+    ``shape`` is that of the row's attributes, where it is known and no whole map is set.
+    """
     whole: Change | None = None
     keys: list[Change] = []
     for change in changes:
@@ -81,7 +90,7 @@ def edit_message(level: Level, message: Any, changes: Sequence[Change]) -> None:
     if whole is not None:
         _replace_all(key_values, *whole)
     if keys:
-        _set_keys(key_values, keys)
+        _set_keys(key_values, keys, shape or shapes_of([key_values])[0])
 
 
 def _replace_all(key_values: Any, edit: FieldEdit, attributes: Value) -> None:
@@ -96,9 +105,8 @@ def _replace_all(key_values: Any, edit: FieldEdit, attributes: Value) -> None:
         key_values.add().ParseFromString(body)
 
 
-def _set_keys(key_values: Any, changes: Sequence[Change]) -> None:
+def _set_keys(key_values: Any, changes: Sequence[Change], shape: Shape) -> None:
     """Set or remove keys; of equal keys only the first is kept, so that no old value survives a change."""
-    shape = shapes_of([key_values])[0]
     doomed: list[int] = []
     for edit, value in changes:
         places = shape.places(edit.field.key)
@@ -110,32 +118,3 @@ def _set_keys(key_values: Any, changes: Sequence[Change]) -> None:
             doomed += places[1:]
     for place in sorted(doomed, reverse=True):
         del key_values[place]
-
-
-def splice_attributes(
-    data: bytes, start: int, end: int, kind: ItemKind, shape: Shape, changes: Sequence[Change]
-) -> list[bytes]:
-    """Do the same on the bytes of an item, without decoding it: every other byte stays as it is."""
-    replaced: dict[int, bytes] = {}
-    added = []
-    for edit, value in changes:
-        new = b""
-        if value is not None:
-            body = edit.key_value(value)
-            new = b"".join((kind.attribute_tag, varint(len(body)), body))
-        places = shape.places(edit.field.key)
-        if places:
-            replaced.update(dict.fromkeys(places, b""))
-            replaced[places[0]] = new
-        else:
-            added.append(new)
-    if not replaced:
-        return [data[start:end], *added]
-    attributes = Nodes()
-    find_repeated(data, start, end, kind.attribute_number, attributes)
-    pieces = []
-    for place in sorted(replaced):
-        pieces.append(data[start : attributes.tags[place]])
-        pieces.append(replaced[place])
-        start = attributes.ends[place]
-    return [*pieces, data[start:end], *added]

@@ -45,7 +45,9 @@ def read_keys(lists: Sequence[Any], shapes: Sequence[Shape], keys: Iterable[str]
     """Return one column per key out of one list of ``KeyValue`` messages per row."""
     return [
         [
-            None if (place := shape.first.get(key)) is None else read_value(key_values[place].value)
+            None
+            if (place := shape.first.get(key)) is None
+            else (value := key_values[place].value).string_value or read_value(value)
             for key_values, shape in zip(lists, shapes, strict=True)
         ]
         for key in keys

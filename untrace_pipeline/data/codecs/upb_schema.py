@@ -53,17 +53,15 @@ CONTAINERS: Mapping[tuple[Signal, Level], Any] = {
 
 
 class ItemKind(NamedTuple):
-    """The class of an item's message, and the field of its attributes."""
+    """The class of an item's message, and the tag of its attributes."""
 
     message: Any
-    attribute_number: int
     attribute_tag: bytes
 
     @classmethod
     def of(cls, message: Any) -> ItemKind:
-        """Look the field up; every item has its attributes in a field below 16."""
-        number = message.DESCRIPTOR.fields_by_name["attributes"].number
-        return cls(message, number, bytes([number << 3 | 2]))
+        """Look the tag up; every item has its attributes in a field below 16."""
+        return cls(message, bytes([message.DESCRIPTOR.fields_by_name["attributes"].number << 3 | 2]))
 
 
 ITEMS: Mapping[Signal, ItemKind] = {

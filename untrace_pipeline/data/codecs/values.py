@@ -41,9 +41,6 @@ _double = struct.Struct("<d").pack
 
 def read_value(any_value: Any) -> Value:
     """Return the Python form of an ``AnyValue`` message."""
-    text = any_value.string_value
-    if text:
-        return text  # type: ignore[no-any-return]
     member = any_value.WhichOneof("value")
     if member == "array_value":
         return [read_value(value) for value in any_value.array_value.values]
@@ -107,13 +104,14 @@ def encode_key(key: str) -> bytes:
     return b"\x0a" + varint(len(text)) + text
 
 
-def encode_key_value(key: bytes, value: Value, depth: int = _MAX_DEPTH) -> bytes:
+def encode_key_value(key: bytes, value: Value) -> bytes:
     """Return the body of a ``KeyValue``; ``key`` as from :func:`encode_key`."""
-    body = encode_value(value, depth)
+    body = encode_value(value)
     return b"".join((key, b"\x12", varint(len(body)), body))
 
 
 def encode_attribute(tag: bytes, key: bytes, value: Value, depth: int = _MAX_DEPTH) -> bytes:
     """Return a ``KeyValue`` as a field with the given tag; ``key`` as from :func:`encode_key`."""
-    body = encode_key_value(key, value, depth)
-    return b"".join((tag, varint(len(body)), body))
+    body = encode_value(value, depth)
+    size = varint(len(body))
+    return b"".join((tag, varint(len(key) + 1 + len(size) + len(body)), key, b"\x12", size, body))

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from untrace_pipeline.data.signal import Signal
 from untrace_pipeline.errors import DecodeError
 
-__all__ = ["PATHS", "Nodes", "find_repeated", "length_prefixed", "read_varint", "varint", "walk"]
+__all__ = ["PATHS", "Nodes", "length_prefixed", "read_varint", "varint", "walk"]
 
 PATHS: dict[Signal, tuple[frozenset[int], ...]] = {
     Signal.TRACES: (frozenset({1}), frozenset({2}), frozenset({2})),
@@ -68,17 +68,22 @@ def walk(signal: Signal, data: bytes) -> list[Nodes]:
 
 def _repeated(data: bytes, above: Nodes, number: int) -> Nodes:
     """Find the messages of a repeated field in all messages of the depth above."""
-    nodes = Nodes()
+    found: list[tuple[int, int, int]] = []
+    parents: list[int] = []
     for parent, (start, end) in enumerate(zip(above.starts, above.ends, strict=True)):
-        find_repeated(data, start, end, number, nodes)
-        nodes.parents.extend([parent] * (len(nodes) - len(nodes.parents)))
-    return nodes
+        children = _messages(data, start, end, number)
+        found += children
+        parents += [parent] * len(children)
+    return Nodes([t for t, _, _ in found], [s for _, s, _ in found], [e for _, _, e in found], parents)
 
 
-def find_repeated(data: bytes, pos: int, end: int, number: int, nodes: Nodes) -> None:
-    """Append tag, start and end of each message of a repeated field; the common encodings are read in line."""
+def _messages(data: bytes, pos: int, end: int, number: int) -> list[tuple[int, int, int]]:
+    """Return tag, start and end of each message of a repeated field.
+
+    The common encodings are read in line: this is the inner loop of everything that walks.
+    """
+    found = []
     wanted = number << 3 | _LENGTH
-    tags, starts, ends = nodes.tags, nodes.starts, nodes.ends
     size = len(data) - 4
     while pos < end:
         key = data[pos]
@@ -104,10 +109,9 @@ def find_repeated(data: bytes, pos: int, end: int, number: int, nodes: Nodes) ->
         else:
             key, start, stop = _field(data, pos, end)
         if key == wanted:
-            tags.append(pos)
-            starts.append(start)
-            ends.append(stop)
+            found.append((pos, start, stop))
         pos = stop
+    return found
 
 
 def _union(data: bytes, above: Nodes, numbers: frozenset[int]) -> Nodes:

@@ -35,12 +35,12 @@ def rewritten(payload: bytes, key: str, values: list[Any]) -> bytes:
     return batch.to_otlp()
 
 
-def test_other_items_and_fields_keep_their_bytes() -> None:
-    """Only the changed attribute is written anew; order and unknown fields of everything else survive."""
+def test_other_items_and_containers_keep_their_bytes() -> None:
+    """Only the changed item is written anew; order and unknown fields of everything else survive."""
     odd = span(field(5, b"name"), pair("a", "1"), FOREIGN, pair("b", "2"), field(1, bytes(16)))
     batch = Batch(Signal.TRACES, request(odd, odd))
     batch.set(attribute("a"), ["new"], rows=[1])
-    changed = span(field(5, b"name"), pair("a", "new"), FOREIGN, pair("b", "2"), field(1, bytes(16)))
+    changed = span(field(1, bytes(16)), field(5, b"name"), pair("a", "new"), pair("b", "2"), FOREIGN)
     assert batch.to_otlp() == request(odd, changed)
 
 
