@@ -323,16 +323,20 @@ def _has_on_datapoint(scope: Scope, given: Any) -> Expression:
     field = attribute(_fixed(scope, given, "key"))
     wanted = _fixed(scope, given, "expected_val") if "expected_val" in given else None
 
-    def evaluate(frame: Frame) -> list[Any]:
-        found: dict[int, bool] = {}
-        if frame.batch is not None:
-            owners = frame.batch.parents(Level.ITEM, Level.METRIC)
-            for owner, value in zip(owners, frame.batch.column(field), strict=True):
-                if value is not None and owner not in found:
-                    found[owner] = wanted is None or (value if isinstance(value, str) else "") == wanted
-        return [found.get(row, False) for row in range(frame.size)]
+    kind = Field(Level.METRIC, "type")
 
-    return Expression(evaluate, boolean=True)
+    def evaluate(frame: Frame) -> list[Any]:
+        assert frame.batch is not None  # conditions that read fields always stand over a batch
+        found: dict[int, bool] = {}
+        owners = frame.batch.parents(Level.ITEM, Level.METRIC)
+        for owner, value in zip(owners, frame.batch.column(field), strict=True):
+            if value is not None and owner not in found:
+                found[owner] = wanted is None or (value if isinstance(value, str) else "") == wanted
+        unknown = EvaluationError("the metric has no known type")
+        types = frame.columns[kind]
+        return [unknown if type_ is None else found.get(row, False) for row, type_ in enumerate(types)]
+
+    return Expression(evaluate, frozenset({kind}), safe=False, boolean=True)
 
 
 def _table(*functions: Function) -> dict[str, Function]:

@@ -1,8 +1,7 @@
 """The grammar of OTTL (pkg/ottl/LANGUAGE.md): from text to a tree. What names mean is decided in ``ottl``.
 
-The grammar knows statements (``route() where …``) as well as conditions. It is a little wider than OTTL's own, because
-OTTL's needs more than one token of look-ahead to tell ``(1 + 2) > x`` from ``(a == b) and c``; what is wide here is
-refused by the compiler, with a better message.
+The grammar is a little wider than OTTL's own, because OTTL's needs more than one token of look-ahead to tell
+``(1 + 2) > x`` from ``(a == b) and c``; what is too wide is refused by the compiler, with a better message.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from __future__ import annotations
 import ast
 import re
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 from lark import Lark, Transformer, v_args
 from lark.exceptions import UnexpectedCharacters, UnexpectedEOF, UnexpectedToken
@@ -25,18 +24,15 @@ from untrace_pipeline.conditions.tree import (
     Node,
     Path,
     Segment,
-    Statement,
     Unary,
 )
 from untrace_pipeline.data import Value
 from untrace_pipeline.errors import ConditionError
 
-__all__ = ["parse_condition", "parse_statement"]
+__all__ = ["parse_condition"]
 
 _GRAMMAR = r"""
-statement: call ["where" _condition]
-condition: _condition
-_condition: or_
+condition: or_
 ?or_: and_ | or_ "or" and_             -> binary_or
 ?and_: not_ | and_ "and" not_          -> binary_and
 ?not_: comparison | "not" not_         -> negation
@@ -104,22 +100,11 @@ _WORDS = {
 
 def parse_condition(text: str) -> Node:
     """Return the tree of a condition. Raises :class:`ConditionError` that points to what is not understood."""
-    node: Node = _parse(text, "condition")
-    return node
-
-
-def parse_statement(text: str) -> Statement:
-    """Return the tree of a statement. Raises :class:`ConditionError`."""
-    statement: Statement = _parse(text, "statement")
-    return statement
-
-
-def _parse(text: str, start: str) -> Any:
     if not text.strip():
         msg = "the condition is empty"
         raise ConditionError(msg)
     try:
-        return _parser().parse(text, start)
+        return cast("Node", _parser().parse(text))
     except UnexpectedToken as error:
         position = len(text.rstrip()) if error.token.type == "$END" else error.token.start_pos or 0
         msg = f"{_shown(error.token)} is not expected here; expected {_wanted(error.accepts or error.expected)}"
@@ -202,9 +187,6 @@ class _Builder(Transformer):  # type: ignore[type-arg]
     def condition(self, node: Node) -> Node:
         return node
 
-    def statement(self, call: Call, condition: Node | None = None) -> Statement:
-        return Statement(call, condition)
-
     def binary(self, left: Node, operator: Any, right: Node) -> Binary:
         return Binary(str(operator), left, right, operator.start_pos)
 
@@ -259,7 +241,7 @@ def _parser() -> Lark:
     return Lark(
         _GRAMMAR,
         parser="lalr",
-        start=["condition", "statement"],
+        start="condition",
         transformer=_Builder(),
         maybe_placeholders=True,
     )

@@ -1,4 +1,4 @@
-"""The tree of a condition or statement, as ``syntax`` reads it. Positions are characters of the text, from 0."""
+"""The tree of a condition, as ``syntax`` reads it. Positions are characters of the text, from 0."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ __all__ = [
     "Node",
     "Path",
     "Segment",
-    "Statement",
     "Unary",
 ]
 
@@ -101,11 +100,3 @@ class Binary:
 
 
 Node: TypeAlias = Literal | ListOf | MapOf | Path | Enumerator | Call | Unary | Binary
-
-
-@dataclass(frozen=True, slots=True)
-class Statement:
-    """``editor(…) where condition``."""
-
-    call: Call
-    condition: Node | None

@@ -63,6 +63,7 @@ class _Rule:
         self.hashing = config.mode in {Mode.HASH_SEED, Mode.UNSET}
         self.never = percentage == 0 or (self.hashing and buckets == 0)
         self.precision = config.sampling_precision
+        self._buckets = buckets
         self._fallback = NEVER if config.fail_closed else ALWAYS
         self._proportional = ratio if config.mode is Mode.PROPORTIONAL else None
         self._hasher = Hasher(config.hash_seed)
@@ -90,6 +91,15 @@ class _Rule:
         if self.hashing:
             return [randomness_of_hash(value) for value in self._hasher.hash_ids(trace_ids)]
         return randomness_of_ids(trace_ids)
+
+    def kept(self, trace_ids: Sequence[bytes]) -> list[tuple[int, int]]:
+        """Return place and randomness of the ids that reach the threshold for items that arrived without one."""
+        if self.hashing:
+            buckets, bits = self._buckets, _HASH_BUCKETS - 1
+            hashes = enumerate(self._hasher.hash_ids(trace_ids))
+            return [(place, randomness_of_hash(value)) for place, value in hashes if value & bits < buckets]
+        values = enumerate(randomness_of_ids(trace_ids))
+        return [(place, value) for place, value in values if value >= self.plain]
 
     def randomness_of_key(self, key: bytes) -> int:
         """Return the randomness of any bytes; only where hashes decide."""
@@ -158,13 +168,12 @@ class _SpanSampler:
             return {}
         others = set(special)
         rows = [row for row in range(len(ids)) if row not in others] if special else range(len(ids))
-        values = rule.randomness([ids[row] for row in rows])  # type: ignore[misc]
-        limit, mark = rule.plain, threshold_text(rule.plain)
+        mark = threshold_text(rule.plain)
+        kept = rule.kept([ids[row] for row in rows])  # type: ignore[misc]
         if rule.hashing:
-            return {
-                row: f"ot=rv:{value:014x};th:{mark}" for row, value in zip(rows, values, strict=True) if value >= limit
-            }
-        return {row: f"ot=th:{mark}" for row, value in zip(rows, values, strict=True) if value >= limit}
+            return {rows[place]: f"ot=rv:{value:014x};th:{mark}" for place, value in kept}
+        text = f"ot=th:{mark}"
+        return {rows[place]: text for place, _ in kept}
 
     def _sample_one(self, trace_id: Value, text: Value, priority: Value) -> tuple[bool, str | None]:
         state, valid = parse_trace_state(text if isinstance(text, str) else "")

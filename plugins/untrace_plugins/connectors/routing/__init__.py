@@ -1,0 +1,33 @@
+"""Sends requests, resources, metrics or single items to the pipelines of the first route that matches.
+
+Conditions on the request alone (``request["X-Tenant"]``) decide without decoding; a request whose items all go the same
+way is passed on as it is. Items that no route takes are counted as ``dropped_items{reason="no_route"}``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from untrace_pipeline.api import ConnectorFactory, Consumer, PipelineId, Settings, Stability
+from untrace_plugins.connectors.routing.config import RoutingConfig
+
+if TYPE_CHECKING:
+    from untrace_plugins.connectors.routing.connector import RoutingConnector
+
+__all__ = ["FACTORY"]
+
+
+def _create(config: RoutingConfig, settings: Settings, outputs: Mapping[PipelineId, Consumer]) -> RoutingConnector:
+    from untrace_plugins.connectors.routing.connector import RoutingConnector  # noqa: PLC0415  imported when created
+
+    return RoutingConnector(config, settings, outputs)
+
+
+FACTORY = ConnectorFactory(
+    type_name="routing",
+    config=RoutingConfig,
+    create=_create,
+    description="sends items to pipelines by conditions",
+    stability=Stability.BETA,
+)

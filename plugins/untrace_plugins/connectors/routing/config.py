@@ -1,0 +1,142 @@
+"""Options of the routing connector."""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections.abc import Mapping
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, model_validator
+
+from untrace_pipeline.api import ComponentConfig, ConfigModel, PipelineId
+from untrace_pipeline.conditions import Condition, ConditionSource, compile_condition, group_level
+from untrace_pipeline.data import Level, Signal
+from untrace_pipeline.errors import ConditionError
+
+__all__ = ["Action", "ErrorMode", "RouteConfig", "RouteContext", "RoutingConfig"]
+
+_STATEMENT = re.compile(r"\s*route\(\s*\)\s*(?:where\b|\Z)")
+
+
+class ErrorMode(enum.StrEnum):
+    """What happens where a condition has no answer."""
+
+    IGNORE = "ignore"
+    SILENT = "silent"
+    PROPAGATE = "propagate"
+
+
+class Action(enum.StrEnum):
+    """Whether what a route takes is still there for the routes after it."""
+
+    MOVE = "move"
+    COPY = "copy"
+
+
+class RouteContext(enum.StrEnum):
+    """What a condition is asked of."""
+
+    INFERRED = ""
+    RESOURCE = "resource"
+    SPAN = "span"
+    METRIC = "metric"
+    DATAPOINT = "datapoint"
+    LOG = "log"
+    REQUEST = "request"
+    OTELCOL = "otelcol"
+
+
+_SIGNALS = {
+    RouteContext.SPAN: Signal.TRACES,
+    RouteContext.LOG: Signal.LOGS,
+    RouteContext.METRIC: Signal.METRICS,
+    RouteContext.DATAPOINT: Signal.METRICS,
+}
+
+
+def _pipeline(text: str) -> str:
+    return str(PipelineId.parse(text))
+
+
+Pipeline = Annotated[str, AfterValidator(_pipeline)]
+
+
+class RouteConfig(ConfigModel):
+    """One route: a condition, and where that goes which satisfies it."""
+
+    context: RouteContext = RouteContext.INFERRED
+    """What the condition is asked of: ``resource`` (routes whole resources), ``span``, ``metric``, ``datapoint``,
+    ``log``, or the ``request`` (``otelcol``) alone. Without it: the innermost context that the paths name, and
+    ``resource`` if they name none."""
+    condition: ConditionSource | None = None
+    """OTTL, such as ``span.attributes["tier"] == "gold"`` or ``request["X-Tenant"] == "acme"``; or our own form."""
+    statement: str = ""
+    """The older way: ``route() where <condition>``; ``route()`` alone takes everything."""
+    action: Action = Action.MOVE
+    """``move``: what is taken is gone for later routes. ``copy``: later routes see it too."""
+    pipelines: list[Pipeline] = Field(min_length=1)
+    """Pipelines that get what the route takes."""
+
+    @model_validator(mode="after")
+    def _compiles(self) -> RouteConfig:
+        if (self.condition is None) == (not self.statement):
+            msg = "a route needs either a condition or a statement"
+            raise ValueError(msg)
+        if self.statement and self.context is RouteContext.REQUEST:
+            msg = "the context request takes a condition, not a statement"
+            raise ValueError(msg)
+        signals = {PipelineId.parse(pipeline).signal for pipeline in self.pipelines}
+        only = _SIGNALS.get(self.context)
+        if only is not None and signals != {only}:
+            msg = f"a {self.context} can only go to pipelines of {only}"
+            raise ValueError(msg)
+        for signal in sorted(signals):
+            self.compile(signal)
+        return self
+
+    def compile(self, signal: Signal) -> Condition:
+        """Return the condition for a signal. Raises :class:`ConditionError`."""
+        source = self._source()
+        condition = compile_condition(source, signal, self._level(source, signal))
+        if self.context in {RouteContext.REQUEST, RouteContext.OTELCOL} and condition.fields:
+            msg = f"the context {self.context} knows only the request: request[…], otelcol.…"
+            raise ConditionError(msg)
+        return condition
+
+    def _source(self) -> ConditionSource:
+        if self.condition is not None:
+            return self.condition
+        found = _STATEMENT.match(self.statement)
+        if found is None:
+            msg = f"{self.statement!r}: a statement is written route() or route() where <condition>"
+            raise ConditionError(msg)
+        # Blanks in place of what stood before: positions in error messages stay true.
+        return " " * found.end() + self.statement[found.end() :] if found.end() < len(self.statement) else "true"
+
+    def _level(self, source: ConditionSource, signal: Signal) -> Level:
+        if self.context in {RouteContext.REQUEST, RouteContext.OTELCOL}:
+            return Level.ITEM
+        if self.context is not RouteContext.INFERRED:
+            return group_level([source], self.context, signal)
+        try:
+            return group_level([source], "", signal)
+        except ConditionError:
+            return Level.RESOURCE  # paths without a context, as older configurations have them
+
+
+class RoutingConfig(ComponentConfig):
+    """Sends each item to the pipelines of the first route that matches it."""
+
+    table: list[RouteConfig] = Field(min_length=1)
+    """Routes, asked in order."""
+    default_pipelines: list[Pipeline] = []
+    """Pipelines that get what no route took; without any it is dropped, and counted."""
+    error_mode: ErrorMode = ErrorMode.IGNORE
+    """Where a condition has no answer for an item: ``ignore`` counts as no match and logs, ``silent`` does not log,
+    ``propagate`` refuses the whole request permanently."""
+
+    def references(self) -> Mapping[str, tuple[str, ...]]:
+        """Return the pipelines that are named, by option."""
+        named = {f"table.{place}.pipelines": tuple(route.pipelines) for place, route in enumerate(self.table)}
+        return {**named, "default_pipelines": tuple(self.default_pipelines)}

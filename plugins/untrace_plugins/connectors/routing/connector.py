@@ -1,0 +1,146 @@
+"""The routing connector."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from untrace_pipeline.api import Consumer, Host, PermanentError, PipelineId, Settings
+from untrace_pipeline.conditions import Condition, Conditions
+from untrace_pipeline.data import Batch, Level, Signal
+from untrace_plugins.connectors.delivering import Delivery
+from untrace_plugins.connectors.routing.config import Action, ErrorMode, RoutingConfig
+
+__all__ = ["RoutingConnector"]
+
+Consumers: TypeAlias = tuple[Consumer, ...]
+Part: TypeAlias = tuple[Consumers, Batch]
+
+
+@dataclass(frozen=True, slots=True)
+class _Route:
+    condition: Condition
+    asked: Conditions
+    consumers: Consumers
+    copies: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """The routes of one signal; ``default`` may be empty."""
+
+    routes: tuple[_Route, ...]
+    default: Consumers
+
+
+class RoutingConnector:
+    """Finds the first matching route for every item of a request, and passes the parts on at the same time."""
+
+    def __init__(self, config: RoutingConfig, settings: Settings, outputs: Mapping[PipelineId, Consumer]) -> None:
+        self._tables = {signal: _table(config, signal, outputs) for signal in settings.signals}
+        self._delivery = Delivery(settings)
+        self._mode = config.error_mode
+        self._logger = settings.logger
+        self._lost = {
+            signal: settings.meter.counter("dropped_items", signal=signal, reason="no_route")
+            for signal in settings.signals
+        }
+
+    async def start(self, host: Host) -> None:
+        """Nothing to open."""
+
+    async def shutdown(self) -> None:
+        """Nothing to close."""
+
+    async def consume(self, batch: Batch) -> None:
+        """Route the batch.
+
+        Raises what the pipelines raise (see ``delivering``), and :class:`PermanentError` where a condition has no
+        answer and ``error_mode`` is ``propagate``.
+        """
+        if not batch.item_count:
+            return
+        parts = self._parts(batch)
+        deliveries = [
+            (consumer, part if last else part.copy())
+            for consumers, part in parts
+            for consumer, last in _marking_last(consumers)
+        ]
+        if deliveries:
+            await self._delivery.deliver(deliveries)
+
+    def _parts(self, batch: Batch) -> list[Part]:
+        """Return what each group of pipelines gets; what nobody gets is counted."""
+        table = self._tables[batch.signal]
+        copied: list[Part] = []
+        free = [True] * batch.item_count
+        taken: list[int | None] = [None] * len(free)
+        for number, route in enumerate(table.routes):
+            matched = [item and match for item, match in zip(free, self._matched(route, batch), strict=True)]
+            if not any(matched):
+                continue
+            if route.copies:
+                selected = batch.copy().select(matched)
+                copied += [(route.consumers, selected)] if selected is not None else []
+                continue
+            taken = [number if match else owner for match, owner in zip(matched, taken, strict=True)]
+            free = [item and not match for item, match in zip(free, matched, strict=True)]
+            if not any(free):
+                break
+        return copied + self._moved(batch, table, taken, free)
+
+    def _moved(self, batch: Batch, table: _Table, taken: Sequence[int | None], free: Sequence[bool]) -> list[Part]:
+        keys: list[int | None] = list(taken)
+        rest = len(table.routes)
+        if table.default:
+            keys = [rest if left else key for key, left in zip(keys, free, strict=True)]
+        elif lost := sum(free):
+            self._lost[batch.signal].add(lost)
+            if lost == len(free):
+                return []
+        consumers = [*[route.consumers for route in table.routes], table.default]
+        return [(consumers[key], part) for key, part in batch.partition(keys).items() if isinstance(key, int)]
+
+    def _matched(self, route: _Route, batch: Batch) -> list[bool]:
+        """Return which items a route matches. Asks the request alone where that is enough."""
+        condition = route.condition
+        if not condition.fields:
+            return [condition.holds(batch.context)] * batch.item_count
+        mask, trouble = route.asked.any(batch)
+        if trouble is not None:
+            self._report(trouble)
+        if condition.level >= Level.ITEM:
+            return mask
+        if all(mask) or not any(mask):
+            return [mask[0]] * batch.item_count
+        return [mask[owner] for owner in batch.parents(Level.ITEM, condition.level)]
+
+    def _report(self, trouble: str) -> None:
+        if self._mode is ErrorMode.PROPAGATE:
+            msg = f"a condition has no answer: {trouble}"
+            raise PermanentError(msg)
+        if self._mode is ErrorMode.IGNORE:
+            self._logger.warning("a condition has no answer and counts as not met: %s", trouble)
+
+
+def _marking_last(consumers: Consumers) -> list[tuple[Consumer, bool]]:
+    """The last consumer takes the handle itself, those before it get copies."""
+    return [(consumer, place == len(consumers) - 1) for place, consumer in enumerate(consumers)]
+
+
+def _table(config: RoutingConfig, signal: Signal, outputs: Mapping[PipelineId, Consumer]) -> _Table:
+    routes = []
+    for route in config.table:
+        consumers = _consumers(route.pipelines, signal, outputs)
+        if consumers:
+            condition = route.compile(signal)
+            asked = Conditions([condition], condition.level)
+            routes.append(_Route(condition, asked, consumers, route.action is Action.COPY))
+    return _Table(tuple(routes), _consumers(config.default_pipelines, signal, outputs))
+
+
+def _consumers(pipelines: Sequence[str], signal: Signal, outputs: Mapping[PipelineId, Consumer]) -> Consumers:
+    """Return the consumers of those pipelines that are of the signal."""
+    ids = [PipelineId.parse(pipeline) for pipeline in dict.fromkeys(pipelines)]
+    return tuple(outputs[one] for one in ids if one.signal is signal and one in outputs)
