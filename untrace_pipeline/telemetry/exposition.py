@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gzip
 import logging
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from untrace_pipeline.api.telemetry import MetricKind, MetricSpec
 from untrace_pipeline.config.model import MetricsConfig, MetricsLevel
 from untrace_pipeline.errors import StartError
-from untrace_pipeline.net.get_server import GetServer, Request, Response
+from untrace_pipeline.net.http_message import Request, Response
+from untrace_pipeline.net.http_server import HttpServer
+from untrace_pipeline.net.http_settings import HttpServerConfig
 from untrace_pipeline.telemetry.metrics import Metrics, Sample
 
 if TYPE_CHECKING:
@@ -24,6 +28,10 @@ __all__ = ["Exposition", "Page", "pages_of", "render"]
 PATH = "/metrics"
 HOST, PORT = "localhost", 8888
 """The Collector's defaults."""
+MAX_CONNECTIONS = 100
+"""More than any number of scrapers."""
+CLOSE_SECONDS = 1.0
+"""How long closing waits for a scrape that is under way."""
 _MIN_GZIP_BYTES = 1024
 _KNOWN_OPTIONS = {"host", "port", "without_type_suffix"}
 _HARMLESS_OPTIONS = {"without_scope_info", "without_units", "with_resource_constant_labels", "translation_strategy"}
@@ -85,59 +93,63 @@ class Exposition:
     def __init__(self, metrics: Metrics, resource: Mapping[str, str]) -> None:
         self._metrics = metrics
         self._resource = resource
-        self._open: dict[tuple[str, int], tuple[Page, GetServer]] = {}
+        self._pages: dict[tuple[str, int], Page] = {}
+        self._servers: dict[tuple[str, int], HttpServer] = {}
 
     async def change(self, pages: Iterable[Page]) -> None:
         """Show exactly these pages. Raises :class:`StartError` if a port is taken; then nothing has changed."""
         wanted = {(page.host, page.port): page for page in pages}
+        before, self._pages = self._pages, {**self._pages, **wanted}
         opened: list[tuple[str, int]] = []
         try:
             for address, page in wanted.items():
-                if address not in self._open:
-                    self._open[address] = (page, await self._listen(page))
+                if address not in self._servers:
+                    self._servers[address] = await self._listen(page)
                     opened.append(address)
         except StartError:
-            for address in opened:
-                await self._open.pop(address)[1].close()
+            self._pages = before
+            await self._close(opened)
             raise
-        for address in [address for address in self._open if address not in wanted]:
-            await self._open.pop(address)[1].close()
-        for address, page in wanted.items():
-            self._open[address] = (page, self._open[address][1])
+        await self._close([address for address in self._servers if address not in wanted])
+        self._pages = wanted
 
     def addresses(self) -> list[str]:
         """Return where the pages are."""
-        return [f"{page.host}:{server.port}" for page, server in self._open.values()]
+        return [str(server.endpoint) for server in self._servers.values()]
 
     async def close(self) -> None:
         """Close all pages. Safe twice."""
         await self.change([])
 
-    async def _listen(self, page: Page) -> GetServer:
-        address = (page.host, page.port)
+    async def _close(self, addresses: Iterable[tuple[str, int]]) -> None:
+        for address in addresses:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(CLOSE_SECONDS):
+                    await self._servers.pop(address).stop()
 
+    async def _listen(self, page: Page) -> HttpServer:
         async def answer(request: Request) -> Response:
-            return await self._answer(request, self._open[address][0])
+            return await self._answer(request, self._pages[page.host, page.port])
 
-        server = GetServer(answer)
+        host = f"[{page.host}]" if ":" in page.host else page.host
+        config = HttpServerConfig(endpoint=f"{host}:{page.port}", max_connections=MAX_CONNECTIONS)
+        server = HttpServer(config, {PATH: {"GET": answer, "HEAD": answer}}, logger)
         try:
-            await server.start(page.host or None, page.port)
-        except OSError as error:
-            msg = f"service.telemetry.metrics: cannot listen on {page.host}:{page.port}: {error.strerror or error}"
+            await server.start()
+        except StartError as error:
+            msg = f"service.telemetry.metrics: {error}"
             raise StartError(msg) from error
         return server
 
     async def _answer(self, request: Request, page: Page) -> Response:
-        if request.path != PATH:
-            return Response(404, b"metrics are at /metrics\n")
-        openmetrics = "application/openmetrics-text" in request.headers.get("accept", "")
-        zipped = "gzip" in request.headers.get("accept-encoding", "")
+        openmetrics = "application/openmetrics-text" in request.header("accept")
         snapshot = self._metrics.snapshot()
         body, content_type = await asyncio.to_thread(render, snapshot, page, self._resource, openmetrics=openmetrics)
-        if zipped and len(body) >= _MIN_GZIP_BYTES:
-            packed = await asyncio.to_thread(gzip.compress, body, 1)
-            return Response(200, packed, content_type, {"Content-Encoding": "gzip", "Vary": "Accept-Encoding"})
-        return Response(200, body, content_type)
+        if "gzip" not in request.header("accept-encoding") or len(body) < _MIN_GZIP_BYTES:
+            return Response(HTTPStatus.OK, body, content_type)
+        packed = await asyncio.to_thread(gzip.compress, body, 1)
+        headers = (("content-encoding", "gzip"), ("vary", "accept-encoding"))
+        return Response(HTTPStatus.OK, packed, content_type, headers)
 
 
 def render(
