@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from untrace_pipeline.data.codecs.wire import Nodes, length_prefixed, read_varint, varint
+from untrace_pipeline.data.codecs.wire import Nodes, framed, varint
 
 __all__ = ["partition", "split"]
 
@@ -46,11 +46,10 @@ def _wrapped(data: bytes, nodes: Nodes, kids: Nodes, pieces: _Pieces) -> _Pieces
     family = _families(kids)
     wrapped: _Pieces = {}
     for node, by_group in pieces.items():
-        tag, _ = read_varint(data, nodes.tags[node], nodes.starts[node])
         head, tail = _around(data, nodes.starts[node], nodes.ends[node], kids, family[node])
         outside = wrapped.setdefault(nodes.parents[node], {})
         for group, inside in by_group.items():
-            outside.setdefault(group, []).extend(length_prefixed(tag, [head, *inside, tail]))
+            outside.setdefault(group, []).extend(framed(data, nodes, node, [head, *inside, tail]))
     return wrapped
 
 

@@ -17,7 +17,7 @@ from untrace_pipeline.data.codecs.row_edits import Change, by_row, edit_message
 from untrace_pipeline.data.codecs.shapes import Shape
 from untrace_pipeline.data.codecs.upb_rows import UpbRows
 from untrace_pipeline.data.codecs.upb_schema import CHILDREN, CONTAINERS, ITEMS, LEVELS, POINTS, ItemKind
-from untrace_pipeline.data.codecs.wire import Nodes, length_prefixed, read_varint
+from untrace_pipeline.data.codecs.wire import Nodes, framed, read_varint
 from untrace_pipeline.data.fields import ATTRIBUTES, Field, Level
 from untrace_pipeline.data.signal import Signal
 
@@ -92,7 +92,7 @@ class _Rewrite:
             for level, child_edits in children:
                 _edit_children(level, CHILDREN[self._signal][level](message), child_edits)
             body = message.SerializeToString()
-        return self._framed(items, row, [body, *added])
+        return framed(self._data, items, row, [body, *added])
 
     def _kind(self, row: int) -> ItemKind:
         if self._signal is not Signal.METRICS:
@@ -120,7 +120,7 @@ class _Rewrite:
                 pieces = self._edited_container(level, node, family, inside, own[node])
             else:
                 pieces = self._spliced(nodes.starts[node], nodes.ends[node], kids, touched[node], inside)
-            changed[node] = self._framed(nodes, node, pieces)
+            changed[node] = framed(self._data, nodes, node, pieces)
         return changed
 
     def _edited_container(
@@ -155,10 +155,6 @@ class _Rewrite:
             pos = kids.ends[kid]
         pieces.append(self._data[pos:end])
         return pieces
-
-    def _framed(self, nodes: Nodes, node: int, pieces: Sequence[bytes]) -> list[bytes]:
-        key, _ = read_varint(self._data, nodes.tags[node], nodes.starts[node])
-        return length_prefixed(key, pieces)
 
 
 def _useful_shapes(rows: UpbRows, fields: AbstractSet[Field]) -> Sequence[Shape] | None:

@@ -17,7 +17,7 @@ AnyValue           Python                    remarks
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from untrace_pipeline.data.codecs.wire import varint
@@ -42,13 +42,8 @@ _double = struct.Struct("<d").pack
 def read_value(any_value: Any) -> Value:
     """Return the Python form of an ``AnyValue`` message."""
     member = any_value.WhichOneof("value")
-    if member == "array_value":
-        return [read_value(value) for value in any_value.array_value.values]
-    if member == "kvlist_value":
-        return read_attributes(any_value.kvlist_value.values)
-    if member is None or member == "string_value_strindex":  # an index into the dictionary of a profile
-        return None
-    return getattr(any_value, member)  # type: ignore[no-any-return]
+    read = _READ_SPECIAL.get(member)
+    return getattr(any_value, member) if read is None else read(any_value)
 
 
 def read_attributes(key_values: Iterable[Any]) -> dict[str, Value]:
@@ -61,6 +56,14 @@ def read_attributes(key_values: Iterable[Any]) -> dict[str, Value]:
     return found
 
 
+_READ_SPECIAL: dict[str | None, Callable[[Any], Value]] = {
+    None: lambda _: None,
+    "array_value": lambda any_value: [read_value(value) for value in any_value.array_value.values],
+    "kvlist_value": lambda any_value: read_attributes(any_value.kvlist_value.values),
+    "string_value_strindex": lambda _: None,  # an index into the dictionary of a profile
+}
+
+
 def encode_value(value: Value, depth: int = _MAX_DEPTH) -> bytes:
     """Return the body of the ``AnyValue`` of a Python value.
 
@@ -69,14 +72,14 @@ def encode_value(value: Value, depth: int = _MAX_DEPTH) -> bytes:
     if isinstance(value, str):
         text = value.encode("utf-8", "replace")
         return b"\x0a" + varint(len(text)) + text
-    if value is None:
-        return b""
+    if isinstance(value, float):
+        return b"\x21" + _double(value)
     if isinstance(value, bool):
         return b"\x10\x01" if value else b"\x10\x00"
     if isinstance(value, int):
         return b"\x18" + varint(value & _UINT64_MASK) if value in _INT64 else encode_value(str(value))
-    if isinstance(value, float):
-        return b"\x21" + _double(value)
+    if value is None:
+        return b""
     if isinstance(value, bytes):
         return b"\x3a" + varint(len(value)) + value
     return _encode_nested(value, depth)

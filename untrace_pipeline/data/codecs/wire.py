@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from untrace_pipeline.data.signal import Signal
 from untrace_pipeline.errors import DecodeError
 
-__all__ = ["PATHS", "Nodes", "length_prefixed", "read_varint", "varint", "walk"]
+__all__ = ["PATHS", "Nodes", "framed", "read_varint", "varint", "walk"]
 
 PATHS: dict[Signal, tuple[frozenset[int], ...]] = {
     Signal.TRACES: (frozenset({1}), frozenset({2}), frozenset({2})),
@@ -219,6 +219,9 @@ def varint(value: int) -> bytes:
     return bytes(out)
 
 
-def length_prefixed(tag: int, pieces: Sequence[bytes]) -> list[bytes]:
-    """Return the pieces of a message body behind its tag and length."""
-    return [varint(tag), varint(sum(map(len, pieces))), *pieces]
+def framed(data: bytes, nodes: Nodes, node: int, pieces: Sequence[bytes]) -> list[bytes]:
+    """Return a new body of a message, in pieces, behind its old tag and the new length."""
+    tag = data[nodes.tags[node]]
+    if tag > 0x7F:  # a tag in more bytes than it needs
+        tag, _ = read_varint(data, nodes.tags[node], nodes.starts[node])
+    return [_ONE_BYTE[tag], varint(sum(map(len, pieces))), *pieces]
