@@ -238,8 +238,7 @@ class HttpServer(_Server):
 
     async def __aenter__(self) -> Self:
         app = web.Application(client_max_size=1 << 30)
-        for signal in Signal:
-            app.router.add_post(f"/v1/{signal}", lambda request, signal=signal: self._answer(request, signal))
+        app.router.add_post("/v1/{signal}", self._answer)
         self._runner = web.AppRunner(app, shutdown_timeout=0.1, auto_decompress=False)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0, ssl_context=self._ssl)
@@ -252,7 +251,8 @@ class HttpServer(_Server):
     ) -> None:
         await self._runner.cleanup()
 
-    async def _answer(self, request: web.Request, signal: Signal) -> web.StreamResponse:
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
+        signal = Signal(request.match_info["signal"])
         raw = await request.read()
         data = DECOMPRESS[request.headers.get("Content-Encoding", "")](raw)
         headers = {name.lower(): value for name, value in request.headers.items()}
