@@ -1,6 +1,6 @@
 """How two values compare, by the rules of OTTL (pkg/ottl/LANGUAGE.md, Comparison Rules): one pair, or a whole column.
 
-Absent equals only absent. Numbers compare with numbers, whatever their type; an integer meets a float as a float.
+Absent equals only absent; empty bytes count as absent, as they do in Go. Numbers compare with numbers, whatever their type; an integer meets a float as a float.
 Strings, booleans and bytes compare with their own kind; lists and maps know only equality, and there 1 is not 1.0.
 Everything else is unequal, and neither smaller nor larger.
 """
@@ -64,8 +64,9 @@ _EXACT = 2**53
 
 def compare(comparison: Comparison, a: Value, b: Value) -> bool:
     """Return whether two values compare so. Never fails."""
-    if a is None or b is None:
-        return comparison.holds_for_equals if a is b else comparison is Comparison.NE
+    absent = (a is None or a == b"") + (b is None or b == b"")
+    if absent:
+        return comparison.holds_for_equals if absent == 2 else comparison is Comparison.NE  # noqa: PLR2004  both
     types = {type(a), type(b)}
     if types <= _NUMBERS:
         if len(types) > 1:
@@ -91,9 +92,9 @@ def against(comparison: Comparison, constant: Value) -> Callable[[Column], Colum
 
 def _against_absent(comparison: Comparison) -> Callable[[Column], Column]:
     if comparison.holds_for_equals:
-        return lambda column: [value is None for value in column]
+        return lambda column: [value is None or value == b"" for value in column]
     if comparison is Comparison.NE:
-        return lambda column: [value is not None for value in column]
+        return lambda column: [value is not None and value != b"" for value in column]
     return lambda column: [False] * len(column)
 
 

@@ -133,10 +133,6 @@ def _len(value: object) -> int:
     raise EvaluationError(msg)
 
 
-def _is_empty(value: object) -> bool:
-    return not value
-
-
 def _contains_value(values: object, item: Value) -> bool:
     if not isinstance(values, list):
         msg = f"a list is needed, not {_type_name(values)}"
@@ -303,6 +299,13 @@ def _is_root_span(scope: Scope, given: Any) -> Expression:
     return comparison(Comparison.EQ, parent, constant(bytes(8), Kind.ID))
 
 
+def _is_empty(scope: Scope, given: Any) -> Expression:
+    target = given["target"]
+    if target.kind is Kind.ID:
+        return apply(lambda value: not any(value), (target,), boolean=True)
+    return apply(lambda value: not value, (target,), safe=True, boolean=True)
+
+
 def _is_in_cidr(scope: Scope, given: Any) -> Expression:
     def contained(target: object, *networks: object) -> bool:
         address = ipaddress.ip_address(_string(target))
@@ -369,7 +372,7 @@ FUNCTIONS: dict[str, Function] = _table(
     _is_type("IsBool", bool),
     _is_type("IsMap", dict),
     _is_type("IsList", list),
-    _simple("IsEmpty", _is_empty, "target", boolean=True),
+    Function("IsEmpty", ("target",), _is_empty),
     Function("IsRootSpan", (), _is_root_span),
     Function("IsInCIDR", ("target", "networks*"), _is_in_cidr),
     Function("HasAttrKeyOnDatapoint", ("key",), _has_on_datapoint),

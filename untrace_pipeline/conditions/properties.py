@@ -7,7 +7,9 @@ Within one list any entry may match; all lists that are given must match. Semant
 from __future__ import annotations
 
 import enum
+import math
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 from pydantic import Field, model_validator
@@ -225,6 +227,13 @@ def _attribute(attribute: AttributeProperties, level: Level, how: MatchType) -> 
 
     def matched(value: Value) -> bool:
         plain = isinstance(value, str | bool | int | float)
-        return plain and search(as_string(value)) is not None
+        return plain and search(_text(value)) is not None
 
     return apply(matched, (found,), boolean=True)
+
+
+def _text(value: Value) -> str:
+    """Return the text that patterns are searched in; floats are written without an exponent."""
+    if isinstance(value, float) and math.isfinite(value):
+        return format(Decimal(repr(value)), "f").removesuffix(".0")
+    return as_string(value)
