@@ -22,12 +22,12 @@ from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExp
 from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
 from opentelemetry.metrics import Histogram
 from opentelemetry.sdk._logs import LoggerProvider
-from opentelemetry.sdk._logs.export import SimpleLogRecordProcessor
+from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import SpanKind, StatusCode
 
 ENDPOINT = os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:4317")
@@ -106,11 +106,11 @@ def main() -> int:
     watch.propagate = False
 
     traces = TracerProvider(resource=RESOURCE)
-    traces.add_span_processor(SimpleSpanProcessor(OTLPSpanExporter(ENDPOINT, insecure=True, timeout=5)))
+    traces.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(ENDPOINT, insecure=True, timeout=5)))
     reader = PeriodicExportingMetricReader(OTLPMetricExporter(ENDPOINT, insecure=True, timeout=5))
     metrics = MeterProvider(resource=RESOURCE, metric_readers=[reader])
     logs = LoggerProvider(resource=RESOURCE)
-    logs.add_log_record_processor(SimpleLogRecordProcessor(OTLPLogExporter(ENDPOINT, insecure=True, timeout=5)))
+    logs.add_log_record_processor(BatchLogRecordProcessor(OTLPLogExporter(ENDPOINT, insecure=True, timeout=5)))
 
     log = logs.get_logger("demo")
     tracer = traces.get_tracer("demo")
