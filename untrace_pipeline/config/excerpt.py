@@ -55,6 +55,7 @@ def at_place(place: Place, *, masks: Sequence[Place] | None = None, **told: Any)
     if not source.in_file:
         return Problem(file=source.name, line=0, column=0, path=told.pop("path", ""), **told)
     excerpt, caret = _excerpt(place, masks)
+    caret = min(caret, len(excerpt) + 1)  # trailing blanks are not shown
     return Problem(
         file=source.name,
         line=place.line,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
@@ -50,8 +50,10 @@ class MetricsLevel(StrEnum):
     DETAILED = "detailed"
 
 
-def _lower(value: object) -> object:
-    return value.lower() if isinstance(value, str) else value
+def _any_case(values: type[StrEnum]) -> Any:
+    """Return what makes an option take the words of an enumeration in capitals too, as the Collector does."""
+    words = Literal[tuple(word for value in values for word in (value.value, value.value.upper()))]  # type: ignore[valid-type]
+    return BeforeValidator(lambda value: value.lower() if isinstance(value, str) else value, words)
 
 
 class LogSampling(ConfigModel):
@@ -70,7 +72,7 @@ class LogSampling(ConfigModel):
 class LogsConfig(ConfigModel):
     """``service.telemetry.logs``: the daemon's own log."""
 
-    level: Annotated[LogLevel, BeforeValidator(_lower)] = LogLevel.INFO
+    level: Annotated[LogLevel, _any_case(LogLevel)] = LogLevel.INFO
     """Least severe level that is written."""
     encoding: LogEncoding = LogEncoding.CONSOLE
     """``console`` for people, ``json`` for machines: one object per line."""
@@ -93,7 +95,7 @@ class LogsConfig(ConfigModel):
 class MetricsConfig(ConfigModel):
     """``service.telemetry.metrics``: where and how the daemon shows its own metrics."""
 
-    level: Annotated[MetricsLevel, BeforeValidator(_lower)] = MetricsLevel.NORMAL
+    level: Annotated[MetricsLevel, _any_case(MetricsLevel)] = MetricsLevel.NORMAL
     """``none`` opens no port."""
     prefix: str = Field("untrace_", pattern=r"^[a-z_]*$")
     """Begins every name; ``otelcol_`` makes Collector dashboards work unchanged."""

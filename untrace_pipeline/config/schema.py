@@ -21,6 +21,7 @@ __all__ = ["json_schema"]
 
 _DIALECT = "http://json-schema.org/draft-07/schema#"
 _REFERENCE = {"type": "string", "pattern": r"\$\{.+\}", "description": "A reference: ${env:NAME}, ${file:/path}."}
+_DURATION = r"^[-+]?(0|(([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))+)$|\$\{.+\}"
 _NEWER = {"$defs": "definitions", "prefixItems": "items"}
 """Keywords of the dialect that pydantic writes, and their names in draft-07."""
 
@@ -106,6 +107,9 @@ def _draft_07(schema: Any) -> Any:
             found[key] = cleandoc(value).replace("``", "`")
         else:
             found[str(_NEWER.get(key, key))] = _draft_07(value)
+    if found.get("format") == "duration":
+        found = {**found, "type": ["string", "number"], "pattern": _DURATION, "maximum": 0, "minimum": 0}
+        found.pop("format")  # another one elsewhere: ISO 8601
     successor = found.get("deprecated")
     if isinstance(successor, str):
         found |= {"deprecated": True, "description": f"Deprecated: {successor}. {found.get('description', '')}".strip()}
@@ -113,9 +117,9 @@ def _draft_07(schema: Any) -> Any:
 
 
 def _option(schema: Any) -> Any:
-    """Return the schema of an option: a reference may stand for any value but a mapping; ``null`` means unset."""
+    """Return the schema of an option: a reference may stand for any value; ``null`` means unset."""
     found = _draft_07(schema)
-    if not isinstance(found, dict) or found.get("type") == "string":
+    if not isinstance(found, dict) or (found.get("type") == "string" and not {"enum", "pattern"} & found.keys()):
         return found
     outside = {key: found.pop(key) for key in ("title", "description", "default", "deprecated") if key in found}
     alternatives = found.pop("anyOf", None) or [found]
