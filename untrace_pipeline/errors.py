@@ -33,6 +33,7 @@ __all__ = [
     "ConfigError",
     "ConsumeError",
     "DecodeError",
+    "EvaluationError",
     "InternalError",
     "OversizeError",
     "PermanentError",

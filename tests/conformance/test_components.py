@@ -87,7 +87,7 @@ def first_party() -> Iterator[Installed]:
             yield one
 
 
-@pytest.mark.parametrize("one", first_party(), ids=lambda one: f"{one.kind}.{one.type_name}")
+@pytest.mark.parametrize("one", list(first_party()), ids=lambda one: f"{one.kind}.{one.type_name}")
 def test_component_keeps_its_contract(one: Installed, tmp_path: Path) -> None:
     """Every registered component passes the public conformance suite; one without a case here fails."""
     case = CASES[one.kind, one.type_name]

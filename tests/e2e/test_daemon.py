@@ -18,7 +18,7 @@ import yaml
 
 from tests.support.peers import Daemon
 from tests.support.peers.daemon import daemon_command
-from tests.support.peers.process import PeerProcessError, free_port
+from tests.support.peers.process import free_port
 from tests.support.wait import wait_until
 from untrace_pipeline.data import Signal
 from untrace_pipeline.testing import make_request
@@ -256,10 +256,3 @@ def test_bad_config_is_exit_code_2(tmp_path: Path) -> None:
     assert "c.yaml:1:" in ended.stderr
     assert "did you mean: protocols?" in ended.stderr
     assert "did you mean: verbosity?" in ended.stderr
-
-
-def test_process_that_cannot_start_leaves_no_port_open() -> None:
-    """The test harness reports a daemon that never becomes ready with its own words."""
-    settings = config({"file": {"path": "/no/such/dir/x"}})
-    with pytest.raises(PeerProcessError, match="no/such/dir"), Daemon(settings):
-        pass
