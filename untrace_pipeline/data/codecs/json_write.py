@@ -142,8 +142,14 @@ def _base64(value: bytes) -> str:
     return b64encode(value).decode()
 
 
+_EXACT = 1 << 53
+"""Below, every double without fraction is exactly that integer; JSON does not need its ``.0``."""
+
+
 def _double(value: float) -> float | str:
     if math.isfinite(value):
+        if value.is_integer() and -_EXACT < value < _EXACT and str(value) != "-0.0":
+            return int(value)
         return value
     if math.isnan(value):
         return "NaN"

@@ -70,7 +70,7 @@ def test_points_are_written_as_the_collector_does() -> None:
     metrics.add(name="e").exponential_histogram.data_points.add(sum=0.0, count=1)
     text = Batch(Signal.METRICS, request.SerializeToString()).to_json().decode()
     assert '{"name":"g","gauge":{"dataPoints":[{"asInt":"0"}]}}' in text
-    assert '{"dataPoints":[{"count":"1","sum":0.0,"positive":{},"negative":{}}]}' in text
+    assert '{"dataPoints":[{"count":"1","sum":0,"positive":{},"negative":{}}]}' in text
 
 
 def test_empty_request() -> None:
