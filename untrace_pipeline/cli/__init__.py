@@ -7,6 +7,8 @@ Exit codes: 0 ok, 1 failure at run time, 2 bad usage or configuration. Commands 
 from __future__ import annotations
 
 import argparse
+import io
+import os
 import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
@@ -16,6 +18,9 @@ from untrace_pipeline.cli.arguments import make_parser
 from untrace_pipeline.errors import ConfigError, PluginError, UntraceError
 
 __all__ = ["counted", "main"]
+
+_INTERRUPTED = 130
+"""What shells expect after Ctrl-C; only before the service handles signals itself."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -39,8 +44,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _execute(parsed: argparse.Namespace) -> int:
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # file names need not be text
     try:
         code: int = import_module(f"untrace_pipeline.cli.{parsed.module}").execute(parsed)
+        sys.stdout.flush()
     except ConfigError as error:
         print(error, file=sys.stderr)
         print(f"\n{counted(len(error.problems), 'problem')}; nothing was started", file=sys.stderr)
@@ -52,8 +60,10 @@ def _execute(parsed: argparse.Namespace) -> int:
         print(f"untrace-pipeline: {error}", file=sys.stderr)
         return 1
     except BrokenPipeError:  # the reader of our output has gone: `untrace-pipeline components | head`
-        sys.stderr.close()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that ending does not fail again
         return 0
+    except KeyboardInterrupt:
+        return _INTERRUPTED
     return code
 
 

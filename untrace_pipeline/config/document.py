@@ -27,14 +27,13 @@ __all__ = ["main", "options_table"]
 
 _BEGIN, _END = "<!-- options -->", "<!-- /options -->"
 _PACKAGE = "untrace-pipeline"
-_DEEPEST = 6
 _NAMES = {str: "string", int: "integer", float: "number", bool: "boolean", type(None): "null", Any: "any"}
 _KIB = 1024
 
 
 def options_table(config: type[ComponentConfig]) -> str:
     """Return a markdown table of all options, nested ones by dotted path; lists of mappings as ``table[].key``."""
-    rows = list(_rows(config, "", 0))
+    rows = list(_rows(config, "", {}))
     if not rows:
         return "No options."
     head = ["| option | type | default | meaning |", "| --- | --- | --- | --- |"]
@@ -42,17 +41,24 @@ def options_table(config: type[ComponentConfig]) -> str:
 
 
 def _rows(
-    model: type[BaseModel], prefix: str, depth: int, defaults: BaseModel | None = None
+    model: type[BaseModel], prefix: str, shown: dict[type[BaseModel], str], defaults: BaseModel | None = None
 ) -> Iterator[tuple[str, str, str, str]]:
-    """Yield path, type, default and meaning; ``defaults`` is what the option above has where nothing is written."""
+    """Yield path, type, default and meaning.
+
+    ``defaults`` is what the option above has where nothing is written. ``shown`` tells where the options of a class
+    stand already: they are not repeated, unless they have defaults of their own.
+    """
     for field, option in model.model_fields.items():
         path = f"{prefix}{option.alias or field}"
         default = getattr(defaults, field) if defaults is not None else _unset(option)
         below, suffix = _below(option.annotation)
-        yield path, _type(_declared(option)), _default(option, default), _meaning(option)
-        if below is not None and depth < _DEEPEST and below is not model:
-            nested = default if isinstance(default, BaseModel) else None
-            yield from _rows(below, f"{path}{suffix}.", depth + 1, nested)
+        nested = default if isinstance(default, BaseModel) else None
+        known = shown.get(below) if below is not None and nested is None else None
+        meaning = _meaning(option) + (f" Options as in `{known}`." if known else "")
+        yield path, _type(_declared(option)), _default(option, default), meaning
+        if below is not None and not known:
+            shown.setdefault(below, f"{path}{suffix}")
+            yield from _rows(below, f"{path}{suffix}.", shown, nested)
 
 
 def _unset(option: FieldInfo) -> Any:
@@ -98,7 +104,7 @@ def _type(annotation: Any) -> str:
     if origin in {Union, types.UnionType}:
         return " or ".join(dict.fromkeys(_type(one) for one in given if one is not type(None)))
     if origin is Literal:
-        return ", ".join(f"`{one}`" for one in given)
+        return ", ".join(f"`{_yaml(one)}`" for one in given)
     return _container(annotation) or _plain(annotation)
 
 
@@ -113,7 +119,7 @@ def _container(annotation: Any) -> str:
 def _plain(annotation: Any) -> str:
     if inspect.isclass(annotation):
         if issubclass(annotation, enum.Enum):
-            return ", ".join(f"`{one.value}`" for one in annotation)
+            return ", ".join(f"`{_yaml(one)}`" for one in annotation)
         if issubclass(annotation, Secret):
             return "string (secret)"
         if issubclass(annotation, BaseModel):
@@ -152,7 +158,7 @@ def _size(value: int) -> str:
 
 def _yaml(value: Any) -> str:
     if isinstance(value, enum.Enum):
-        return str(value.value)
+        return _yaml(value.value)
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, dict):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -87,6 +88,30 @@ def test_run_is_the_default_command(run: Run, good: Path, monkeypatch: pytest.Mo
     assert exporter.config.retries == 1
     assert again.spec.components == loaded.spec.components
     assert "--feature-gates" in outcome.err
+
+
+def test_file_names_need_not_be_text() -> None:
+    """A file name of any bytes can be named in messages, in JSON too."""
+    command = [
+        sys.executable.encode(),
+        b"-m",
+        b"untrace_pipeline",
+        b"validate",
+        b"--json",
+        b"--config",
+        b"caf\xe9.yaml",
+    ]
+    done = subprocess.run(command, capture_output=True, check=False, timeout=60)
+    assert done.returncode == 2
+    assert json.loads(done.stdout.replace(b"\\udce9", b"?"))["problems"][0]["code"] == "unreadable-source"
+    assert b"Traceback" not in done.stderr
+
+
+def test_reader_may_leave() -> None:
+    """A pipe whose reader has gone ends a command quietly."""
+    command = f"{sys.executable} -m untrace_pipeline schema | head -c 10"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False, timeout=60)
+    assert done.stderr == ""
 
 
 def test_run_refuses_a_wrong_configuration(run: Run, tmp_path: Path) -> None:

@@ -51,6 +51,13 @@ class Inner(ConfigModel):
     """Wait."""
 
 
+class Deep(ConfigModel):
+    """Recursive."""
+
+    deep: list[Deep]
+    """Deeper."""
+
+
 class Outer(ComponentConfig):
     """Above."""
 
@@ -60,6 +67,8 @@ class Outer(ComponentConfig):
     """Many | lots."""
     named: dict[str, Inner] = {}
     """By name."""
+    other: dict[str, Deep] = {}
+    """Other."""
 
 
 def test_nested_defaults_and_lists() -> None:
@@ -67,10 +76,10 @@ def test_nested_defaults_and_lists() -> None:
     table = rows(Outer)
     assert table["one.size"][:2] == ["size", "`3MiB`"]
     assert table["one.wait"][:2] == ["duration", "-"]
-    assert table["many[].size"][1] == "`1`"
-    assert table["named.*.size"][1] == "`1`"
-    assert table["many"][0] == "list of mapping"
-    assert r"Many \| lots." in options_table(Outer)
+    assert table["many"] == ["list of mapping", "`[]`", r"Many \| lots. Options as in `one`."]
+    assert "many[].size" not in table
+    assert table["named"][0] == "map of mapping"
+    assert table["other.*.deep"][1] == "required"
 
 
 def test_no_options() -> None:
