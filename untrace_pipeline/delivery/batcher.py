@@ -78,12 +78,6 @@ class Batcher:
         """Return everything."""
         return [request for key in list(self._open) for request in self._close(key)]
 
-    def abandon(self) -> list[Entry]:
-        """Forget everything, and return it for counting."""
-        left = [entry for one in self._open.values() for entry in one.entries]
-        self._open.clear()
-        return left
-
     def _exceeds(self, items: int, size: int) -> bool:
         if self._max_items and items > self._max_items:
             return True

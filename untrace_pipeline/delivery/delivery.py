@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections import deque
 
 from untrace_pipeline.api.component import Host, Settings
 from untrace_pipeline.api.telemetry import Counter
@@ -16,6 +15,7 @@ from untrace_pipeline.delivery.queue import MemoryQueue, Queue
 from untrace_pipeline.delivery.reports import Reports
 from untrace_pipeline.delivery.request import Entry, Failure, Reason, Request, Sender
 from untrace_pipeline.delivery.sending import Sending
+from untrace_pipeline.delivery.source import Source
 from untrace_pipeline.errors import ConsumeError, PermanentError, QueueFullError, RetryableError
 
 __all__ = ["Delivery"]
@@ -40,12 +40,7 @@ class Delivery:
         self._reports = Reports(settings, sender.destination)
         rng = rng or random.Random()  # noqa: S311  jitter
         self._sending = Sending(config, sender, settings, self.accounting, self._reports, rng)
-        self._queue = self._make_queue(queue)
-        self._batcher = Batcher(queue.batch, queue.batch_sizer) if queue.batch else None
-        self._ready: deque[Request] = deque()
-        self._collecting = asyncio.Lock()
-        self._patience: asyncio.Timeout | None = None
-        self._hurried = False
+        self._queue, self._source = self._make_queue(queue)
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
         self._ended: dict[tuple[str, str], Counter] = {}
@@ -54,12 +49,12 @@ class Delivery:
     async def start(self, host: Host) -> None:
         """Begin to send."""
         self._reports.start(host)
-        if self._queue is None:
+        if self._queue is None or self._source is None:
             return
         queue, now = self._queue, asyncio.get_running_loop().time
         self._settings.meter.gauge("exporter_queue_age_seconds").observe_with(lambda: queue.oldest_age(now()))
         for number in range(self._config.num_consumers):
-            self._tasks.add(host.spawn(self._work(queue), name=f"{self._name} sender {number}"))
+            self._tasks.add(host.spawn(self._work(self._source), name=f"{self._name} sender {number}"))
 
     def admit(self, byte_size: int) -> None:
         """Raise :class:`RetryableError` if a batch of about that many bytes (0 = unknown) would be refused now."""
@@ -83,11 +78,12 @@ class Delivery:
         loop = asyncio.get_running_loop()
         bare = Batch(batch.signal, batch.to_otlp(), batch.context)
         entry = Entry(bare, items, loop.time())
-        if self._queue is None:
+        if self._queue is None or self._source is None:
             await self._send_now(entry)
             return
         if self._config.wait_for_result:
             entry.result = loop.create_future()
+        self._source.make_way(entry)
         await self._enqueue(self._queue, entry)
         if entry.result is not None:
             await entry.result
@@ -121,8 +117,6 @@ class Delivery:
 
     async def _enqueue(self, queue: Queue, entry: Entry) -> None:
         signal = entry.batch.signal
-        if self._batcher is not None and not queue.fits(entry):
-            self._hurry()
         try:
             evicted = await queue.put(entry)
         except QueueFullError:
@@ -150,58 +144,9 @@ class Delivery:
 
     # -------------------------------------------------------------------- out
 
-    async def _work(self, queue: Queue) -> None:
-        while request := await self._next(queue):
+    async def _work(self, source: Source) -> None:
+        while request := await source.next():
             await self._process(request)
-
-    async def _next(self, queue: Queue) -> Request | None:
-        """Return the next request to send, or ``None`` when closed and everything was given out."""
-        if self._batcher is None:
-            entry = await self._next_entry(queue)
-            return Request(entry.batch, entry.items, (entry,)) if entry else None
-        async with self._collecting:
-            while not self._ready:
-                if not await self._collect(queue, self._batcher):
-                    break
-            return self._ready.popleft() if self._ready else None
-
-    async def _collect(self, queue: Queue, batcher: Batcher) -> bool:
-        """Move one entry from the queue to the batcher, or time on; return whether there is more to come."""
-        loop = asyncio.get_running_loop()
-        due = batcher.deadline
-        if due is not None and self._hurried:
-            due = loop.time()
-        try:
-            async with asyncio.timeout_at(due) as self._patience:
-                entry = await self._next_entry(queue)
-        except TimeoutError:
-            if self._hurried:
-                self._hurried = False
-                self._ready.extend(batcher.flush())
-        else:
-            if entry is None:
-                self._ready.extend(batcher.flush())
-                return False
-            self._ready.extend(batcher.add(entry, loop.time()))
-        finally:
-            self._patience = None
-        self._ready.extend(batcher.due(loop.time()))
-        return True
-
-    def _hurry(self) -> None:
-        """Send what waits to be merged: the queue is full, so nothing will come that it could be merged with."""
-        self._hurried = True
-        if self._patience is not None and self._patience.when() is not None and not self._patience.expired():
-            self._patience.reschedule(asyncio.get_running_loop().time())
-
-    async def _next_entry(self, queue: Queue) -> Entry | None:
-        """Return the next entry that still matters: a caller who waited may have gone."""
-        while entry := await queue.get():
-            if entry.result is None or not entry.result.cancelled():
-                return entry
-            self._give_up(entry, Reason.SHUTDOWN, RetryableError("cancelled by the sender"))
-            queue.done(entry)
-        return None
 
     async def _process(self, request: Request) -> None:
         self.accounting.take(request.items)
@@ -255,6 +200,12 @@ class Delivery:
         entry.error = error
         self._finish(entry)
 
+    def _caller_left(self, entry: Entry) -> None:
+        """End an entry that nobody waits for any more: who left will come again."""
+        self._give_up(entry, Reason.SHUTDOWN, RetryableError("cancelled by the sender"))
+        if self._queue is not None:
+            self._queue.done(entry)
+
     def _finish(self, entry: Entry) -> None:
         result, error = entry.result, entry.error
         if result is not None and not result.done():
@@ -267,11 +218,8 @@ class Delivery:
 
     def _give_up_waiting(self) -> None:
         """Count what nobody has begun to send."""
-        entries = [] if self._batcher is None else self._batcher.abandon()
-        if self._queue is not None:
-            entries.extend(self._queue.abandon())
-        while self._ready:
-            request = self._ready.popleft()
+        requests, entries = self._source.abandon() if self._source else ([], [])
+        for request in requests:
             self.accounting.take(request.items)
             failure = Failure(request, Reason.SHUTDOWN, RetryableError("shutting down"), 0)
             self._settle(request, [failure])
@@ -287,11 +235,13 @@ class Delivery:
 
     # ---------------------------------------------------------------- details
 
-    def _make_queue(self, config: QueueConfig) -> Queue | None:
+    def _make_queue(self, config: QueueConfig) -> tuple[Queue | None, Source | None]:
         if not config.enabled:
-            return None
+            return None, None
         owner = f"{self._name}: sending queue"
-        return MemoryQueue(config.queue_size, config.sizer, config.overflow_policy, owner=owner)
+        queue = MemoryQueue(config.queue_size, config.sizer, config.overflow_policy, owner=owner)
+        batcher = Batcher(config.batch, config.batch_sizer) if config.batch else None
+        return queue, Source(queue, batcher, self._caller_left)
 
     def _make_metrics(self) -> None:
         meter = self._settings.meter

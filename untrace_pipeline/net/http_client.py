@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any, Self
+from functools import lru_cache
+from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from pydantic import Field, field_validator, model_validator
 
 from untrace_pipeline.api.auth import ClientAuthenticator
 from untrace_pipeline.api.component import Host
 from untrace_pipeline.api.config import ConfigModel, Duration
-from untrace_pipeline.errors import Code, ConsumeError, OversizeError, PermanentError, RetryableError, StartError
-from untrace_pipeline.net.client import ClientAuthConfig, Headers, find_authenticator, one_line, read_status, user_agent
+from untrace_pipeline.errors import ConsumeError
+from untrace_pipeline.net.client import ClientAuthConfig, Headers, find_authenticator, user_agent
 from untrace_pipeline.net.compression import Compression, compressor
+from untrace_pipeline.net.http_answer import Answer, refusal, translate
 from untrace_pipeline.net.tls import ClientTls, ClientTlsConfig
 
 if TYPE_CHECKING:
     import aiohttp
 
-__all__ = ["Answer", "HttpClient", "HttpClientConfig", "check_url", "host_of"]
+__all__ = ["HttpClient", "HttpClientConfig", "check_url", "host_of"]
 
 RECEIVE_LIMIT_BYTES = 4 * 1024 * 1024
 """OTLP: a client should not take answers larger than 4 MiB."""
@@ -30,23 +30,6 @@ OLD_SESSION_SECONDS = 30.0
 """Requests on connections whose certificates changed may take that long to end."""
 
 _OK = range(200, 300)
-_REDIRECT = range(300, 400)
-_TOO_LARGE = 413
-_RETRYABLE = {
-    429: Code.RESOURCE_EXHAUSTED,
-    502: Code.UNAVAILABLE,
-    503: Code.UNAVAILABLE,
-    504: Code.DEADLINE_EXCEEDED,
-}
-_PERMANENT = {
-    400: Code.INVALID_ARGUMENT,
-    401: Code.UNAUTHENTICATED,
-    403: Code.PERMISSION_DENIED,
-    404: Code.UNIMPLEMENTED,
-    405: Code.UNIMPLEMENTED,
-    415: Code.INVALID_ARGUMENT,
-}
-_MAY_WAIT = {429, 503}
 _MAX_LEVEL = {Compression.GZIP: 9, Compression.DEFLATE: 9, Compression.ZLIB: 9, Compression.ZSTD: 22}
 
 
@@ -72,7 +55,7 @@ class HttpClientConfig(ConfigModel):
     headers: Headers = {}
     """Added to each request; they win over our own."""
     proxy_url: str = ""
-    """HTTP proxy. Example: ``http://proxy:3128``."""
+    """HTTP proxy; absent = what HTTP_PROXY, HTTPS_PROXY and NO_PROXY say. Example: ``http://proxy:3128``."""
     auth: ClientAuthConfig | None = None
     """Extension that adds credentials."""
     max_idle_conns: int = Field(100, ge=0)
@@ -119,16 +102,6 @@ class HttpClientConfig(ConfigModel):
             msg = f"no compression_params.level above {most}" if most else "no compression_params without compression"
             raise ValueError(f"{msg} for compression {self.compression}")
         return self
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A successful answer."""
-
-    status: int
-    content_type: str
-    """Without parameters, lower-case."""
-    body: bytes
 
 
 def check_url(url: str) -> str:
@@ -196,7 +169,7 @@ class HttpClient:
         except ConsumeError:
             raise
         except Exception as error:
-            raise _translate(error) from error
+            raise translate(error) from error
 
     async def close(self) -> None:
         """Close all connections. Safe twice and without ``start``."""
@@ -218,7 +191,7 @@ class HttpClient:
 
     async def _post(self, session: aiohttp.ClientSession, url: str, data: bytes, headers: dict[str, str]) -> Answer:
         name = self._config.tls.server_name_override
-        proxy = self._config.proxy_url or None
+        proxy = self._config.proxy_url or _environment_proxy(url)
         async with session.post(
             url, data=data, headers=headers, allow_redirects=False, server_hostname=name, proxy=proxy
         ) as response:
@@ -226,7 +199,7 @@ class HttpClient:
             answer = Answer(response.status, response.content_type, body)
             if response.status in _OK:
                 return answer
-            raise _refusal(answer, response.headers.get("Retry-After"), response.headers.get("Location"))
+            raise refusal(answer, response.headers)
 
     def _open(self) -> None:
         """Make a pool, and let requests on the one before end."""
@@ -245,13 +218,19 @@ class HttpClient:
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(),
-            trust_env=not config.proxy_url,
         )
         old, self._session = self._session, session
         if old is not None:
             task = asyncio.create_task(_close_later(old))
             self._closing.add(task)
             task.add_done_callback(self._closing.discard)
+
+
+@lru_cache(maxsize=256)
+def _environment_proxy(url: str) -> str | None:
+    """Return the proxy that the environment names; asked once, and never for credentials (``~/.netrc``)."""
+    parts = urlsplit(url)
+    return None if proxy_bypass(parts.netloc) else getproxies().get(parts.scheme)
 
 
 async def _close_later(session: aiohttp.ClientSession) -> None:
@@ -270,62 +249,3 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
             response.close()
             break
     return bytes(body[:RECEIVE_LIMIT_BYTES])
-
-
-def _translate(error: Exception) -> Exception:
-    import aiohttp  # noqa: PLC0415
-
-    if isinstance(error, TimeoutError):
-        return RetryableError("no answer in time", code=Code.DEADLINE_EXCEEDED)
-    if isinstance(error, aiohttp.InvalidURL | StartError):
-        return PermanentError(one_line(str(error)))
-    if isinstance(error, aiohttp.ClientError | OSError):
-        return RetryableError(one_line(str(error) or type(error).__name__))
-    return error
-
-
-def _refusal(answer: Answer, retry_after: str | None, location: str | None) -> ConsumeError:
-    status = answer.status
-    if status in _REDIRECT:
-        where = f" to {one_line(location)}" if location else ""
-        return PermanentError(f"HTTP {status}: redirects{where} are not followed", code=Code.FAILED_PRECONDITION)
-    message = f"HTTP {status}"
-    if text := _message(answer):
-        message = f"{message}: {text}"
-    if status in _RETRYABLE:
-        delay = _seconds(retry_after) if status in _MAY_WAIT else None
-        return RetryableError(message, retry_after=delay, code=_RETRYABLE[status])
-    if status == _TOO_LARGE:
-        return OversizeError(message)
-    return PermanentError(message, code=_PERMANENT.get(status, Code.INTERNAL))
-
-
-def _message(answer: Answer) -> str:
-    """Return what the body says: ``google.rpc.Status`` as protobuf or JSON, or text."""
-    if answer.content_type == "application/x-protobuf":
-        return read_status(answer.body).message
-    if answer.content_type == "application/json":
-        import orjson  # noqa: PLC0415  needed only after a failure
-
-        try:
-            said: Any = orjson.loads(answer.body)
-        except orjson.JSONDecodeError:
-            said = None
-        if isinstance(said, dict) and isinstance(said.get("message"), str):
-            return one_line(said["message"])
-    if answer.content_type == "text/html":
-        return ""
-    return one_line(answer.body[:4096].decode(errors="replace"))
-
-
-def _seconds(retry_after: str | None) -> float | None:
-    """Read Retry-After: seconds, or a date (RFC 9110, section 10.2.3)."""
-    if retry_after is None:
-        return None
-    text = retry_after.strip()
-    if text.isascii() and text.isdigit():
-        return float(text)
-    try:
-        return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
-    except ValueError:
-        return None

@@ -17,7 +17,8 @@ from pydantic import ValidationError
 
 from tests.support.otlp_servers import Accept, Hang, HttpServer, Refuse, Reply, Reset
 from untrace_pipeline.errors import Code, ConsumeError, OversizeError, PermanentError, RetryableError
-from untrace_pipeline.net.http_client import Answer, HttpClient, HttpClientConfig, host_of
+from untrace_pipeline.net.http_answer import Answer
+from untrace_pipeline.net.http_client import HttpClient, HttpClientConfig, host_of
 from untrace_pipeline.testing import StubHost, make_batch
 
 DATA = make_batch(items=3).to_otlp()
@@ -284,6 +285,16 @@ async def test_mutual_tls(authority: trustme.CA, tmp_path: Path) -> None:
         await post(server, **trusting(authority, **own))
         assert isinstance(await failure(post(server, **trusting(authority))), RetryableError)
         assert server.attempts == 1
+
+
+async def test_the_environment_may_name_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """HTTP_PROXY and NO_PROXY mean what they mean to other clients; ``~/.netrc`` is not read."""
+    async with HttpServer() as proxy, HttpServer() as near, client() as c:
+        monkeypatch.setenv("http_proxy", proxy.url)
+        monkeypatch.setenv("no_proxy", "127.0.0.1")
+        await c.post("http://far.invalid/v1/traces", DATA, PROTOBUF)
+        await c.post(f"{near.url}/v1/traces", DATA, PROTOBUF)
+        assert (proxy.attempts, near.attempts) == (1, 1)
 
 
 async def test_a_proxy_is_used() -> None:

@@ -7,7 +7,8 @@ import asyncio
 from untrace_pipeline.api import Host, Settings, StartError
 from untrace_pipeline.data import Signal
 from untrace_pipeline.delivery import DELIVERED, Delivery, Outcome, Request
-from untrace_pipeline.net.http_client import Answer, HttpClient, host_of
+from untrace_pipeline.net.http_answer import Answer
+from untrace_pipeline.net.http_client import HttpClient, host_of
 from untrace_plugins.exporters._otlp import read_answer
 from untrace_plugins.exporters.otlp_http.config import Encoding, OtlpHttpConfig
 
