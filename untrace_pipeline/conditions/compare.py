@@ -1,8 +1,8 @@
 """How two values compare, by the rules of OTTL (pkg/ottl/LANGUAGE.md, Comparison Rules): one pair, or a whole column.
 
-Absent equals only absent; empty bytes count as absent, as they do in Go. Numbers compare with numbers, whatever their type; an integer meets a float as a float.
-Strings, booleans and bytes compare with their own kind; lists and maps know only equality, and there 1 is not 1.0.
-Everything else is unequal, and neither smaller nor larger.
+Absent equals only absent; empty bytes count as absent, as they do in Go. Numbers compare with numbers, whatever their
+type; an integer meets a float as a float. Strings, booleans and bytes compare with their own kind; lists and maps know
+only equality, and there 1 is not 1.0. Everything else is unequal, and neither smaller nor larger.
 """
 
 from __future__ import annotations

@@ -108,6 +108,8 @@ def _boolean(node: Node, scope: Scope) -> Expression:
             return any_of([_boolean(node.left, scope), _boolean(node.right, scope)])
         case Unary(operator="not"):
             return negated(_boolean(node.operand, scope))
+        case Binary() if node.operator not in _ARITHMETIC:
+            return _binary(node, scope)
         case Path():
             message = "a path is no condition by itself: compare it, for example with == true or != nil"
             raise scope.fail(message, node.position)
@@ -142,7 +144,7 @@ def _value(node: Node, scope: Scope) -> Expression:
             return _list(node, scope)
         case MapOf():
             return _map(node, scope)
-        case Binary() if node.operator in _ARITHMETIC or node.operator in set(Comparison):
+        case Binary() if node.operator in _ARITHMETIC:
             return _binary(node, scope)
         case Unary() if node.operator in {"-", "+"}:
             return _signed(node, scope)
