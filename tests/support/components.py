@@ -56,6 +56,8 @@ class FakeConfig(ComponentConfig):
     """Taken from start to shutdown; a second taker fails."""
     fail_start: bool = False
     """Fail to start."""
+    hang_start: bool = False
+    """Never finish to start."""
     hang: bool = False
     """Never finish shutdown unless cancelled."""
     uses: tuple[str, ...] = ()
@@ -101,6 +103,9 @@ class _Fake:
         self.host = host
         for extension in self.config.uses:
             host.extension(extension)
+        if self.config.hang_start:
+            WORLD.events.append(f"hang {self.name}")
+            await asyncio.Event().wait()
         if self.config.fail_start or (self.config.port and self.config.port in WORLD.ports):
             WORLD.events.append(f"fail {self.name}")
             msg = f"cannot listen on {self.config.port}"

@@ -98,7 +98,7 @@ def _fill(unit: Unit, factory: Any, settings: Settings) -> None:
         return
     match unit.kind:
         case Kind.RECEIVER:
-            unit.intake = Intake(unit.meter)
+            unit.intake = Intake(unit.meter, unit.faults)
             unit.component = factory.create(config, settings, unit.intake)
             return
         case Kind.PROCESSOR:

@@ -10,7 +10,8 @@ from untrace_pipeline.api.component import Admission
 from untrace_pipeline.api.consumer import Consumer
 from untrace_pipeline.api.telemetry import Counter, Meter
 from untrace_pipeline.data import Batch, Signal
-from untrace_pipeline.errors import Code, InternalError, PermanentError, RetryableError
+from untrace_pipeline.engine.link import Faults
+from untrace_pipeline.errors import Code, ConsumeError, InternalError, PermanentError, RetryableError
 
 __all__ = ["Gate", "Intake"]
 
@@ -56,8 +57,9 @@ class _Counters:
 class Intake:
     """What a receiver is given as ``next``; where it leads can be switched while batches flow."""
 
-    def __init__(self, meter: Meter) -> None:
+    def __init__(self, meter: Meter, faults: Faults) -> None:
         self._meter = meter
+        self._faults = faults
         self._not_admitted = meter.counter("receiver_not_admitted_requests")
         self._latency = meter.histogram("processing_latency_seconds", stage="receiver")
         self._counters: dict[tuple[Signal, str], _Counters] = {}
@@ -70,12 +72,15 @@ class Intake:
         self._gate = gate
 
     def admit(self, byte_size: int) -> None:
-        """Ask the memory limiters and queues behind. Raises :class:`RetryableError`."""
+        """Ask the memory limiters and queues behind. Raises :class:`ConsumeError`."""
         try:
             self._gate.check(byte_size)
-        except RetryableError:
+        except ConsumeError:
             self._not_admitted.add()
             raise
+        except Exception as error:
+            self._not_admitted.add()
+            raise self._faults.wrap(error) from error
 
     async def consume(self, batch: Batch) -> None:
         """Hand the batch to every pipeline of its signal. Raises :class:`ConsumeError`."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
 import logging
 import signal
@@ -34,8 +33,6 @@ __all__ = ["Service", "run_service"]
 
 logger = logging.getLogger(__name__)
 
-STOP, RELOAD = "stop", "reload"
-
 
 async def run_service(loaded: Loaded, reload: Callable[[], Loaded], *, watch: bool = False) -> int:
     """Run until SIGTERM or SIGINT, and return the exit code: 0, or 1 if the service could not start.
@@ -65,10 +62,12 @@ class Service:
         self._meter = self.metrics.meter()
         self._process = ProcessMetrics(self.metrics)
         self._builder = Builder(self.metrics, self.statuses)
-        self._exposition = Exposition(self.metrics, describe.resource(loaded.spec.telemetry))
+        self._exposition = Exposition(self.metrics)
         self.graph = Graph(loaded.spec, {})
+        self._running = False
         self._config_event = StatusEvent(Status.OK, "", time.time())
-        self._wishes: asyncio.Queue[str] = asyncio.Queue()
+        self._reload_wanted = asyncio.Event()
+        self._stop_wanted = asyncio.Event()
         self._stop_reason = ""
         self._deadline: Deadline | None = None
         self._drains: dict[asyncio.Task[None], Deadline] = {}
@@ -82,11 +81,11 @@ class Service:
             for deadline in (self._deadline, *self._drains.values()):
                 deadline.expire()
         self._stop_reason = self._stop_reason or reason
-        self._wishes.put_nowait(STOP)
+        self._stop_wanted.set()
 
     def request_reload(self) -> None:
         """Load the configuration again and switch to it, or keep the running one."""
-        self._wishes.put_nowait(RELOAD)
+        self._reload_wanted.set()
 
     def is_ready(self) -> bool:
         """Return whether every pipeline has started and none has stopped or died."""
@@ -106,33 +105,54 @@ class Service:
     async def run(self, *, watch: bool = False) -> int:
         """Run until a stop is requested. Raises :class:`PluginError`."""
         try:
-            await self._start()
+            if not await self._unless_stopped(self._start()):
+                return 0
         except StartError as error:
             logger.error("%s", error)  # noqa: TRY400  the message says it all
-            await self._exposition.close()
             return 1
-        lag = asyncio.create_task(self._process.watch_loop(), name="event loop lag")
-        files = asyncio.create_task(self._watch(), name="watch files") if watch else None
+        finally:
+            if not self._running:
+                await self._exposition.close()
+        helpers = [asyncio.create_task(self._process.watch_loop(), name="event loop lag")]
+        if watch:
+            helpers.append(asyncio.create_task(self._watch(), name="watch files"))
         try:
-            while await self._wishes.get() == RELOAD:
-                await self._handle_reload()
+            while await self._unless_stopped(self._reload_wanted.wait()):
+                self._reload_wanted.clear()
+                await self._unless_stopped(self._handle_reload())
         finally:
             await self._stop()
-            for task in (lag, files):
-                if task is not None:
-                    task.cancel()
-                    with contextlib.suppress(asyncio.CancelledError):
-                        await task
+            for task in helpers:
+                task.cancel()
+            await asyncio.wait(helpers)
             await self._exposition.close()
         return 0
 
+    async def _unless_stopped(self, work: Coroutine[Any, Any, object]) -> bool:
+        """Do something, and return whether it was done: a stop request cancels it."""
+        task = asyncio.create_task(work)
+        stop = asyncio.create_task(self._stop_wanted.wait())
+        try:
+            await asyncio.wait({task, stop}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stop.cancel()
+            if not task.done():
+                task.cancel()
+                await asyncio.wait({task})
+        if task.cancelled():
+            return False
+        task.result()
+        return True
+
     async def _start(self) -> None:
         spec = self._loaded.spec
-        configure_logs(spec.telemetry.logs, describe.resource(spec.telemetry))
+        resource = describe.resource(spec.telemetry)
+        configure_logs(spec.telemetry.logs, resource)
         self.graph = self._builder.build(spec)
         Wiring(self.graph, self._drop).apply(self.graph.units.values())
-        await self._exposition.change(pages_of(spec.telemetry.metrics))
+        await self._exposition.change(pages_of(spec.telemetry.metrics), resource)
         await start_all(self.graph.units.values())
+        self._running = True
         self._observe_pipelines()
         self._meter.gauge("config_last_reload_successful").set(1)
         gc.collect()
@@ -158,7 +178,8 @@ class Service:
         kind, _, name = component.partition(":")
         labels = {"kind": kind, "component": name, "signal": signal, "reason": "queue_full"}
         self._meter.counter("dropped_items", **labels).add(items)
-        logger.error("%s %s refused %s: the queue is full, other branches took them", kind, name, signal.item)
+        what = signal.item.replace("_", " ")
+        logger.error("%s %s: the queue is full, %d %s are lost here; others took them", kind, name, items, what)
 
     def _observe_pipelines(self) -> None:
         def ready(pipeline: str) -> float:
@@ -199,13 +220,14 @@ class Service:
             logger.info("reload: nothing has changed")
             return "unchanged"
         exchange = Exchange(self._builder, self.graph, loaded.spec, self._drop)
-        await self._exposition.change(pages_of(loaded.spec.telemetry.metrics))
+        telemetry, before = loaded.spec.telemetry, self.graph.spec.telemetry
+        await self._exposition.change(pages_of(telemetry.metrics), describe.resource(telemetry))
         try:
             await exchange.switch()
         except BaseException:
-            await self._exposition.change(pages_of(self.graph.spec.telemetry.metrics))
+            await self._exposition.change(pages_of(before.metrics), describe.resource(before))
             raise
-        configure_logs(loaded.spec.telemetry.logs, describe.resource(loaded.spec.telemetry))
+        configure_logs(telemetry.logs, describe.resource(telemetry))
         self.graph, self._loaded = exchange.new, loaded
         self._meter.close()
         self._observe_pipelines()

@@ -90,14 +90,17 @@ def _page(number: int, reader: Mapping[str, Any], prefix: str) -> Iterator[Page]
 class Exposition:
     """The HTTP servers of all pages; :meth:`change` opens and closes them as the configuration says."""
 
-    def __init__(self, metrics: Metrics, resource: Mapping[str, str]) -> None:
+    def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
-        self._resource = resource
+        self._resource: Mapping[str, str] = {}
         self._pages: dict[tuple[str, int], Page] = {}
         self._servers: dict[tuple[str, int], HttpServer] = {}
 
-    async def change(self, pages: Iterable[Page]) -> None:
-        """Show exactly these pages. Raises :class:`StartError` if a port is taken; then nothing has changed."""
+    async def change(self, pages: Iterable[Page], resource: Mapping[str, str]) -> None:
+        """Show exactly these pages, with a resource as ``target_info``.
+
+        Raises :class:`StartError` if a port is taken; then nothing has changed.
+        """
         wanted = {(page.host, page.port): page for page in pages}
         before, self._pages = self._pages, {**self._pages, **wanted}
         opened: list[tuple[str, int]] = []
@@ -112,6 +115,7 @@ class Exposition:
             raise
         await self._close([address for address in self._servers if address not in wanted])
         self._pages = wanted
+        self._resource = resource
 
     def addresses(self) -> list[str]:
         """Return where the pages are."""
@@ -119,7 +123,7 @@ class Exposition:
 
     async def close(self) -> None:
         """Close all pages. Safe twice."""
-        await self.change([])
+        await self.change([], {})
 
     async def _close(self, addresses: Iterable[tuple[str, int]]) -> None:
         for address in addresses:

@@ -151,7 +151,7 @@ def configure_logs(config: LogsConfig, resource: Mapping[str, str] | None = None
         formatter = JsonFormatter(fields, tracebacks=tracebacks)
     else:
         formatter = ConsoleFormatter(fields, tracebacks=tracebacks)
-    relay = _Relay([_output(path) for path in config.output_paths])
+    relay = _Relay(config.output_paths)
     relay.setFormatter(formatter)
     if config.sampling.enabled:
         relay.addFilter(Sampler(config.sampling))
@@ -169,9 +169,10 @@ def configure_logs(config: LogsConfig, resource: Mapping[str, str] | None = None
 class _Relay(logging.Handler):
     """Formats and samples a line once, for all outputs."""
 
-    def __init__(self, outputs: list[TextIO]) -> None:
+    def __init__(self, paths: list[str]) -> None:
         super().__init__()
-        self._outputs = outputs
+        self._standard = [path for path in paths if path in {"stdout", "stderr"}]
+        self._files = [_open(path) for path in paths if path not in self._standard]
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a line everywhere; a full disk or a closed pipe must not stop the data."""
@@ -180,22 +181,19 @@ class _Relay(logging.Handler):
         except Exception:  # noqa: BLE001  as logging's own handlers do
             self.handleError(record)
             return
-        for output in self._outputs:
+        for output in (*(getattr(sys, name) for name in self._standard), *self._files):
             with contextlib.suppress(OSError, ValueError):
                 output.write(line)
                 output.flush()
 
     def close(self) -> None:
         """Close the files."""
-        for output in self._outputs:
-            if output not in (sys.stdout, sys.stderr):
-                output.close()
+        for file in self._files:
+            file.close()
         super().close()
 
 
-def _output(path: str) -> TextIO:
-    if path in {"stderr", "stdout"}:
-        return sys.stderr if path == "stderr" else sys.stdout
+def _open(path: str) -> TextIO:
     try:
         return Path(path).open("a", encoding="utf-8")
     except OSError as error:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 
 import pytest
 
+from untrace_pipeline.api import ComponentId, Kind
 from untrace_pipeline.data import Context, Signal
 from untrace_pipeline.engine.intake import Gate, Intake
+from untrace_pipeline.engine.link import Faults
 from untrace_pipeline.errors import Code, InternalError, PermanentError, RetryableError
 from untrace_pipeline.testing import BlockingSink, FailingSink, RecordingMeter, Sink, make_batch
 
@@ -15,7 +18,7 @@ from untrace_pipeline.testing import BlockingSink, FailingSink, RecordingMeter, 
 class Guard:
     """Admits, or refuses with an error."""
 
-    def __init__(self, error: RetryableError | None = None) -> None:
+    def __init__(self, error: Exception | None = None) -> None:
         self.error = error
         self.asked: list[int] = []
 
@@ -30,7 +33,8 @@ FULL = RetryableError("full", retry_after=2)
 
 def make_intake(target, gate: Gate | None = None) -> tuple[Intake, RecordingMeter]:
     meter = RecordingMeter()
-    intake = Intake(meter)
+    receiver = ComponentId.parse(Kind.RECEIVER, "fake")
+    intake = Intake(meter, Faults(receiver, meter, logging.getLogger("receiver"), lambda: 0.0))
     intake.switch({Signal.TRACES: target}, gate or Gate())
     return intake, meter
 
@@ -54,6 +58,14 @@ def test_admission(gate: Gate, admitted: bool) -> None:
         with pytest.raises(RetryableError):
             intake.admit(100)
     assert meter.value("receiver_not_admitted_requests") == (not admitted)
+
+
+def test_a_broken_limiter_refuses_and_does_not_kill_the_receiver() -> None:
+    """Whatever it raises, the receiver sees a consume error, and the cause is logged."""
+    intake, meter = make_intake(Sink(), Gate(limiters=[Guard(ZeroDivisionError("payload"))]))
+    with pytest.raises(InternalError):
+        intake.admit(100)
+    assert meter.value("receiver_not_admitted_requests") == meter.value("component_exceptions") == 1
 
 
 def test_the_size_reaches_those_who_are_asked() -> None:

@@ -89,6 +89,22 @@ async def test_a_second_signal_does_not_wait(world: World, log_file: Path) -> No
     assert "SIGINT again: stopping without waiting" in log_file.read_text()
 
 
+@pytest.mark.parametrize("when", ["start", "reload"])
+async def test_a_stop_does_not_wait_for_a_start_that_hangs(when: str, world: World, log_file: Path) -> None:
+    """Neither at first nor in a reload; what had started is stopped."""
+    hanging = {"receiver fake/in": {"hang_start": True}}
+    calm, stuck = make_spec(CHAIN, telemetry=quiet(log_file)), make_spec(CHAIN, hanging, telemetry=quiet(log_file))
+    service = Service(Loaded(stuck if when == "start" else calm), lambda: Loaded(stuck))
+    task = asyncio.create_task(service.run())
+    if when == "reload":
+        await until(service.is_ready)
+        service.request_reload()
+    await until(lambda: "hang receiver fake/in" in world.events)
+    service.request_stop("SIGTERM")
+    assert await asyncio.wait_for(task, 5) == 0
+    assert not any(component.running for made in world.made.values() for component in made)
+
+
 async def test_signals_stop_and_reload(world: World, log_file: Path) -> None:
     """SIGHUP switches to the new configuration, SIGTERM drains and ends with 0."""
     other = make_spec({"traces": (["fake/in"], [], ["fake/new"])}, telemetry=quiet(log_file))

@@ -125,8 +125,8 @@ def test_what_is_not_understood_fails_the_start(options: dict[str, Any]) -> None
 
 @asynccontextmanager
 async def serving(page: Page = ANY_PORT) -> AsyncIterator[Exposition]:
-    exposition = Exposition(make_metrics(), RESOURCE)
-    await exposition.change([page])
+    exposition = Exposition(make_metrics())
+    await exposition.change([page], RESOURCE)
     try:
         yield exposition
     finally:
@@ -167,7 +167,7 @@ async def test_a_taken_port_changes_nothing() -> None:
         [address] = exposition.addresses()
         taken = int(address.rpartition(":")[2])
         with pytest.raises(StartError, match=f"service.telemetry.metrics: cannot listen on localhost:{taken}"):
-            await exposition.change([Page("127.0.0.1", 0, "new_"), Page("localhost", taken, "new_")])
+            await exposition.change([Page("127.0.0.1", 0, "new_"), Page("localhost", taken, "new_")], RESOURCE)
         assert exposition.addresses() == [address]
         assert b"untrace_exporter_sent_spans_total" in (await get(address))[1]
 
@@ -177,11 +177,11 @@ async def test_pages_come_and_go() -> None:
     async with serving() as exposition:
         [old] = exposition.addresses()
         other = Page("127.0.0.1", 0, "other_")
-        await exposition.change([Page("localhost", 0, "new_"), other])
+        await exposition.change([Page("localhost", 0, "new_"), other], RESOURCE)
         first, second = exposition.addresses()
         assert first == old
         assert b"new_exporter_sent_spans_total" in (await get(first))[1]
-        await exposition.change([other])
+        await exposition.change([other], RESOURCE)
         assert exposition.addresses() == [second]
         with pytest.raises(ConnectionRefusedError):
             await get(old)
