@@ -15,6 +15,7 @@ from difflib import get_close_matches
 from importlib import import_module
 
 from untrace_pipeline.cli.arguments import make_parser
+from untrace_pipeline.config.diagnostics import Severity
 from untrace_pipeline.errors import ConfigError, PluginError, UntraceError
 
 __all__ = ["counted", "main"]
@@ -51,7 +52,8 @@ def _execute(parsed: argparse.Namespace) -> int:
         sys.stdout.flush()
     except ConfigError as error:
         print(error, file=sys.stderr)
-        print(f"\n{counted(len(error.problems), 'problem')}; nothing was started", file=sys.stderr)
+        errors = sum(problem.severity is Severity.ERROR for problem in error.problems)
+        print(f"\n{counted(errors, 'problem')}; nothing was started", file=sys.stderr)
         return 2
     except PluginError as error:
         print(f"untrace-pipeline: {error}", file=sys.stderr)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from untrace_pipeline.api.config import ComponentConfig
 from untrace_pipeline.api.factory import Factory
@@ -13,11 +13,13 @@ from untrace_pipeline.config.explain import suggest
 from untrace_pipeline.config.known import COLLECTOR_TYPES
 from untrace_pipeline.config.model import ComponentSpec, ServiceSection, ServiceSpec
 from untrace_pipeline.config.nodes import List, Map, Node, Scalar, to_python
-from untrace_pipeline.config.test_blocks import ConfigTest
 from untrace_pipeline.config.values import check_options
 from untrace_pipeline.config.wiring import Wiring
 from untrace_pipeline.errors import PluginError
 from untrace_pipeline.registry import Registry
+
+if TYPE_CHECKING:
+    from untrace_pipeline.config.test_blocks import ConfigTest
 
 __all__ = ["SECTIONS", "Checker"]
 
@@ -150,6 +152,8 @@ class Checker:
         if not isinstance(entry[1], List):
             self._report("wrong-type", ("tests",), "the section is not a list", "a list of tests")
             return
+        from untrace_pipeline.config.test_blocks import ConfigTest  # noqa: PLC0415  most files have no tests
+
         for number, item in enumerate(entry[1].items):
             path = ("tests", number)
             if isinstance(item, Map):

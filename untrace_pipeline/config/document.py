@@ -176,14 +176,13 @@ def _meaning(option: FieldInfo) -> str:
 
 def main(arguments: list[str]) -> int:
     """Rewrite or check the README files; returns 1 if ``--check`` finds one out of date."""
-    stale = [path for path, text in _pages() if path.read_text(encoding="utf-8") != text]
-    for path, text in _pages():
-        if path in stale and "--check" not in arguments:
+    only_check = "--check" in arguments
+    stale = [(path, text) for path, text in _pages() if path.read_text(encoding="utf-8") != text]
+    for path, text in stale:
+        if not only_check:
             path.write_text(text, encoding="utf-8")
-    verb = "out of date" if "--check" in arguments else "written"
-    for path in stale:
-        sys.stdout.write(f"{verb}: {path}\n")
-    return 1 if stale and "--check" in arguments else 0
+        sys.stdout.write(f"{'out of date' if only_check else 'written'}: {path}\n")
+    return 1 if stale and only_check else 0
 
 
 def _pages() -> Iterator[tuple[Path, str]]:

@@ -54,6 +54,13 @@ def test_every_code_has_a_golden_file() -> None:
     assert {path.stem.partition("--")[0] for path in CASES} - {"many"} == set(CODES) | set(GRAPH_CODES)
 
 
+def test_every_code_is_documented() -> None:
+    """The page on configuration lists each code with what it says."""
+    page = (GOLDEN.parents[2] / "docs" / "configuration.md").read_text(encoding="utf-8")
+    silent = [code for code, text in {**CODES, **GRAPH_CODES}.items() if f"| `{code}` | {text} |" not in page]
+    assert silent == []
+
+
 def test_no_code_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every code that appears stands in a table."""
     monkeypatch.chdir(GOLDEN)
