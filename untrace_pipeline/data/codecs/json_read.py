@@ -18,7 +18,7 @@ from typing import Any, TypeAlias
 import orjson
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 
-from untrace_pipeline.data.codecs.json_write import ID_SIZES
+from untrace_pipeline.data.codecs.upb_schema import ID_SIZES
 from untrace_pipeline.errors import DecodeError
 
 __all__ = ["read_json"]

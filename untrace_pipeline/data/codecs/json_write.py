@@ -17,10 +17,9 @@ from typing import Any, NamedTuple, TypeAlias
 import orjson
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
-__all__ = ["ID_SIZES", "write_json"]
+from untrace_pipeline.data.codecs.upb_schema import ID_SIZES
 
-ID_SIZES = {"trace_id": 16, "span_id": 8, "parent_span_id": 8}
-"""Fields that are written in hexadecimal digits instead of base64, and their length in bytes."""
+__all__ = ["write_json"]
 
 _INT64_TYPES = frozenset(
     {

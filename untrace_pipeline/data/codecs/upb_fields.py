@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
 
+from untrace_pipeline.data.codecs.upb_schema import ID_SIZES
 from untrace_pipeline.data.codecs.values import encode_value, read_value
 from untrace_pipeline.data.fields import Field, Level, Value
 from untrace_pipeline.data.signal import Signal
@@ -52,7 +53,9 @@ def _itself(message: Any) -> Any:
     return message
 
 
-def _id(name: str, size: int) -> Accessor:
+def _id(name: str) -> Accessor:
+    size = ID_SIZES[name]
+
     def write(message: Any, value: Value) -> None:
         if value is None:
             value = b""
@@ -156,7 +159,7 @@ def _within(holder: str, *names: str) -> dict[str, Accessor]:
     return {name: _scalar(f"{holder}.{name}") for name in names}
 
 
-_TRACE_ID, _SPAN_ID, _PARENT = _id("trace_id", 16), _id("span_id", 8), _id("parent_span_id", 8)
+_TRACE_ID, _SPAN_ID, _PARENT = _id("trace_id"), _id("span_id"), _id("parent_span_id")
 _RESOURCE = {**_scalars("schema_url"), **_within("resource", "dropped_attributes_count")}
 _SCOPE = {**_scalars("schema_url"), **_within("scope", "name", "version", "dropped_attributes_count")}
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import chain
 from typing import Any
 
 from untrace_pipeline.data.codecs.shapes import Shape, shapes_of
-from untrace_pipeline.data.codecs.upb_schema import ATTRIBUTE_LISTS, CHILDREN, OUTER
+from untrace_pipeline.data.codecs.upb_schema import ATTRIBUTE_LISTS, CHILDREN, ID_SIZES, OUTER
 from untrace_pipeline.data.codecs.wire import Nodes, walk
 from untrace_pipeline.data.fields import Level
 from untrace_pipeline.data.signal import Signal
@@ -27,6 +27,12 @@ class UpbRows:
         self._owners: dict[Level, list[int]] = {}
         self._shapes: dict[Level, list[Shape]] = {}
         self._nodes: list[Nodes] | None = None
+
+    def count(self, level: Level) -> int:
+        """Return the number of rows of a level, without making a Python object of each."""
+        if level in self._messages:
+            return len(self._messages[level])
+        return sum(map(len, self._families(level)))
 
     def messages(self, level: Level) -> list[Any]:
         """Return the messages of a level in wire order; none for a level that the signal does not have."""
@@ -50,7 +56,7 @@ class UpbRows:
         """Return where the messages of each depth lie, see :func:`~untrace_pipeline.data.codecs.wire.walk`."""
         if self._nodes is None:
             nodes = walk(self.signal, self.data)
-            if len(nodes[-1]) != len(self.messages(Level.ITEM)):
+            if len(nodes[-1]) != self.count(Level.ITEM):
                 raise DecodeError("the containers of the request are ambiguous")
             self._nodes = nodes
         return self._nodes
@@ -66,11 +72,48 @@ class UpbRows:
                 return UpbRows(self.signal, self._request.SerializeToString(), self._request)
         return self
 
-    def _expand(self, level: Level) -> None:
+    def _families(self, level: Level) -> list[Sequence[Any]]:
+        """Return the messages of a level by their owner, as protobuf's lazy lists."""
         expand = CHILDREN[self.signal].get(level)
-        families: Sequence[Sequence[Any]] = []
-        if expand is not None:
-            outer = OUTER[self.signal][level]
-            families = [expand(owner) for owner in ([self._request] if outer is None else self.messages(outer))]
+        if expand is None:
+            return []
+        outer = OUTER[self.signal][level]
+        return [expand(owner) for owner in ([self._request] if outer is None else self.messages(outer))]
+
+    def check_ids(self) -> None:
+        """Raise :class:`DecodeError` if an id is neither empty nor of its length.
+
+        Keeps no Python object of a message: a request of millions of empty items must not fill the memory.
+        """
+        families = self._families(Level.ITEM)
+        if self.signal is Signal.TRACES:
+            spans = {
+                (len(span.trace_id), len(span.span_id), len(span.parent_span_id), len(span.links) > 0)
+                for span in chain.from_iterable(families)
+            }
+            _check_lengths("span", {sizes[:3] for sizes in spans}, "trace_id", "span_id", "parent_span_id")
+            if any(has_links for *_, has_links in spans):
+                links = (link for span in chain.from_iterable(families) for link in span.links)
+                _check_pairs("link", links)
+        elif self.signal is Signal.LOGS:
+            _check_pairs("log record", chain.from_iterable(families))
+        else:
+            points = chain.from_iterable(families)
+            _check_pairs("exemplar", (e for point in points for e in getattr(point, "exemplars", ())))
+
+    def _expand(self, level: Level) -> None:
+        families = self._families(level)
         self._messages[level] = list(chain.from_iterable(families))
         self._owners[level] = [row for row, family in enumerate(families) for _ in range(len(family))]
+
+
+def _check_pairs(kind: str, messages: Iterable[Any]) -> None:
+    _check_lengths(kind, {(len(m.trace_id), len(m.span_id)) for m in messages}, "trace_id", "span_id")
+
+
+def _check_lengths(kind: str, found: Iterable[Sequence[int]], *names: str) -> None:
+    for sizes in found:
+        for name, size in zip(names, sizes, strict=True):
+            if size not in (0, ID_SIZES[name]):
+                msg = f"{name} of a {kind} has {size} bytes instead of {ID_SIZES[name]}"
+                raise DecodeError(msg)

@@ -20,6 +20,7 @@ __all__ = [
     "ATTRIBUTE_LISTS",
     "CHILDREN",
     "CONTAINERS",
+    "ID_SIZES",
     "ITEMS",
     "LEVELS",
     "OUTER",
@@ -33,6 +34,9 @@ REQUESTS: Mapping[Signal, Any] = {
     Signal.LOGS: ExportLogsServiceRequest,
     Signal.METRICS: ExportMetricsServiceRequest,
 }
+
+ID_SIZES = {"trace_id": 16, "span_id": 8, "parent_span_id": 8}
+"""The fields that are ids, and their length in bytes."""
 
 LEVELS: Mapping[Signal, tuple[Level | None, ...]] = {
     Signal.TRACES: (Level.RESOURCE, Level.SCOPE, Level.ITEM),

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from operator import attrgetter
+from collections.abc import Sequence
 from typing import Any
 
 from untrace_pipeline.data.codec import Edits
@@ -16,7 +15,6 @@ from untrace_pipeline.data.codecs.upb_schema import ATTRIBUTE_LISTS, OUTER
 from untrace_pipeline.data.codecs.values import read_attributes
 from untrace_pipeline.data.fields import ATTRIBUTES, Field, Level, Value
 from untrace_pipeline.data.signal import Signal
-from untrace_pipeline.errors import DecodeError
 
 __all__ = ["UpbTable"]
 
@@ -26,11 +24,11 @@ class UpbTable:
 
     def __init__(self, signal: Signal, data: bytes, request: Any) -> None:
         self._rows = UpbRows(signal, data, request)
-        _check_ids(self._rows)
+        self._rows.check_ids()
 
     def row_count(self, level: Level) -> int:
         """See :meth:`Table.row_count`."""
-        return len(self._rows.messages(level))
+        return self._rows.count(level)
 
     def parents(self, level: Level, ancestor: Level) -> Sequence[int]:
         """See :meth:`Table.parents`."""
@@ -89,24 +87,3 @@ class UpbTable:
         if field.name == ATTRIBUTES:
             return [read_attributes(attributes) for attributes in map(ATTRIBUTE_LISTS[field.level], messages)]
         return list(map(accessor(self._rows.signal, field).read, messages))
-
-
-def _check_ids(rows: UpbRows) -> None:
-    """Raise :class:`DecodeError` if an id is neither empty nor of its length."""
-    items = rows.messages(Level.ITEM)
-    if rows.signal is Signal.TRACES:
-        _check_lengths("span", items, trace_id=16, span_id=8, parent_span_id=8)
-        _check_lengths("link", rows.messages(Level.LINK), trace_id=16, span_id=8)
-    elif rows.signal is Signal.LOGS:
-        _check_lengths("log record", items, trace_id=16, span_id=8)
-    else:
-        exemplars = [exemplar for point in items for exemplar in getattr(point, "exemplars", ())]
-        _check_lengths("exemplar", exemplars, trace_id=16, span_id=8)
-
-
-def _check_lengths(kind: str, messages: Iterable[Any], **sizes: int) -> None:
-    for name, size in sizes.items():
-        wrong = set(map(len, map(attrgetter(name), messages))) - {0, size}
-        if wrong:
-            msg = f"{name} of a {kind} has {wrong.pop()} bytes instead of {size}"
-            raise DecodeError(msg)

@@ -110,7 +110,15 @@ def test_metric_in_pieces_is_edited_as_a_whole() -> None:
     batch.set(attribute("a"), ["2"], rows=[1])
     whole = field(2, field(1, b"m"), field(3, b"s"), field(5, point, point.replace(b"1", b"2")))
     assert batch.to_otlp() == field(1, field(2, whole))
-    assert [part.item_count for part in Batch(Signal.METRICS, field(1, field(2, field(2, pieces)))).split(1)] == [1, 1]
+
+
+def test_metric_in_pieces_is_split_as_a_whole() -> None:
+    """What one piece says of the metric, temporality for example, holds for the points of all of them."""
+    pieces = field(7, field(1)) + field(7, field(1), b"\x10\x02\x18\x01")
+    parts = Batch(Signal.METRICS, field(1, field(2, field(2, pieces)))).split(1)
+    assert [part.item_count for part in parts] == [1, 1]
+    fields = [Field(Level.METRIC, name) for name in ("aggregation_temporality", "is_monotonic")]
+    assert [part.columns(fields) for part in parts] == [[[2], [True]]] * 2
 
 
 def test_replaced_metric_data_stay_dead() -> None:
