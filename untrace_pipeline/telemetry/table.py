@@ -154,7 +154,7 @@ _DELIVERY = (
     MetricSpec(
         "destination_requests",
         COUNTER,
-        "Requests sent, by status: the gRPC code's name or the HTTP status code.",
+        "Requests sent, by status: the name of the gRPC code; HTTP statuses are mapped to the code they stand for.",
         ("destination", "status"),
     ),
     MetricSpec(
