@@ -6,14 +6,14 @@ Each function takes values and returns what changes; nothing given is altered.
 from __future__ import annotations
 
 import enum
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from untrace_pipeline.data import Value
 from untrace_plugins.processors.redaction.config import RedactionConfig, Summary
 from untrace_plugins.processors.redaction.confirm import Pattern
 from untrace_plugins.processors.redaction.mask import make_mask
-from untrace_plugins.processors.redaction.scanner import Scanner
+from untrace_plugins.processors.redaction.scanner import Candidates, Scanner
 from untrace_plugins.processors.redaction.text import as_string
 
 __all__ = ["Changes", "Notes", "Policy"]
@@ -23,6 +23,7 @@ Changes = dict[str, Value]
 
 _WHOLE_LINES = Pattern(".*")
 """What the Collector replaces when a key is blocked: each line on its own."""
+_NONE: Candidates = {}
 _KNOWN_KEYS = 10_000
 """How many keys are remembered with their fate; keys beyond it are decided on each time."""
 
@@ -81,6 +82,18 @@ class Policy:
             self.annotate(notes, found, changes, "redaction.")
         return changes
 
+    def text(self, key: str | None, text: bytes, candidates: Candidates) -> str | None:
+        """Return the new value of a string attribute, or of a log body (no key), or ``None`` if it stays as it is.
+
+        For policies without blocked keys and without a summary.
+        """
+        if key is not None and (self._fates.get(key) or self._fate(key)) is _Fate.IGNORE:
+            return None
+        if self._allowed and self._is_allowed(text):
+            return None
+        new = self._masked(text, candidates)
+        return None if new == text else new.decode()
+
     def body(self, value: Value) -> tuple[Value, Notes]:
         """Return the body of a log record as it should be (the same object if nothing changes), and what was done."""
         notes = Notes()
@@ -126,7 +139,7 @@ class Policy:
         self, keys: list[str], texts: list[bytes], masked_keys: list[int], notes: Notes, changes: Changes
     ) -> None:
         """Mask values whose key is blocked, and what is blocked in the others."""
-        candidates = self._scanner.candidates(texts)
+        candidates = self._scanner.candidates_in(texts)
         places: Iterable[int] = range(len(texts)) if self._scanner.unscanned else sorted({*candidates, *masked_keys})
         whole = set(masked_keys)
         for place in places:
@@ -137,7 +150,7 @@ class Policy:
                 notes.masked.append(key)
                 changes[key] = _WHOLE_LINES.replace(text, self._mask).decode()
             else:
-                new = self._masked(text, candidates.get(place, frozenset()))
+                new = self._masked(text, candidates.get(place, _NONE))
                 if new != text:
                     notes.masked.append(key)
                     changes[key] = new.decode()
@@ -145,15 +158,17 @@ class Policy:
     def _is_allowed(self, text: bytes) -> bool:
         return any(pattern.matches(text) for pattern in self._allowed)
 
-    def _masked(self, text: bytes, candidates: Collection[int]) -> bytes:
+    def _masked(self, text: bytes, candidates: Candidates) -> bytes:
         """Apply the patterns one after the other; each sees what those before it left."""
         unscanned = self._scanner.unscanned
+        last = len(self._blocked) - 1
         for number, pattern in enumerate(self._blocked):
             if number in candidates or number in unscanned:
-                new = pattern.replace(text, self._mask)
+                new = pattern.replace(text, self._mask, candidates.get(number))
                 if new is not text:
                     text = new
-                    candidates = self._scanner.candidates([text]).get(0, frozenset())
+                    if number < last:
+                        candidates = self._scanner.candidates(text)
         return text
 
     # ----------------------------------------------------------------- bodies
@@ -193,7 +208,7 @@ class Policy:
     def _leaf(self, value: Value, path: str, notes: Notes) -> Value:
         """Return a value within a body; whatever its type, its text is checked."""
         text = _utf8(as_string(value))
-        candidates: Collection[int] = self._scanner.candidates([text]).get(0, frozenset())
+        candidates = self._scanner.candidates(text)
         if not candidates and not self._scanner.unscanned:
             return value
         if self._is_allowed(text):

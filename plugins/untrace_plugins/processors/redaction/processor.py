@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from functools import lru_cache
 
 from untrace_pipeline.api import Settings
 from untrace_pipeline.data import ATTRIBUTES, Batch, Field, Level, Signal, Value, attribute
 from untrace_plugins.processors.redaction.config import RedactionConfig, Summary
-from untrace_plugins.processors.redaction.policy import Notes, Policy
-from untrace_plugins.processors.redaction.scanner import Scanner, Suspects
+from untrace_plugins.processors.redaction.locate import LAYOUTS, Place, locate
+from untrace_plugins.processors.redaction.policy import Changes, Notes, Policy
+from untrace_plugins.processors.redaction.scanner import Hit, Scanner, Suspects
 
 __all__ = ["Redaction"]
 
@@ -43,6 +45,8 @@ class Redaction:
         self._policy = Policy(config, value_scanner)
         self._summary = summary
         counts_ignored = summary and (config.ignored_keys or config.ignored_key_patterns)
+        # Where nothing else of an item matters, single values are masked without reading the item.
+        self._single_values = not summary and not config.blocked_key_patterns
         self._scans = bool(
             config.allow_all_keys
             and not config.redact_all_types
@@ -64,6 +68,8 @@ class Redaction:
             self._suspect_items.add(len(suspects.items))
         elif batch.signal is not Signal.LOGS:
             return batch
+        if suspects is not None and self._single_values and batch.signal in LAYOUTS:
+            suspects = self._redact_single_values(batch, suspects)
         for level in _LEVELS[batch.signal]:
             rows = None if suspects is None else _suspect_rows(batch, level, suspects)
             if rows is None or rows:
@@ -75,14 +81,36 @@ class Redaction:
     # -------------------------------------------------------------- internal
 
     def _redact(self, batch: Batch, level: Level, rows: _Rows) -> None:
-        edits = _Edits(batch, level)
+        edits = _Edits(batch)
         (found,) = batch.columns([Field(level, ATTRIBUTES)], rows=rows)
         for row, attributes in zip(range(len(found)) if rows is None else rows, found, strict=True):
             if isinstance(attributes, dict) and attributes:
                 notes = Notes()
-                edits.add(row, self._policy.attributes(attributes, notes))
+                edits.add(level, row, self._policy.attributes(attributes, notes))
                 self._count(notes)
         edits.write()
+
+    def _redact_single_values(self, batch: Batch, suspects: Suspects) -> Suspects:
+        """Mask the values that the hits lie in; return what has to be read to decide."""
+        data, layout = batch.to_otlp(), LAYOUTS[batch.signal]
+        starts, stops = batch.ranges()
+        rest: dict[int, Sequence[Hit]] = {}
+        edits = _Edits(batch)
+        for item, hits in suspects.items.items():
+            ends = [end for end, _ in hits]
+            places = locate(data, starts[item], stops[item], ends, layout) if ends else None
+            if places is None:
+                rest[item] = hits
+                continue
+            for place in places:
+                begin, stop = place.start, place.stop
+                candidates = {number: end - begin for end, number in hits if begin < end <= stop}
+                new = self._policy.text(place.key, data[begin:stop], candidates)
+                if new is not None:
+                    edits.add_place(item, place, new)
+                    self._masked_values.add()
+        edits.write()
+        return Suspects(rest, suspects.outside)
 
     def _redact_bodies(self, batch: Batch, suspects: Suspects | None) -> None:
         """Redact the bodies of log records; they are summed up in the attributes of their record."""
@@ -107,12 +135,12 @@ class Redaction:
             self._sum_up_bodies(batch, summaries)
 
     def _sum_up_bodies(self, batch: Batch, summaries: dict[int, Notes]) -> None:
-        edits = _Edits(batch, Level.ITEM)
+        edits = _Edits(batch)
         (found,) = batch.columns([Field(Level.ITEM, ATTRIBUTES)], rows=list(summaries))
         for (row, notes), attributes in zip(summaries.items(), found, strict=True):
             changes: dict[str, Value] = {}
             self._policy.annotate(notes, attributes if isinstance(attributes, dict) else {}, changes, "redaction.body.")
-            edits.add(row, changes)
+            edits.add(Level.ITEM, row, changes)
         edits.write()
 
     def _count(self, notes: Notes) -> None:
@@ -141,25 +169,38 @@ def _suspect_rows(batch: Batch, level: Level, suspects: Suspects) -> _Rows:
     if level in (Level.RESOURCE, Level.SCOPE):
         return None if suspects.outside else ()
     if level is Level.ITEM or not suspects.items:
-        return suspects.items
-    items = set(suspects.items)
-    return [row for row, item in enumerate(batch.parents(level, Level.ITEM)) if item in items]
+        return list(suspects.items)
+    return [row for row, item in enumerate(batch.parents(level, Level.ITEM)) if item in suspects.items]
 
 
 class _Edits:
     """Collects changes row by row and sets them column by column."""
 
-    def __init__(self, batch: Batch, level: Level) -> None:
+    def __init__(self, batch: Batch) -> None:
         self._batch = batch
-        self._level = level
-        self._rows: dict[str, list[int]] = {}
-        self._values: dict[str, list[Value]] = {}
+        self._columns: dict[Field, tuple[list[int], list[Value]]] = {}
+        self._event_items: Sequence[int] | None = None
 
-    def add(self, row: int, changes: dict[str, Value]) -> None:
+    def add(self, level: Level, row: int, changes: Changes) -> None:
         for key, value in changes.items():
-            self._rows.setdefault(key, []).append(row)
-            self._values.setdefault(key, []).append(value)
+            self._add(attribute(key, level), row, value)
+
+    def add_place(self, item: int, place: Place, value: str) -> None:
+        if place.key is None:
+            self._add(_BODY, item, value)
+        elif place.level is Level.EVENT:
+            if self._event_items is None:
+                self._event_items = self._batch.parents(Level.EVENT, Level.ITEM)
+            first = bisect_left(self._event_items, item)
+            self._add(attribute(place.key, Level.EVENT), first + place.event, value)
+        else:
+            self._add(attribute(place.key), item, value)
+
+    def _add(self, field: Field, row: int, value: Value) -> None:
+        rows, values = self._columns.setdefault(field, ([], []))
+        rows.append(row)
+        values.append(value)
 
     def write(self) -> None:
-        for key, rows in self._rows.items():
-            self._batch.set(attribute(key, self._level), self._values[key], rows)
+        for field, (rows, values) in self._columns.items():
+            self._batch.set(field, values, rows)

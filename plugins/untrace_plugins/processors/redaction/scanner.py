@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Any, Protocol, TypeAlias
 
@@ -22,10 +22,16 @@ try:
 except ImportError:  # no wheel for this platform
     hyperscan = None  # type: ignore[assignment]
 
-__all__ = ["Scanner", "Suspects"]
+__all__ = ["Candidates", "Hit", "Scanner", "Suspects"]
 
 Ranges: TypeAlias = tuple[Sequence[int], Sequence[int]]
 """Start and end of each item in a request, ascending."""
+
+Hit: TypeAlias = tuple[int, int]
+"""Offset at which a match ends, and the number of the pattern that may match there."""
+
+Candidates: TypeAlias = Mapping[int, int]
+"""The patterns that may match a text, each with an offset: none of its matches begins there or behind it."""
 
 _HITS_BASE, _BYTES_PER_HIT = 256, 256
 """A request with more hits than the base plus one per so many bytes is suspect everywhere: each hit is a call into
@@ -39,8 +45,8 @@ _MAX_MEM = 64 << 20
 class Suspects:
     """Where in a request something may match."""
 
-    items: Sequence[int] = ()
-    """Rows of items, ascending."""
+    items: Mapping[int, Sequence[Hit]] = field(default_factory=dict)
+    """The hits in each suspect item, ascending by end; an item without hits is suspect as a whole."""
     outside: bool = False
     """Whether something may match outside of the items: in a resource or a scope."""
 
@@ -80,9 +86,13 @@ class Scanner:
         """
         return self._engine.suspects(data, ranges)
 
-    def candidates(self, texts: Sequence[bytes]) -> Mapping[int, set[int]]:
-        """Return, by place in ``texts``, the numbers of the scanned patterns that may match there."""
-        return self._engine.candidates(texts)
+    def candidates(self, text: bytes) -> Candidates:
+        """Return which scanned patterns may match a text."""
+        return self._engine.candidates(text)
+
+    def candidates_in(self, texts: Sequence[bytes]) -> Mapping[int, Candidates]:
+        """Return the same for several texts at once, by place in ``texts``, for those that have any."""
+        return self._engine.candidates_in(texts)
 
 
 class _Engine(Protocol):
@@ -90,7 +100,9 @@ class _Engine(Protocol):
 
     def suspects(self, data: bytes, ranges: Callable[[], Ranges]) -> Suspects: ...
 
-    def candidates(self, texts: Sequence[bytes]) -> Mapping[int, set[int]]: ...
+    def candidates(self, text: bytes) -> Candidates: ...
+
+    def candidates_in(self, texts: Sequence[bytes]) -> Mapping[int, Candidates]: ...
 
 
 class _NoEngine:
@@ -101,7 +113,10 @@ class _NoEngine:
     def suspects(self, data: bytes, ranges: Callable[[], Ranges]) -> Suspects:
         return Suspects()
 
-    def candidates(self, texts: Sequence[bytes]) -> Mapping[int, set[int]]:
+    def candidates(self, text: bytes) -> Candidates:
+        return {}
+
+    def candidates_in(self, texts: Sequence[bytes]) -> Mapping[int, Candidates]:
         return {}
 
 
@@ -117,37 +132,45 @@ class _Hyperscan:
     def suspects(self, data: bytes, ranges: Callable[[], Ranges]) -> Suspects:
         hits = self._hits(data)
         if hits is None:
-            return Suspects(range(len(ranges()[0])), outside=True)
+            return Suspects(dict.fromkeys(range(len(ranges()[0])), ()), outside=True)
         if not hits:
             return Suspects()
         starts, stops = ranges()
-        items: set[int] = set()
+        items: dict[int, list[Hit]] = {}
         outside = False
-        for end, _ in hits:
+        hits.sort()
+        for hit in hits:
             # A match has at least one byte, so its last byte lies in the value that it matches.
-            item = bisect_right(starts, end - 1) - 1
-            if item < 0 or end > stops[item]:
+            item = bisect_right(starts, hit[0] - 1) - 1
+            if item < 0 or hit[0] > stops[item]:
                 outside = True
             else:
-                items.add(item)
-        return Suspects(sorted(items), outside)
+                items.setdefault(item, []).append(hit)
+        return Suspects(items, outside)
 
-    def candidates(self, texts: Sequence[bytes]) -> Mapping[int, set[int]]:
-        hits = self._hits(_SEPARATOR.join(texts))
-        if hits is None:
-            return {place: set(self._numbers) for place in range(len(texts))}
-        if not hits:
-            return {}
-        stops = list(accumulate([len(text) + 1 for text in texts]))
-        found: dict[int, set[int]] = {}
-        for end, number in hits:
-            # What ends at or behind a separator crossed it; then the text before it is looked at for nothing.
-            found.setdefault(bisect_right(stops, end - 1), set()).add(number)
+    def candidates(self, text: bytes) -> Candidates:
+        found: dict[int, int] = {}
+        self._database.scan(text, match_event_handler=_note_last, context=found)
         return found
 
-    def _hits(self, data: bytes) -> list[tuple[int, int]] | None:
-        """Return end and pattern of each match, or ``None`` if there are too many."""
-        hits: list[tuple[int, int]] = []
+    def candidates_in(self, texts: Sequence[bytes]) -> Mapping[int, Candidates]:
+        hits = self._hits(_SEPARATOR.join(texts))
+        if hits is None:
+            return {place: dict.fromkeys(self._numbers, len(text)) for place, text in enumerate(texts)}
+        if not hits:
+            return {}
+        starts = [0, *accumulate([len(text) + 1 for text in texts])]
+        found: dict[int, dict[int, int]] = {}
+        hits.sort()
+        for end, number in hits:
+            # What ends on a separator crossed it; then the text before it is looked at for nothing.
+            place = bisect_right(starts, end - 1) - 1
+            found.setdefault(place, {})[number] = end - starts[place]
+        return found
+
+    def _hits(self, data: bytes) -> list[Hit] | None:
+        """Return all hits, or ``None`` if there are too many."""
+        hits: list[Hit] = []
         limit = _HITS_BASE + len(data) // _BYTES_PER_HIT
 
         def note(number: int, _start: int, end: int, _flags: int, _context: object) -> bool:
@@ -179,10 +202,20 @@ class _Re2:
         if not search(data):
             return Suspects()
         places = enumerate(zip(*ranges(), strict=True))
-        return Suspects([item for item, (start, stop) in places if search(data, start, stop)], outside=True)
+        return Suspects({item: () for item, (start, stop) in places if search(data, start, stop)}, outside=True)
 
-    def candidates(self, texts: Sequence[bytes]) -> Mapping[int, set[int]]:
-        return {place: set(self._numbers) for place, text in enumerate(texts) if self._search(text)}
+    def candidates(self, text: bytes) -> Candidates:
+        return dict.fromkeys(self._numbers, len(text)) if self._search(text) else {}
+
+    def candidates_in(self, texts: Sequence[bytes]) -> Mapping[int, Candidates]:
+        return {
+            place: dict.fromkeys(self._numbers, len(text)) for place, text in enumerate(texts) if self._search(text)
+        }
+
+
+def _note_last(number: int, _start: int, end: int, _flags: int, found: dict[int, int]) -> None:
+    if end > found.get(number, 0):
+        found[number] = end
 
 
 def _database(patterns: Mapping[int, bytes]) -> Any:

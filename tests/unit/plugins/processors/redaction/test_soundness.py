@@ -96,7 +96,7 @@ def test_a_match_is_never_missed(pattern: str, text: str, before: bytes, after: 
             continue
         suspects = scanner.suspects(data, lambda: ([start], [start + len(framed)]))
         assert list(suspects.items) == [0]
-        assert 1 in scanner.candidates([b"x", value, b"1"])
+        assert 1 in scanner.candidates_in([b"x", value, b"1"])
 
 
 @pytest.mark.parametrize("pattern", REAL)
@@ -120,8 +120,8 @@ def test_what_an_engine_cannot_compile_is_not_scanned_for(monkeypatch: pytest.Mo
     for use_hyperscan in (True, False):
         scanner = Scanner(["a", "x", "b"], use_hyperscan=use_hyperscan)
         assert set(scanner.unscanned) == {1}
-        assert 0 in scanner.candidates([b"xab"])
-        assert Scanner(["x"], use_hyperscan=use_hyperscan).candidates([b"x"]) == {}
+        assert 0 in scanner.candidates_in([b"xab"])
+        assert Scanner(["x"], use_hyperscan=use_hyperscan).candidates_in([b"x"]) == {}
 
 
 # ---------------------------------------------------------------- whole batches
