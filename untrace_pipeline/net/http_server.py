@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from email.utils import formatdate
 from http import HTTPStatus
 
+from untrace_pipeline.api.telemetry import Counter, Histogram, Meter
 from untrace_pipeline.net.cors import Cors
 from untrace_pipeline.net.endpoint import Endpoint, close_listeners, open_listeners
 from untrace_pipeline.net.http_connection import HttpConnection
@@ -48,7 +49,7 @@ class Limits:
 
 
 class HttpServer:
-    """Serves routes, ``{path: {method: handler}}``, on one endpoint."""
+    """Serves routes, ``{path: {method: handler}}``, on one endpoint; with a meter it counts its answers."""
 
     def __init__(
         self,
@@ -56,12 +57,15 @@ class HttpServer:
         routes: Mapping[str, Mapping[str, Handler]],
         logger: logging.Logger,
         render: Callable[[Request | None, HttpError], Response] = plain_text,
+        meter: Meter | None = None,
     ) -> None:
         self._config = config
         self._routes = routes
         self._logger = logger
         self.render = render
         """Makes answers of errors; the request is ``None`` where it could not be read."""
+        self._meter = meter
+        self._observers: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self._cors = Cors(config.cors) if config.cors and config.cors.allowed_origins else None
         self._own_headers = tuple((name.lower(), value.reveal()) for name, value in config.response_headers.items())
         self._connections: set[HttpConnection] = set()
@@ -148,6 +152,7 @@ class HttpServer:
 
     async def answer(self, request: Request) -> Response:
         """Return the answer to a request. Raises :class:`ClientGoneError`."""
+        started = time.perf_counter()
         try:
             if request.problem is not None:
                 raise request.problem
@@ -163,7 +168,20 @@ class HttpServer:
             response.headers += self._own_headers
         if self._cors is not None:
             response.headers += self._cors.headers(request)
+        if self._meter is not None:
+            self._count(self._meter, request, response.status, time.perf_counter() - started)
         return response
+
+    def _count(self, meter: Meter, request: Request, status: HTTPStatus, seconds: float) -> None:
+        """Count an answer under its route; paths that are none share one series."""
+        key = (request.method, request.path if request.path in self._routes else "other", status.value)
+        found = self._observers.get(key)
+        if found is None:
+            labels = {"method": key[0], "endpoint": key[1]}
+            counter = meter.counter("api_requests", status=str(key[2]), **labels)
+            found = self._observers[key] = (counter, meter.histogram("api_latency_seconds", **labels))
+        found[0].add()
+        found[1].record(seconds)
 
     async def _handle(self, request: Request) -> Response:
         methods = self._routes.get(request.path)

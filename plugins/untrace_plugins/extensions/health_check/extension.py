@@ -38,7 +38,7 @@ class HealthCheck:
         routes: dict[str, dict[str, Handler]] = {
             path: dict.fromkeys(("GET", "HEAD"), self._checked(page)) for path, page in pages.items()
         }
-        self._server = HttpServer(config, routes, settings.logger)
+        self._server = HttpServer(config, routes, settings.logger, meter=settings.meter)
 
     @property
     def endpoint(self) -> str:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 from http import HTTPStatus
 
-from untrace_pipeline.api import Code, ConsumeError, Credentials, ServerAuthenticator
+from untrace_pipeline.api import Code, ConsumeError, Credentials, ServerAuthenticator, Settings
 from untrace_pipeline.data import Context, Signal
 from untrace_pipeline.net.decompression import ContentCoding, decompress_off_loop
 from untrace_pipeline.net.endpoint import Endpoint
@@ -35,13 +34,13 @@ _CODES = {
 class OtlpHttpServer:
     """The HTTP server with a route per signal that has a pipeline."""
 
-    def __init__(self, config: OtlpHttpConfig, service: OtlpService, logger: logging.Logger) -> None:
+    def __init__(self, config: OtlpHttpConfig, service: OtlpService, settings: Settings) -> None:
         self._config = config
         self._service = service
         self._authenticator: ServerAuthenticator | None = None
         self._accepted = {ContentCoding(name) for name in config.compression_algorithms if name}
         routes = {path: {"POST": self._export(signal)} for signal, path in config.paths.items()}
-        self._server = HttpServer(config, routes, logger, _render)
+        self._server = HttpServer(config, routes, settings.logger, _render, settings.meter)
 
     async def start(self, authenticator: ServerAuthenticator | None) -> None:
         """Listen and serve. Raises :class:`StartError`."""

@@ -30,7 +30,7 @@ class OtlpReceiver:
         if protocols.grpc is not None:
             self.grpc = make_grpc_server(protocols.grpc, service, settings.logger)
         if protocols.http is not None:
-            self.http = OtlpHttpServer(protocols.http, service, settings.logger)
+            self.http = OtlpHttpServer(protocols.http, service, settings)
 
     async def start(self, host: Host) -> None:
         """Listen. Raises :class:`StartError` naming endpoint and cause; nothing is left open then."""
