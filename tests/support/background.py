@@ -71,7 +71,7 @@ class BackgroundServer:
 
 async def post_otlp(receiver: Receiver, batch: Batch) -> bool:
     """Send a batch to a running ``otlp`` receiver over HTTP; return whether it was acknowledged."""
-    url = f"http://{receiver.http_address}/v1/{batch.signal}"  # type: ignore[attr-defined]
+    url = f"http://{receiver.http.endpoint}/v1/{batch.signal}"  # type: ignore[attr-defined]
     headers = {"Content-Type": "application/x-protobuf"}
     async with aiohttp.ClientSession() as session, session.post(url, data=batch.to_otlp(), headers=headers) as answer:
         return answer.status == 200
