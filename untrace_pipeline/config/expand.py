@@ -13,8 +13,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path as FilePath
 
+from untrace_pipeline.config.compose import parse
 from untrace_pipeline.config.diagnostics import Finding, Path
-from untrace_pipeline.config.nodes import List, Map, Node, Place, Scalar, Source, parse
+from untrace_pipeline.config.nodes import List, Map, Node, Place, Scalar, Source
 from untrace_pipeline.errors import ConfigError
 
 __all__ = ["Expansion", "expand"]

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from untrace_pipeline.config.compose import MAX_DEPTH, parse
 from untrace_pipeline.config.diagnostics import Problem
 from untrace_pipeline.config.excerpt import at_place
-from untrace_pipeline.config.nodes import MAX_DEPTH, Map, Node, Place, Scalar, Source, parse
+from untrace_pipeline.config.nodes import Map, Node, Place, Scalar, Source
 from untrace_pipeline.errors import ConfigError
 
 __all__ = ["Reading", "merge"]

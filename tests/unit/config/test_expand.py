@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from untrace_pipeline.config.compose import parse
 from untrace_pipeline.config.expand import expand
-from untrace_pipeline.config.nodes import List, Map, Place, Scalar, Source, parse, to_python
+from untrace_pipeline.config.nodes import List, Map, Place, Scalar, Source, to_python
 
 ENVIRON = {
     "HOST": "example.com",

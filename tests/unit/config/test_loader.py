@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from tests.support.plugins import SendConfig, make_registry
 from untrace_pipeline.api import ComponentId, Kind, PipelineId, Secret
+from untrace_pipeline.config.compose import parse
 from untrace_pipeline.config.loader import Loaded, load
-from untrace_pipeline.config.nodes import Map, Source, parse, to_python
+from untrace_pipeline.config.nodes import Map, Source, to_python
 from untrace_pipeline.config.sources import merge
 from untrace_pipeline.data import Signal
 from untrace_pipeline.errors import ConfigError

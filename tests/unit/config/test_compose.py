@@ -1,4 +1,4 @@
-"""YAML as a tree with places."""
+"""From YAML text to a tree with places."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from untrace_pipeline.config.nodes import Source, find, parse, to_python
+from untrace_pipeline.config.compose import parse
+from untrace_pipeline.config.nodes import Source, find, to_python
 from untrace_pipeline.errors import ConfigError
 
 
