@@ -186,6 +186,15 @@ class Batch:
                 result[i] = values
         return result
 
+    def repeated_keys(self, level: Level) -> Sequence[int]:
+        """Return the rows of a level that have an attribute key more than once; writes pending edits first.
+
+        OTLP forbids it, and ``columns`` shows only the first; but receivers may see the others. Setting the whole map
+        (``attributes`` without a key) leaves one of each.
+        """
+        self.to_otlp()
+        return self._table().repeated_keys(level)
+
     def ranges(self) -> tuple[Sequence[int], Sequence[int]]:
         """Return start and end offset of each item in :meth:`to_otlp`; writes pending edits first."""
         self.to_otlp()

@@ -22,7 +22,7 @@ class Edits:
 
     ``values`` gives new values per field as ``{row: value}`` (sparse), where ``None`` removes; a whole-map field
     (``attributes`` without key) is replaced before single keys are set. ``drop`` names rows that vanish with
-    everything below them; a container that loses its last child vanishes too.
+    everything below them; a container that loses its last child vanishes too, one that was empty before stays.
     """
 
     values: dict[Field, dict[int, Value]] = field(default_factory=dict)
@@ -47,14 +47,27 @@ class Table(Protocol):
         Raises ``KeyError`` for a fixed field that the signal does not have at that level.
         """
 
+    def repeated_keys(self, level: Level) -> Sequence[int]:
+        """Return the rows of a level that have an attribute key more than once.
+
+        OTLP forbids it, and ``columns`` shows only the first; but receivers may see the others.
+        """
+
     def ranges(self) -> tuple[Sequence[int], Sequence[int]]:
         """Return start and end offset of each item's message body in the request."""
 
     def rewrite(self, edits: Edits) -> bytes:
-        """Return the request with the edits applied; unknown fields and everything not edited survive unchanged."""
+        """Return the request with the edits applied; unknown fields and everything not edited survive unchanged.
+
+        Of several attributes with an edited key only the first is kept, so that no old value survives. Raises
+        ``ValueError`` naming the field for a value that it cannot hold.
+        """
 
     def partition(self, groups: Sequence[int], count: int) -> list[bytes]:
-        """Return ``count`` requests; item ``i`` goes to ``groups[i]``, or nowhere where that is negative."""
+        """Return ``count`` requests; item ``i`` goes to ``groups[i]``, or nowhere where that is negative.
+
+        Every request repeats what its containers hold besides items; containers without items of it are left out.
+        """
 
     def split(self, max_items: int, max_bytes: int) -> list[bytes]:
         """Return requests of at most that many items and bytes (0 = no limit), in order.
@@ -81,4 +94,4 @@ class Codec(Protocol):
         """Return the protobuf form of an OTLP/JSON request. Raises :class:`DecodeError`."""
 
     def to_json(self, signal: Signal, data: bytes) -> bytes:
-        """Return the OTLP/JSON form of a request, on one line without a newline."""
+        """Return the OTLP/JSON form of a request, on one line without a newline. Raises :class:`DecodeError`."""

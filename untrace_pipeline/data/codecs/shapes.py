@@ -14,7 +14,7 @@ __all__ = ["Shape", "read_keys", "shapes_of"]
 class Shape:
     """The keys of a list of ``KeyValue`` messages; made once for all rows that have the same in the same order."""
 
-    __slots__ = ("_places", "first")
+    __slots__ = ("_places", "first", "repeats")
 
     def __init__(self, keys: Iterable[str]) -> None:
         self._places: dict[str, list[int]] = {}
@@ -22,6 +22,8 @@ class Shape:
             self._places.setdefault(key, []).append(place)
         self.first = {key: places[0] for key, places in self._places.items()}
         """The place of each key; of equal keys the first counts."""
+        self.repeats = any(len(places) > 1 for places in self._places.values())
+        """Whether there are equal keys."""
 
     def places(self, key: str | None) -> list[int]:
         """Return every place of a key."""

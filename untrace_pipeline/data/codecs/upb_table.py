@@ -56,6 +56,10 @@ class UpbTable:
         by_key = dict(zip(keys, self._by_key(level, messages, rows, keys), strict=True)) if keys else {}
         return [self._column(field, messages) if field.key is None else by_key[field.key] for field in fields]
 
+    def repeated_keys(self, level: Level) -> Sequence[int]:
+        """See :meth:`Table.repeated_keys`."""
+        return [row for row, shape in enumerate(self._rows.shapes(level)) if shape.repeats]
+
     def ranges(self) -> tuple[Sequence[int], Sequence[int]]:
         """See :meth:`Table.ranges`."""
         items = self._rows.nodes()[-1]
