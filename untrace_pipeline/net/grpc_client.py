@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Self
 
@@ -11,7 +12,7 @@ from pydantic import Field, field_validator, model_validator
 from untrace_pipeline.api.auth import ClientAuthenticator
 from untrace_pipeline.api.component import Host
 from untrace_pipeline.api.config import ConfigModel, Duration
-from untrace_pipeline.errors import Code, ConsumeError, OversizeError, PermanentError, RetryableError
+from untrace_pipeline.errors import Code, ConsumeError, OversizeError, PermanentError, RetryableError, StartError
 from untrace_pipeline.net.client import ClientAuthConfig, Headers, find_authenticator, one_line, read_status, user_agent
 from untrace_pipeline.net.tls import ClientTls, ClientTlsConfig
 
@@ -135,8 +136,9 @@ class GrpcClientConfig(ConfigModel):
 class GrpcClient:
     """Calls of one endpoint. Connects in the background, and again whenever the connection is lost."""
 
-    def __init__(self, config: GrpcClientConfig) -> None:
+    def __init__(self, config: GrpcClientConfig, logger: logging.Logger) -> None:
         self._config = config
+        self._logger = logger
         self._tls = ClientTls(config.tls.model_copy(update={"insecure": False})) if config.secure else None
         self._metadata = tuple((name.lower(), value.reveal()) for name, value in config.headers.items())
         self._authenticator: ClientAuthenticator | None = None
@@ -161,8 +163,10 @@ class GrpcClient:
         and for RESOURCE_EXHAUSTED with RetryInfo; without RetryInfo that is :class:`OversizeError`; everything else is
         :class:`PermanentError` (OTLP, "Failures" of OTLP/gRPC).
         """
-        if self._channel is None or (self._tls is not None and self._tls.changed()):
-            self._open()
+        if self._tls is not None and self._tls.changed():
+            self._reopen()
+        if self._channel is None:
+            raise RetryableError("the client is closed")
         call = self._calls.get(method) or self._prepare(method)
         metadata = self._metadata
         if self._authenticator is not None:
@@ -207,6 +211,12 @@ class GrpcClient:
             task = asyncio.create_task(old.close(OLD_CHANNEL_SECONDS))
             self._closing.add(task)
             task.add_done_callback(self._closing.discard)
+
+    def _reopen(self) -> None:
+        try:
+            self._open()
+        except StartError as error:
+            self._logger.warning("changed certificates not taken, the old ones stay: %s", error)
 
     def _prepare(self, method: str) -> Any:
         assert self._channel is not None

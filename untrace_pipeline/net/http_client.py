@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from functools import lru_cache
 from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit
@@ -13,7 +14,7 @@ from pydantic import Field, field_validator, model_validator
 from untrace_pipeline.api.auth import ClientAuthenticator
 from untrace_pipeline.api.component import Host
 from untrace_pipeline.api.config import ConfigModel, Duration
-from untrace_pipeline.errors import ConsumeError
+from untrace_pipeline.errors import ConsumeError, RetryableError, StartError
 from untrace_pipeline.net.client import ClientAuthConfig, Headers, find_authenticator, user_agent
 from untrace_pipeline.net.compression import Compression, compressor
 from untrace_pipeline.net.http_answer import Answer, refusal, translate
@@ -130,8 +131,9 @@ def host_of(url: str) -> str:
 class HttpClient:
     """Requests with shared settings over a pool of connections."""
 
-    def __init__(self, config: HttpClientConfig) -> None:
+    def __init__(self, config: HttpClientConfig, logger: logging.Logger) -> None:
         self._config = config
+        self._logger = logger
         self._tls = ClientTls(config.tls)
         self._compressor = compressor(config.compression, config.compression_params.level)
         own = {"User-Agent": user_agent()}
@@ -156,9 +158,10 @@ class HttpClient:
         there is no answer, :class:`OversizeError` for 413, and :class:`PermanentError` for the rest (OTLP, "Failures"
         of OTLP/HTTP).
         """
-        if self._session is None or self._tls.changed():
-            self._open()
-        assert self._session is not None
+        if self._tls.changed():
+            self._reopen()
+        if self._session is None:
+            raise RetryableError("the client is closed")
         headers = {"Content-Type": content_type, **self._headers}
         if self._authenticator is not None:
             headers.update(await self._authenticator.headers())
@@ -200,6 +203,12 @@ class HttpClient:
             if response.status in _OK:
                 return answer
             raise refusal(answer, response.headers)
+
+    def _reopen(self) -> None:
+        try:
+            self._open()
+        except StartError as error:
+            self._logger.warning("changed certificates not taken, the old ones stay: %s", error)
 
     def _open(self) -> None:
         """Make a pool, and let requests on the one before end."""

@@ -135,6 +135,8 @@ def check(bench: Bench, sender: ChaosSender, offered: set[Any], acknowledged: se
     assert meter.value("exporter_sent_spans") == accounting.sent
     assert meter.value("exporter_rejected_spans") == accounting.rejected
     assert meter.value("dropped_items") == accounting.dropped.total()
+    assert meter.value("exporter_queue_size") == 0
+    assert meter.value("exporter_in_flight_requests") == 0
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -20,6 +21,7 @@ from untrace_pipeline.testing import StubHost, make_batch
 
 METHOD = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 DATA = make_batch(items=3).to_otlp()
+LOGGER = logging.getLogger(__name__)
 PLAIN = {"insecure": True}
 
 
@@ -44,7 +46,7 @@ def config(**options: Any) -> GrpcClientConfig:
 @asynccontextmanager
 async def client(address: str, **options: Any) -> AsyncIterator[GrpcClient]:
     extensions = options.pop("extensions", {})
-    made = GrpcClient(config(endpoint=address, **{"tls": PLAIN, **options}))
+    made = GrpcClient(config(endpoint=address, **{"tls": PLAIN, **options}), LOGGER)
     await made.start(StubHost(extensions))
     try:
         yield made
@@ -229,9 +231,10 @@ async def test_keepalive_and_authority_options_are_taken() -> None:
 
 async def test_close_is_safe_twice_and_without_start() -> None:
     """As the contract of components asks."""
-    unused = GrpcClient(config(endpoint="localhost:1"))
+    unused = GrpcClient(config(endpoint="localhost:1"), LOGGER)
     await unused.close()
     await unused.close()
+    assert isinstance(await failure(unused.call(METHOD, DATA)), RetryableError)
 
 
 async def test_unix_sockets(tmp_path: Path) -> None:
@@ -315,7 +318,7 @@ async def test_changed_certificates_make_a_new_connection(authority: trustme.CA,
     """With ``reload_interval``, a rotated authority is picked up while running."""
     path = tmp_path / "ca.pem"
     trustme.CA().cert_pem.write_to_path(path)
-    tls = {"ca_file": str(path), "reload_interval": "1ms"}
+    tls = {"ca_file": str(path), "reload_interval": "1ns"}
     async with GrpcServer(credentials=server_credentials(authority)) as server, client(server.address, tls=tls) as c:
         await failure(c.call(METHOD, DATA, 5))
         path.write_bytes(authority.cert_pem.bytes() + b"\n")
@@ -325,3 +328,21 @@ async def test_changed_certificates_make_a_new_connection(authority: trustme.CA,
                     await c.call(METHOD, DATA, 5)
                 except RetryableError:
                     await asyncio.sleep(0.05)
+
+
+async def test_broken_certificate_files_leave_the_old_ones_in_force(
+    authority: trustme.CA, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A rotation that goes wrong costs a warning, not data."""
+    issued = authority.issue_cert("client")
+    issued.private_key_pem.write_to_path(tmp_path / "key.pem")
+    issued.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
+    files = {"cert_file": str(tmp_path / "cert.pem"), "key_file": str(tmp_path / "key.pem")}
+    tls = {"ca_pem": authority.cert_pem.bytes().decode(), "reload_interval": "1ns", **files}
+    async with GrpcServer(credentials=server_credentials(authority, mutual=True)) as server:
+        async with client(server.address, tls=tls) as c:
+            await c.call(METHOD, DATA, 5)
+            (tmp_path / "key.pem").unlink()
+            await c.call(METHOD, DATA, 5)
+        assert server.attempts == 2
+    assert "the old ones stay" in caplog.text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -23,6 +24,7 @@ from untrace_pipeline.testing import StubHost, make_batch
 
 DATA = make_batch(items=3).to_otlp()
 LARGE = make_batch(items=100).to_otlp()
+LOGGER = logging.getLogger(__name__)
 PROTOBUF = "application/x-protobuf"
 
 
@@ -39,7 +41,7 @@ class Token:
 @asynccontextmanager
 async def client(**options: Any) -> AsyncIterator[HttpClient]:
     extensions = options.pop("extensions", {})
-    made = HttpClient(HttpClientConfig.model_validate(options))
+    made = HttpClient(HttpClientConfig.model_validate(options), LOGGER)
     await made.start(StubHost(extensions))
     try:
         yield made
@@ -231,9 +233,10 @@ async def test_a_server_that_hangs_can_be_left() -> None:
 
 async def test_close_is_safe_twice_and_without_start() -> None:
     """As the contract of components asks."""
-    unused = HttpClient(HttpClientConfig())
+    unused = HttpClient(HttpClientConfig(), LOGGER)
     await unused.close()
     await unused.close()
+    assert isinstance(await failure(unused.post("http://127.0.0.1:1", DATA, PROTOBUF)), RetryableError)
 
 
 # ----------------------------------------------------------------------- TLS
@@ -285,6 +288,27 @@ async def test_mutual_tls(authority: trustme.CA, tmp_path: Path) -> None:
         await post(server, **trusting(authority, **own))
         assert isinstance(await failure(post(server, **trusting(authority))), RetryableError)
         assert server.attempts == 1
+
+
+async def test_rotated_certificates_are_picked_up(
+    authority: trustme.CA, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A new authority is used as soon as it is there; a broken file costs a warning and leaves the old one."""
+    path = tmp_path / "ca.pem"
+    trustme.CA().cert_pem.write_to_path(path)
+    tls = {"ca_file": str(path), "reload_interval": "1ns"}
+    async with (
+        HttpServer(ssl_context=server_context(authority)) as server,
+        client(endpoint="https://unused", tls=tls) as c,
+    ):
+        url = f"{server.url}/v1/traces"
+        await failure(c.post(url, DATA, PROTOBUF))
+        path.write_bytes(authority.cert_pem.bytes() + b"\n")
+        await c.post(url, DATA, PROTOBUF)
+        path.write_text("no certificate")
+        await c.post(url, DATA, PROTOBUF)
+        assert server.attempts == 2
+    assert "the old ones stay" in caplog.text
 
 
 async def test_the_environment_may_name_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:

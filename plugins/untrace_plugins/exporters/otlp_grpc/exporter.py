@@ -23,7 +23,7 @@ class OtlpGrpcExporter:
 
     def __init__(self, config: OtlpGrpcConfig, settings: Settings) -> None:
         self._timeout = config.timeout or None
-        self._client = GrpcClient(config)
+        self._client = GrpcClient(config, settings.logger)
         self._delivery = Delivery(config, self, settings)
         self.consume = self._delivery.consume
         self.admit = self._delivery.admit

@@ -25,7 +25,7 @@ class OtlpHttpExporter:
         self._id = settings.id
         self._urls = {signal: config.url(signal) for signal in sorted(settings.signals)}
         self._json = config.encoding is Encoding.JSON
-        self._client = HttpClient(config)
+        self._client = HttpClient(config, settings.logger)
         self._delivery = Delivery(config, self, settings)
         self.consume = self._delivery.consume
         self.admit = self._delivery.admit
