@@ -138,7 +138,7 @@ class Drainable(Protocol):
     """An exporter that can tell what it still holds; asked after ``shutdown``, for the last line of the log."""
 
     def pending_items(self) -> int:
-        """Return how many accepted items were neither delivered nor given up on."""
+        """Return how many accepted items have no outcome yet: they lie in a queue, in memory or on disk."""
 
 
 Outputs = Mapping[PipelineId, Consumer]

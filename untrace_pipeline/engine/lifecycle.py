@@ -6,14 +6,13 @@ import asyncio
 import logging
 from collections.abc import Collection, Iterable, Mapping
 
-from untrace_pipeline.api.component import Drainable
 from untrace_pipeline.api.identity import Kind
 from untrace_pipeline.api.status import Status
 from untrace_pipeline.engine.graph import UnitId
 from untrace_pipeline.engine.unit import Unit
 from untrace_pipeline.errors import StartError
 
-__all__ = ["Deadline", "left_behind", "start", "start_all", "stop_all"]
+__all__ = ["Deadline", "start", "start_all", "stop_all"]
 
 UPSTREAM_SHARE = 0.6
 """Part of the time that receivers, processors and connectors may use, so that exporters have some left to drain."""
@@ -157,12 +156,3 @@ async def _shut_down(unit: Unit, deadline: Deadline) -> None:
         unit.logger.error("failed to stop: %s: %s", type(error).__name__, error, exc_info=error)
     elif cut_short:
         unit.logger.warning("was not finished when the time for stopping was over")
-
-
-def left_behind(units: Iterable[Unit]) -> dict[str, int]:
-    """Return how many accepted items each stopped exporter still held, where it is more than none."""
-    held = {}
-    for unit in units:
-        if isinstance(unit.component, Drainable) and (items := unit.component.pending_items()):
-            held[str(unit.id.component)] = items
-    return held

@@ -16,9 +16,10 @@ from untrace_pipeline.config.loader import Loaded
 from untrace_pipeline.config.model import ServiceSpec
 from untrace_pipeline.data.signal import Signal
 from untrace_pipeline.engine import describe
+from untrace_pipeline.engine.account import Account
 from untrace_pipeline.engine.build import Builder
 from untrace_pipeline.engine.graph import predecessors
-from untrace_pipeline.engine.lifecycle import Deadline, left_behind, start_all, stop_all
+from untrace_pipeline.engine.lifecycle import Deadline, start_all, stop_all
 from untrace_pipeline.engine.reload import Exchange
 from untrace_pipeline.engine.unit import Graph
 from untrace_pipeline.engine.watch import watch_files
@@ -162,7 +163,7 @@ class Service:
 
     async def _stop(self) -> None:
         timeout = self.graph.spec.shutdown_timeout
-        started = time.monotonic()
+        account = Account(self.metrics)
         logger.info("%s: draining for at most %g s", self._stop_reason or "stopping", timeout)
         self._deadline = Deadline(timeout)
         for deadline in self._drains.values():
@@ -172,7 +173,7 @@ class Service:
         if self._drains:
             await asyncio.wait(self._drains)
         self._deadline.close()
-        _tell_left_behind(f"stopped in {time.monotonic() - started:.2f} s", self.graph.units.values())
+        account.close("stopped", self.graph.units.values())
 
     def _drop(self, component: str, signal: Signal, items: int) -> None:
         kind, _, name = component.partition(":")
@@ -239,11 +240,11 @@ class Service:
         deadline = Deadline(self.graph.spec.shutdown_timeout)
 
         async def drain() -> None:
-            started = time.monotonic()
+            account = Account(self.metrics)
             gone = await exchange.drain(deadline)
             deadline.close()
             if gone:
-                _tell_left_behind(f"old components stopped in {time.monotonic() - started:.2f} s", gone)
+                account.close("old components stopped", gone)
 
         self._track(drain(), deadline)
 
@@ -256,12 +257,3 @@ class Service:
 def _same(one: ServiceSpec, other: ServiceSpec) -> bool:
     parts = ("components", "pipelines", "extensions", "telemetry", "shutdown_timeout")
     return all(getattr(one, part) == getattr(other, part) for part in parts)
-
-
-def _tell_left_behind(what: str, units: Any) -> None:
-    held = left_behind(units)
-    if held:
-        lost = ", ".join(f"{items} items of exporter {name}" for name, items in held.items())
-        logger.error("%s; not delivered: %s", what, lost)
-    else:
-        logger.info("%s, nothing was left", what)

@@ -161,11 +161,22 @@ class Metrics:
 
     def value(self, name: str, **labels: str) -> float:
         """Return the sum over all series that have these labels; 0 if there are none. For histograms, the count."""
-        spec, total = self._families[name].spec, 0.0
-        for sample in self._families[name].samples():
-            if labels.items() <= dict(zip(spec.labels, sample.labels, strict=True)).items():
-                total += sum(sample.counts) if sample.counts else sample.value
-        return total
+        return sum(amount for _, amount in self._matching(name, labels))
+
+    def sums(self, name: str, by: tuple[str, ...], **labels: str) -> dict[tuple[str, ...], float]:
+        """Return sums of the series that have these labels, grouped by other labels."""
+        totals: dict[tuple[str, ...], float] = {}
+        for found, amount in self._matching(name, labels):
+            key = tuple([found[label] for label in by])
+            totals[key] = totals.get(key, 0.0) + amount
+        return totals
+
+    def _matching(self, name: str, labels: Mapping[str, str]) -> Iterator[tuple[dict[str, str], float]]:
+        family = self._families[name]
+        for sample in family.samples():
+            found = dict(zip(family.spec.labels, sample.labels, strict=True))
+            if labels.items() <= found.items():
+                yield found, sum(sample.counts) if sample.counts else sample.value
 
 
 class LabelledMeter:

@@ -12,7 +12,7 @@ from untrace_pipeline.api import Status
 from untrace_pipeline.config.model import ServiceSpec
 from untrace_pipeline.engine.build import Builder
 from untrace_pipeline.engine.graph import predecessors
-from untrace_pipeline.engine.lifecycle import Deadline, left_behind, start_all, stop_all
+from untrace_pipeline.engine.lifecycle import Deadline, start_all, stop_all
 from untrace_pipeline.engine.unit import Graph
 from untrace_pipeline.engine.wiring import Wiring
 from untrace_pipeline.errors import StartError
@@ -141,13 +141,6 @@ async def test_a_component_that_fails_to_stop_does_not_keep_the_others_up(
     await stop(graph)
     assert "stop exporter fake/out" in world.events
     assert [record.getMessage() for record in caplog.records] == ["failed to stop: OSError: disk full"]
-
-
-async def test_what_exporters_still_hold_is_told_by_name(world: World) -> None:
-    """Exporters that hold nothing are not mentioned."""
-    graph = build(make_spec({"traces": (["fake/in"], [], ["fake/a", "fake/b"])}))
-    world.get("exporter fake/b").pending = 512
-    assert left_behind(graph.units.values()) == {"fake/b": 512}
 
 
 async def test_a_failed_task_makes_the_component_fatal(world: World, caplog: pytest.LogCaptureFixture) -> None:

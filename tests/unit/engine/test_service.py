@@ -69,13 +69,26 @@ async def test_a_failed_start_is_exit_code_1_and_one_line(world: World, log_file
     assert not world.get("exporter fake/out").running
 
 
-async def test_items_left_are_told_per_exporter(world: World, log_file: Path) -> None:
-    """Whoever runs the daemon learns what was lost, and where."""
-    service, task = await started(make_spec(CHAIN, telemetry=quiet(log_file)))
-    world.get("exporter fake/out").pending = 512
+async def test_items_left_are_told_by_component(world: World, log_file: Path) -> None:
+    """Whoever runs the daemon learns what was lost while stopping and what still lies on a disk, and where."""
+    service, task = await started(
+        make_spec({"traces": (["fake/in"], [], ["fake/a", "fake/b"])}, telemetry=quiet(log_file))
+    )
+    exporter = world.get("exporter fake/a")
+    drops = exporter.settings.meter.counter("dropped_items", signal="traces", reason="shutdown")
+    drops.add(1000)
+    lost = exporter.shutdown
+
+    async def shutdown() -> None:
+        drops.add(512)
+        await lost()
+
+    exporter.shutdown = shutdown
+    world.get("exporter fake/b").pending = 7
     service.request_stop("SIGTERM")
     await task
-    assert log_file.read_text().rstrip().endswith("; not delivered: 512 items of exporter fake/out")
+    tail = "; lost: 512 items of exporter fake/a; still held: 7 items of exporter fake/b"
+    assert log_file.read_text().rstrip().endswith(tail)
 
 
 async def test_a_second_signal_does_not_wait(world: World, log_file: Path) -> None:

@@ -107,6 +107,15 @@ def test_plugins_declare_their_own() -> None:
         metrics.declare([MetricSpec("own", MetricKind.GAUGE, "Own.", ("exporter",))])
 
 
+def test_sums_by_label() -> None:
+    """Series are grouped by the labels asked for, whatever else distinguishes them."""
+    metrics = Metrics(SPECS)
+    for name, reason, amount in (("a", "x", 1), ("a", "y", 2), ("b", "x", 4)):
+        metrics.meter(kind="exporter", component=name).counter("events", reason=reason).add(amount)
+    assert metrics.sums("events", ("component",)) == {("a",): 3, ("b",): 4}
+    assert metrics.sums("events", ("kind", "component"), reason="y") == {("exporter", "a"): 2}
+
+
 def test_values_are_brought_up_to_date_before_a_scrape() -> None:
     """What is read from the system is read when somebody looks."""
     metrics = Metrics(SPECS)
