@@ -29,6 +29,8 @@ MAX_PIPELINED = 16
 """Requests parsed ahead; then reading pauses."""
 UNASKED_BYTES = 64 * 1024
 """Bytes of a body that are taken while its handler has not asked for it (it may be authenticating)."""
+FRAMING_BYTES, FRAMING_FACTOR = 64 * 1024, 16
+"""Bytes of chunk headers that a body may have, and per byte of content; one-byte chunks have 5."""
 SKIPPED_BYTES = 256 * 1024
 """A body that nobody wants is read to its end up to this size; beyond, the connection is closed. As Go does it."""
 LINGER_SECONDS = 2.0
@@ -55,6 +57,9 @@ class HttpConnection(asyncio.Protocol):
         self._headers: list[tuple[bytes, bytes]] = []
         self._head_bytes = 0  # of a head that is not complete; 0 between requests
         self._head_is_new = False
+        self._body_bytes: float = (
+            0  # of the incoming body, with framing; -inf where its headers end
+        )
         self._deaf = False  # input is thrown away; the connection closes after what is still to be answered
         self._ended = False  # the client will send no more
         self._lost = False
@@ -93,6 +98,7 @@ class HttpConnection(asyncio.Protocol):
         """Move the deadline: a head has a fixed one, a body one from its last piece on."""
         if self._incoming is not None:
             self._due_in(self._limits.body_idle)
+            self._count_framing(self._incoming, size)
             self._update_reading()
         elif self._head_is_new:
             self._head_is_new = False
@@ -105,6 +111,12 @@ class HttpConnection(asyncio.Protocol):
             self._due_in(math.inf)
             if len(self._queue) >= MAX_PIPELINED:
                 self._update_reading()
+
+    def _count_framing(self, request: Request, size: int) -> None:
+        """Refuse a body that is nearly all chunk headers."""
+        self._body_bytes = max(0, self._body_bytes + size)
+        if self._body_bytes > FRAMING_BYTES + FRAMING_FACTOR * request.size and not request.discarded:
+            self._refuse(HttpError(HTTPStatus.BAD_REQUEST, "the body is nearly all chunk headers"))
 
     def eof_received(self) -> bool:
         """Let a client that closes its half have the answers to what it sent completely."""
@@ -178,6 +190,7 @@ class HttpConnection(asyncio.Protocol):
         self._incoming = request
         self._head_bytes = 0
         self._head_is_new = False
+        self._body_bytes = -math.inf
         if self._current is None:
             self._start(request)
         else:
