@@ -120,7 +120,7 @@ def _bad_value(path: Path, details: ErrorDetails, node: Node, seen: Mapping[Path
         known = expected.replace(" or ", ", ").split(", ") if kind in {"literal_error", "enum"} else []
         return Finding("bad-value", path, f"{shown} is not allowed", expected, suggest(word, known))
     text = str(context["error"]) if "error" in context else details["msg"]
-    if text.startswith(_ARTICLES) and kind == "value_error":
+    if text.startswith(_ARTICLES) and kind == "value_error" and isinstance(find(node, path)[1], Scalar):
         return Finding("bad-value", path, f"{shown} is not understood", text)
     return Finding("bad-value", path, text[:1].lower() + text[1:] if not text[:2].isupper() else text)
 
