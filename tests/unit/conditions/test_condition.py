@@ -173,7 +173,7 @@ def deep(depth: int) -> Value:
     return value
 
 
-@pytest.mark.parametrize("condition", EXPRESSIONS + FORMS, ids=str)
+@pytest.mark.parametrize("condition", [*EXPRESSIONS, *FORMS], ids=str)
 def test_no_data_makes_a_mask_fail(condition: Any) -> None:
     """Whatever attributes hold, a mask has one boolean per row and no exception leaves it."""
     values = [*SIMPLE, *NESTED, "9" * 5000, "[" * 5000, "\x00", "\ud7ff\U0010ffff", "10.0.0.1", deep(25), -(2**63)]
