@@ -139,3 +139,12 @@ def test_edits_of_all_point_types() -> None:
     batch.set(attribute("n"), list(range(10, 20)))
     batch.to_otlp()
     assert batch.columns([attribute("new"), attribute("n")]) == [list(range(10)), list(range(10, 20))]
+
+
+def test_repeated_keys_are_reported_until_the_whole_map_is_set() -> None:
+    """Rows with a key twice are named; a new whole map leaves one of each."""
+    batch = Batch(Signal.TRACES, request(span(pair("a", "1")), span(pair("a", "1"), pair("b", "2"), pair("a", "3"))))
+    assert batch.repeated_keys(Level.ITEM) == [1]
+    batch.set(Field(Level.ITEM, "attributes"), [{"a": "1", "b": "2"}], rows=[1])
+    assert batch.repeated_keys(Level.ITEM) == []
+    assert batch.to_otlp() == request(span(pair("a", "1")), span(pair("a", "1"), pair("b", "2")))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -210,3 +211,15 @@ def test_every_signal_has_its_levels() -> None:
         Signal.LOGS: [2, 2, 0, 4, 0, 0],
         Signal.METRICS: [2, 2, 4, 4, 0, 0],
     }
+
+
+def test_validation_of_many_empty_items_keeps_no_objects() -> None:
+    """A request of many empty items is validated and counted without an object of Python for each."""
+    tracemalloc.start()
+    batch = Batch(Signal.TRACES, b"\x0a" + _sized(b"\x12" + _sized(b"\x12\x00" * 100_000)))
+    before = tracemalloc.get_traced_memory()[0]
+    batch.validate()
+    assert batch.item_count == 100_000
+    kept = tracemalloc.get_traced_memory()[0] - before
+    tracemalloc.stop()
+    assert kept < 100_000
