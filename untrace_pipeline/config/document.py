@@ -175,33 +175,37 @@ def _meaning(option: FieldInfo) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Rewrite or check the README files; returns 1 if ``--check`` finds one out of date."""
+    """Rewrite or check the README files; returns 1 if one is missing, or with ``--check`` out of date."""
     only_check = "--check" in arguments
-    stale = [(path, text) for path, text in _pages() if path.read_text(encoding="utf-8") != text]
-    for path, text in stale:
-        if not only_check:
-            path.write_text(text, encoding="utf-8")
-        sys.stdout.write(f"{'out of date' if only_check else 'written'}: {path}\n")
-    return 1 if stale and only_check else 0
+    failed = False
+    for path, factory in _pages():
+        old = path.read_text(encoding="utf-8") if path.exists() else ""
+        new = _with_table(old, factory)
+        if new is None:
+            sys.stdout.write(f"no page with {_BEGIN} and {_END}: {path}\n")
+            failed = True
+        elif new != old:
+            if not only_check:
+                path.write_text(new, encoding="utf-8")
+            sys.stdout.write(f"{'out of date' if only_check else 'written'}: {path}\n")
+            failed = failed or only_check
+    return 1 if failed else 0
 
 
-def _pages() -> Iterator[tuple[Path, str]]:
-    """Yield README files and what they should hold."""
+def _pages() -> Iterator[tuple[Path, Factory[Any]]]:
+    """Yield README files of first-party components."""
     registry = Registry()
     for one in registry.installed():
         factory = registry.load(one.kind, one.type_name) if one.package == _PACKAGE else None
         if factory is not None and one.type_name == factory.type_name:
-            path = Path(inspect.getfile(factory.config)).parent / "README.md"
-            yield path, _with_table(path.read_text(encoding="utf-8"), factory)
+            yield Path(inspect.getfile(factory.config)).parent / "README.md", factory
 
 
-def _with_table(text: str, factory: Factory[Any]) -> str:
+def _with_table(text: str, factory: Factory[Any]) -> str | None:
+    """Return a page with its table renewed, or ``None`` if it has no place for one."""
     before, begin, rest = text.partition(_BEGIN)
     _, end, after = rest.partition(_END)
-    if not begin or not end:
-        msg = f"the README of {factory.type_name} has no {_BEGIN} and {_END}"
-        raise ValueError(msg)
-    return f"{before}{_BEGIN}\n{options_table(factory.config)}\n{_END}{after}"
+    return f"{before}{_BEGIN}\n{options_table(factory.config)}\n{_END}{after}" if begin and end else None
 
 
 if __name__ == "__main__":

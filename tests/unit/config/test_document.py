@@ -10,7 +10,7 @@ import pytest
 import yaml
 from jsonschema.exceptions import best_match
 
-from tests.support.plugins import SendConfig, TagConfig
+from tests.support.plugins import SEND, SendConfig, TagConfig
 from untrace_pipeline.api import ComponentConfig, ConfigModel, Duration, Size
 from untrace_pipeline.config import document
 from untrace_pipeline.config.document import options_table
@@ -91,12 +91,15 @@ def test_pages_are_rewritten_between_the_markers(tmp_path: Path, monkeypatch: py
     """``main`` writes what is out of date and leaves the rest of the page; ``--check`` only tells."""
     page = tmp_path / "README.md"
     page.write_text("before\n<!-- options -->\nold\n<!-- /options -->\nafter\n")
-    monkeypatch.setattr(document, "_pages", lambda: [(page, "before\nnew\nafter\n")])
+    monkeypatch.setattr(document, "_pages", lambda: [(page, SEND)])
     assert document.main(["--check"]) == 1
     assert "old" in page.read_text()
     assert document.main([]) == 0
-    assert page.read_text() == "before\nnew\nafter\n"
+    table = options_table(SendConfig)
+    assert page.read_text() == f"before\n<!-- options -->\n{table}\n<!-- /options -->\nafter\n"
     assert document.main(["--check"]) == 0
+    page.unlink()
+    assert document.main([]) == 1
 
 
 @pytest.fixture(scope="module")
