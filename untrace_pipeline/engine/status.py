@@ -24,9 +24,10 @@ _FOLLOWS = {
 """The Collector's state machine (docs/component-status.md). Differs: a permanent error may end without a restart,
 because the other side can mend it."""
 
+# What is wrong for a while, components log themselves, with the number of items and the next step.
 _LEVELS = {
     Status.OK: logging.INFO,
-    Status.RECOVERABLE_ERROR: logging.WARNING,
+    Status.RECOVERABLE_ERROR: logging.DEBUG,
     Status.PERMANENT_ERROR: logging.ERROR,
     Status.FATAL_ERROR: logging.ERROR,
 }

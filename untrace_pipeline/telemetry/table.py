@@ -45,14 +45,14 @@ BYTES = tuple(float(1 << shift) for shift in range(10, 27, 2))
 def _per_signal(name: str, help: str, labels: tuple[str, ...]) -> Iterator[MetricSpec]:
     """Yield one counter per signal; ``{items}`` stands for its word: ``log_records``, in the help with a space."""
     for signal in Signal:
-        words = signal.item.replace("_", " ")
+        words = signal.item.replace("_", " ").capitalize()
         yield MetricSpec(name.format(items=signal.item), COUNTER, help.format(items=words), labels)
 
 
 _RECEIVER = ("receiver", "transport")
 
 _INTAKE = (
-    *_per_signal("receiver_accepted_{items}", "{items} that every branch accepted; they were acknowledged.", _RECEIVER),
+    *_per_signal("receiver_accepted_{items}", "{items} acknowledged to the client.", _RECEIVER),
     *_per_signal("receiver_refused_{items}", "{items} refused by the pipelines; the client was told.", _RECEIVER),
     *_per_signal("receiver_failed_{items}", "{items} that an unexpected error kept from being taken.", _RECEIVER),
     MetricSpec(

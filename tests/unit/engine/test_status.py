@@ -51,18 +51,21 @@ def test_time_is_that_of_the_change() -> None:
 
 
 def test_changes_while_running_are_logged(caplog: pytest.LogCaptureFixture) -> None:
-    """Trouble and recovery each give one line, with the component's own words."""
+    """Recovery and what needs a person each give one line; passing trouble is for the component to tell."""
     caplog.set_level(logging.INFO)
     cell, _ = make_cell()
     for status, message in (
         (Status.STARTING, ""),
         (Status.OK, ""),
         (Status.RECOVERABLE_ERROR, "unreachable"),
-        (Status.RECOVERABLE_ERROR, "unreachable"),
         (Status.OK, "reachable again"),
+        (Status.PERMANENT_ERROR, "credentials refused"),
+        (Status.PERMANENT_ERROR, "credentials refused"),
+        (Status.OK, ""),
     ):
         cell.report(status, message)
     assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
-        ("WARNING", "unreachable"),
         ("INFO", "reachable again"),
+        ("ERROR", "credentials refused"),
+        ("INFO", "state is now StatusOK"),
     ]
