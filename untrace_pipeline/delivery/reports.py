@@ -36,14 +36,16 @@ class Reports:
     def delivered(self) -> None:
         """An attempt succeeded."""
         if self._status is not Status.OK:
-            self._logger.info("%s takes data again", self._destination)
-            self._become(Status.OK, "")
+            self._become(Status.OK, f"{self._destination} takes data again")
 
     def retrying(self, request: Request, error: ConsumeError, retry: int, delay: float) -> None:
         """An attempt failed, and another one follows."""
         text = self._refused(request, error)
-        self._become(Status.RECOVERABLE_ERROR, text)
-        self._log("retry", logging.WARNING, request.items, f"{text}; retry {retry} in {delay:.1f} s")
+        if self._status is Status.OK:
+            self._become(Status.RECOVERABLE_ERROR, f"{text}; retrying")
+            self._kinds["retry"] = _Kind(time.monotonic() + LOG_INTERVAL_SECONDS)
+        else:
+            self._log("retry", logging.WARNING, request.items, f"{text}; retry {retry} in {delay:.1f} s")
 
     def partial(self, request: Request, outcome: Outcome) -> None:
         """The destination had something to say about a request that it took."""
@@ -56,8 +58,9 @@ class Reports:
     def given_up(self, failure: Failure, *, lost: bool) -> None:
         """A request has no attempts left: it is lost, or goes back to the caller."""
         text = self._refused(failure.request, failure.error)
-        if failure.error.code in _CREDENTIALS:
-            self._become(Status.PERMANENT_ERROR, f"{text}; check the credentials")
+        if failure.error.code in _CREDENTIALS and self._status is not Status.PERMANENT_ERROR:
+            because = f"{failure.error.code.name}: {failure.error}"
+            self._become(Status.PERMANENT_ERROR, f"{self._destination} refuses our credentials ({because})")
         end = f"dropped ({failure.reason})" if lost else "handed back to the sender"
         kind = f"{failure.reason} {lost}"
         level = logging.ERROR if lost else logging.WARNING
@@ -86,10 +89,10 @@ class Reports:
         return f"{_amount(request)} refused by {self._destination} ({because})"
 
     def _become(self, status: Status, message: str) -> None:
-        if status is not self._status:
-            self._status = status
-            if self._host:
-                self._host.report(status, message)
+        """Report a change of status; the engine writes it to the log."""
+        self._status = status
+        if self._host:
+            self._host.report(status, message)
 
     def _log(self, kind: str, level: int, items: int, text: str) -> None:
         now = time.monotonic()

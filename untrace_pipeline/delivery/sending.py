@@ -121,6 +121,8 @@ class Sending:
         if delay is None:
             run.give_up(Reason.EXPIRED, error)
             return
+        if self._draining.is_set():
+            delay = min(delay, DRAIN_WAIT_SECONDS)
         self._reports.retrying(run.pieces[-1], error, run.attempts, delay)
         await self._pause(delay)
         self._retries.add()
@@ -134,7 +136,7 @@ class Sending:
 
     async def _pause(self, delay: float) -> None:
         if self._draining.is_set():
-            await asyncio.sleep(min(delay, DRAIN_WAIT_SECONDS))
+            await asyncio.sleep(delay)
             return
         with suppress(TimeoutError):
             async with asyncio.timeout(delay):

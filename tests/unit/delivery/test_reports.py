@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from untrace_pipeline.api import Kind
+from untrace_pipeline.api import Kind, Status
 from untrace_pipeline.delivery import Failure, Reason, Request
 from untrace_pipeline.delivery.reports import LOG_INTERVAL_SECONDS, Reports
 from untrace_pipeline.errors import Code, RetryableError
@@ -20,13 +20,18 @@ def reports() -> tuple[Reports, StubHost]:
     return made, host
 
 
-def test_a_retry_is_told_in_one_line(caplog: pytest.LogCaptureFixture) -> None:
-    """The line says what, how much, where, why, and what happens next."""
+def test_a_retry_is_told_in_one_line(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The line says what, how much, where, why, and what happens next; the first one is the change of status."""
+    now = 1000.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
     made, host = reports()
+    made.retrying(REQUEST, RetryableError("connection refused"), 1, 4.23)
+    refused = "512 spans refused by localhost:4317 (UNAVAILABLE: connection refused)"
+    assert host.reports == [(Status.RECOVERABLE_ERROR, f"{refused}; retrying")]
+    assert caplog.messages == []
+    now += LOG_INTERVAL_SECONDS
     made.retrying(REQUEST, RetryableError("connection refused"), 3, 4.23)
-    expected = "512 spans refused by localhost:4317 (UNAVAILABLE: connection refused); retry 3 in 4.2 s"
-    assert caplog.messages == [expected]
-    assert host.reports[0][1] == expected.partition(";")[0]
+    assert caplog.messages == [f"{refused}; retry 3 in 4.2 s"]
 
 
 def test_lines_of_one_kind_are_rate_limited(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
