@@ -74,6 +74,7 @@ def _located(data: bytes, pos: int, stop: int, ends: Sequence[int], layout: Layo
     pending = iter(ends)
     end = next(pending)
     event = -1
+    first = pos
     while end <= stop:
         tag = data[pos]
         if tag & 7 == _LENGTH and tag < 0x80:
@@ -91,16 +92,17 @@ def _located(data: bytes, pos: int, stop: int, ends: Sequence[int], layout: Layo
             while end <= pos:
                 inside.append(end)
                 end = next(pending, stop + 1)
-            places += _within(data, tag, body, pos, inside, layout, event)
+            if tag == layout.attributes:
+                places += _attribute(data, body, pos, first)
+            else:
+                places += _within(data, tag, body, pos, inside, layout, event)
     return places
 
 
 def _within(
     data: bytes, tag: int, start: int, stop: int, ends: Sequence[int], layout: Layout, event: int
 ) -> list[Place]:
-    """Return the values within one field of an item."""
-    if tag == layout.attributes:
-        return _attribute(data, start, stop)
+    """Return the values within a field of an item that is no attribute."""
     if tag == layout.body:
         text = _string(data, start, stop)
         return [Place(Level.ITEM, 0, None, *text)] if text else []
@@ -110,12 +112,15 @@ def _within(
     return []
 
 
-def _attribute(data: bytes, pos: int, stop: int) -> list[Place]:
+def _attribute(data: bytes, pos: int, stop: int, first: int) -> list[Place]:
+    """Return the value of an attribute, unless its key may have occurred already behind ``first``."""
     if data[pos] != _KEY:
         raise _UnusualError
     length, start = _number(data, pos + 1)
     key_stop = start + length
     if key_stop >= stop or data[key_stop] != _VALUE:
+        raise _UnusualError
+    if data.find(data[pos:key_stop], first, pos) >= 0:
         raise _UnusualError
     key = data[start:key_stop].decode()
     length, body = _number(data, key_stop + 1)

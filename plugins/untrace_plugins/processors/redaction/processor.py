@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 from untrace_pipeline.api import Settings
@@ -61,32 +61,39 @@ class Redaction:
 
     def process(self, batch: Batch) -> Batch:
         """Redact every level of a batch."""
-        suspects = self._request_scanner.suspects(batch.to_otlp(), batch.ranges) if self._scans else None
+        data = batch.to_otlp()
+        suspects = self._request_scanner.suspects(data, batch.ranges) if self._scans else None
         if suspects is None:
             self._suspect_items.add(batch.item_count)
         elif suspects:
             self._suspect_items.add(len(suspects.items))
         elif batch.signal is not Signal.LOGS:
             return batch
+        rest = suspects
         if suspects is not None and self._single_values and batch.signal in LAYOUTS:
-            suspects = self._redact_single_values(batch, suspects)
+            rest = self._redact_single_values(batch, suspects)
         for level in _LEVELS[batch.signal]:
-            rows = None if suspects is None else _suspect_rows(batch, level, suspects)
+            rows = None if rest is None else _suspect_rows(batch, level, rest)
             if rows is None or rows:
                 self._redact(batch, level, rows)
         if batch.signal is Signal.LOGS:
-            self._redact_bodies(batch, suspects)
+            self._redact_bodies(batch, suspects, rest)
         return batch
 
     # -------------------------------------------------------------- internal
 
     def _redact(self, batch: Batch, level: Level, rows: _Rows) -> None:
         edits = _Edits(batch)
+        repeated = set(batch.repeated_keys(level))
         (found,) = batch.columns([Field(level, ATTRIBUTES)], rows=rows)
         for row, attributes in zip(range(len(found)) if rows is None else rows, found, strict=True):
             if isinstance(attributes, dict) and attributes:
                 notes = Notes()
-                edits.add(level, row, self._policy.attributes(attributes, notes))
+                changes = self._policy.attributes(attributes, notes)
+                if row in repeated:
+                    edits.replace(level, row, attributes, changes)
+                else:
+                    edits.add(level, row, changes)
                 self._count(notes)
         edits.write()
 
@@ -112,20 +119,24 @@ class Redaction:
         edits.write()
         return Suspects(rest, suspects.outside)
 
-    def _redact_bodies(self, batch: Batch, suspects: Suspects | None) -> None:
-        """Redact the bodies of log records; they are summed up in the attributes of their record."""
+    def _redact_bodies(self, batch: Batch, suspects: Suspects | None, rest: Suspects | None) -> None:
+        """Redact the bodies of log records; they are summed up in the attributes of their record.
+
+        ``rest`` are the suspects whose values were not already looked at one by one.
+        """
         bodies = batch.column(_BODY)
-        rows: list[int] = list(range(len(bodies)))
-        if suspects is not None:
-            items = set(suspects.items)
+        rows: Sequence[int] = range(len(bodies))
+        if rest is not None:
             # A number or a nested value is checked in its text, which is not in the request.
-            rows = [row for row, body in enumerate(bodies) if row in items or not isinstance(body, str | None)]
+            rows = [row for row, body in enumerate(bodies) if row in rest.items or not isinstance(body, str | None)]
         changed: dict[int, Value] = {}
         summaries: dict[int, Notes] = {}
         for row in rows:
             body, notes = self._policy.body(bodies[row])
             self._count(notes)
-            if body is not bodies[row]:
+            # What a repeated key hides within a map is gone when it is written anew.
+            hides = isinstance(body, list | dict) and (suspects is None or row in suspects.items)
+            if hides or body is not bodies[row]:
                 changed[row] = body
             if self._summary:
                 summaries[row] = notes
@@ -184,6 +195,12 @@ class _Edits:
     def add(self, level: Level, row: int, changes: Changes) -> None:
         for key, value in changes.items():
             self._add(attribute(key, level), row, value)
+
+    def replace(self, level: Level, row: int, attributes: Mapping[str, Value], changes: Changes) -> None:
+        """Set the whole map, so that of repeated keys only the first, which was looked at, remains."""
+        changed = {**attributes, **changes}
+        whole = {key: value for key, value in changed.items() if value is not None or key not in changes}
+        self._add(Field(level, ATTRIBUTES), row, whole)
 
     def add_place(self, item: int, place: Place, value: str) -> None:
         if place.key is None:

@@ -285,7 +285,7 @@ class _Reader:
             return [self._literal(each) for each in text]
         chars = self._named_class(char)
         if chars is not None:
-            return [chars]
+            return [self._folded(chars) if self._fold else chars]
         return [self._literal(chr(self._code(char)))]
 
     def _named_class(self, char: str) -> Chars | None:

@@ -79,7 +79,8 @@ def _compiled(pattern: str) -> Pattern:
 @settings(max_examples=400, deadline=None)
 @given(patterns, texts, st.binary(max_size=6), st.binary(max_size=6))
 @example(r"\b1", "1", b"\x0a1", b"1")
-@example(r"(?i)K", "K", b"", b"")
+@example(r"(?i)K", "\u212a", b"", b"")
+@example(r"(?i)\w", "\u017f", b"", b"")
 @example(r"a.b", "aéb", b"", b"")
 @example(r"[^a]", "é", b"", b"")
 def test_a_match_is_never_missed(pattern: str, text: str, before: bytes, after: bytes) -> None:
