@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Self
 
@@ -190,6 +191,8 @@ class GrpcClient:
 
     def _open(self) -> None:
         """Open a channel, and let calls on the one before end."""
+        # Else its C core writes a line of its own, in a form of its own, to standard error for each lost connection.
+        os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
         import grpc  # noqa: PLC0415  validating a configuration must not load it
         import grpc.aio  # noqa: PLC0415
 
