@@ -81,7 +81,7 @@ class _MessageWriter:
         return found
 
 
-class _AttributeWriter(_MessageWriter):
+class _AnyValueWriter(_MessageWriter):
     """The same for ``AnyValue``, by far the most frequent message: asks which value is set instead of asking each."""
 
     __slots__ = ("_members",)
@@ -102,7 +102,7 @@ class _AttributeWriter(_MessageWriter):
 
 @cache
 def _writer(descriptor: Descriptor) -> _MessageWriter:
-    return (_AttributeWriter if descriptor.name == "AnyValue" else _MessageWriter)(descriptor)
+    return (_AnyValueWriter if descriptor.name == "AnyValue" else _MessageWriter)(descriptor)
 
 
 def _compile(field: FieldDescriptor) -> _Field:
