@@ -44,12 +44,13 @@ _BOUNDS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "string_too_short": lambda c: f"at least {c['min_length']} characters",
     "string_too_long": lambda c: f"at most {c['max_length']} characters",
     "string_pattern_mismatch": lambda c: f"text that matches {c['pattern']}",
-    "too_short": lambda c: f"at least {c['min_length']} of them",
-    "too_long": lambda c: f"at most {c['max_length']} of them",
+    "too_short": lambda c: f"at least {c['min_length']}",
+    "too_long": lambda c: f"at most {c['max_length']}",
     "literal_error": lambda c: str(c["expected"]).replace("'", ""),
     "enum": lambda c: str(c["expected"]).replace("'", ""),
     "union_tag_invalid": lambda c: str(c["expected_tags"]).replace("'", ""),
 }
+_COUNTS = {"too_short": "too few entries", "too_long": "too many entries"}
 _ARTICLES = ("a ", "an ", "one of ")
 _LONGEST = 60
 
@@ -85,8 +86,15 @@ def explain(error: ValidationError, node: Node, seen: Mapping[Path, Seen]) -> li
         by_path.setdefault(path, []).append(details)
     findings = []
     for path, found in by_path.items():
-        findings.extend(_findings(path, found, node, seen))
+        if not _other_arm_fits(path, found, by_path):
+            findings.extend(_findings(path, found, node, seen))
     return findings
+
+
+def _other_arm_fits(path: Path, found: list[ErrorDetails], all_: Mapping[Path, object]) -> bool:
+    """Tell whether a value has the wrong type for one alternative only: another one found problems inside of it."""
+    deeper = any(len(other) > len(path) and other[: len(path)] == path for other in all_)
+    return deeper and all(details["type"] in _TYPES for details in found)
 
 
 def _findings(path: Path, found: list[ErrorDetails], node: Node, seen: Mapping[Path, Seen]) -> list[Finding]:
@@ -94,7 +102,8 @@ def _findings(path: Path, found: list[ErrorDetails], node: Node, seen: Mapping[P
     if "extra_forbidden" in kinds:
         names = _names(path[:-1], seen)
         word = str(path[-1])
-        return [Finding("unknown-option", path, "unknown option", ", ".join(names), suggest(word, names))]
+        expected = ", ".join(names) or "nothing, there are no options"
+        return [Finding("unknown-option", path, "unknown option", expected, suggest(word, names))]
     if "missing" in kinds:
         return [Finding("missing-option", path[:-1], f"{path[-1]} is missing", _described(path, seen))]
     wrong = [details for details in found if details["type"] in _TYPES]
@@ -118,7 +127,8 @@ def _bad_value(path: Path, details: ErrorDetails, node: Node, seen: Mapping[Path
         _, value, _ = find(node, path)
         word = value.text if isinstance(value, Scalar) and not _hidden(path, node, seen) else ""
         known = expected.replace(" or ", ", ").split(", ") if kind in {"literal_error", "enum"} else []
-        return Finding("bad-value", path, f"{shown} is not allowed", expected, suggest(word, known))
+        message = _COUNTS.get(kind, f"{shown} is not allowed")
+        return Finding("bad-value", path, message, expected, suggest(word, known))
     text = str(context["error"]) if "error" in context else details["msg"]
     if text.startswith(_ARTICLES) and kind == "value_error" and isinstance(find(node, path)[1], Scalar):
         return Finding("bad-value", path, f"{shown} is not understood", text)

@@ -10,7 +10,6 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
-from typing_extensions import TypeAliasType
 
 from untrace_pipeline.api.config import Secret
 from untrace_pipeline.config.diagnostics import Path
@@ -37,7 +36,7 @@ class Seen:
 def arms(annotation: Any) -> tuple[Any, ...]:
     """Return the alternatives of an annotation, without ``Annotated`` and unions around them."""
     origin = get_origin(annotation)
-    if isinstance(annotation, TypeAliasType):
+    if hasattr(annotation, "__value__"):  # type X = …
         return arms(annotation.__value__)
     if origin is Annotated:
         return arms(get_args(annotation)[0])
