@@ -60,6 +60,8 @@ class FakeConfig(ComponentConfig):
     """Never finish to start."""
     hang: bool = False
     """Never finish shutdown unless cancelled."""
+    slow: bool = False
+    """Take a moment to shut down."""
     uses: tuple[str, ...] = ()
     """Ids of extensions."""
     pipelines: tuple[str, ...] = ()
@@ -121,6 +123,8 @@ class _Fake:
         self.running = False
         if self.config.hang:
             await asyncio.Event().wait()
+        if self.config.slow:
+            await asyncio.sleep(0.2)
         WORLD.ports.discard(self.config.port)
         WORLD.events.append(f"stop {self.name}")
 

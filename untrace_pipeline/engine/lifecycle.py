@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Coroutine, Iterable, Mapping
+from typing import Any
 
 from untrace_pipeline.api.identity import Kind
 from untrace_pipeline.api.status import Status
@@ -14,34 +14,33 @@ from untrace_pipeline.errors import StartError
 
 __all__ = ["Deadline", "start", "start_all", "stop_all"]
 
-UPSTREAM_SHARE = 0.6
-"""Part of the time that receivers, processors and connectors may use, so that exporters have some left to drain."""
+SHARES = {Kind.RECEIVER: 0.6, Kind.PROCESSOR: 0.6, Kind.CONNECTOR: 0.6, Kind.EXPORTER: 0.95, Kind.EXTENSION: 1.0}
+"""Part of the time after which a kind must have stopped, so that those behind it have some left."""
 SETTLE_SECONDS = 2.0
 """How long a reload lets batches inside an old component finish before it is stopped, which makes it flush."""
 CANCEL_SECONDS = 1.0
 """How long a component may take to close after it was cancelled."""
-
-logger = logging.getLogger(__name__)
 
 
 class Deadline:
     """When stopping must end; a second signal makes it now."""
 
     def __init__(self, seconds: float) -> None:
-        self._over = asyncio.Event()
-        self._upstream_over = asyncio.Event()
+        self._over = {share: asyncio.Event() for share in SHARES.values()}
         self._timers: list[asyncio.TimerHandle] = []
         self.shorten(seconds)
 
     def shorten(self, seconds: float) -> None:
         """Let it be over in that many seconds, if not earlier."""
-        later = asyncio.get_running_loop().call_later
-        self._timers += [later(seconds, self._over.set), later(seconds * UPSTREAM_SHARE, self._upstream_over.set)]
+        loop = asyncio.get_running_loop()
+        self._timers += [loop.call_later(seconds * share, event.set) for share, event in self._over.items()]
 
     def expire(self) -> None:
-        """Let it be over now."""
-        self._over.set()
-        self._upstream_over.set()
+        """Let it be over now; extensions still get a moment to close what they keep for others."""
+        for share, event in self._over.items():
+            if share < 1:
+                event.set()
+        self.shorten(CANCEL_SECONDS)
 
     def close(self) -> None:
         """Forget the timers."""
@@ -50,8 +49,7 @@ class Deadline:
 
     async def passed(self, kind: Kind) -> None:
         """Wait until a component of this kind has no time left."""
-        last = kind in {Kind.EXPORTER, Kind.EXTENSION}
-        await (self._over if last else self._upstream_over).wait()
+        await self._over[SHARES[kind]].wait()
 
 
 async def start(unit: Unit) -> None:
@@ -119,9 +117,9 @@ async def _settle(unit: Unit, deadline: Deadline) -> None:
         await _until(unit.inlet.idle(), deadline.passed(unit.kind), asyncio.sleep(SETTLE_SECONDS))
 
 
-async def _until(*work: object) -> None:
-    """Wait for the first of several awaitables, and cancel the others."""
-    tasks = [asyncio.ensure_future(one) for one in work]  # type: ignore[call-overload]
+async def _until(*work: Coroutine[Any, Any, None]) -> None:
+    """Wait for the first of several, and cancel the others."""
+    tasks = [asyncio.create_task(one) for one in work]
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:

@@ -13,6 +13,8 @@ from pathlib import Path
 __all__ = ["watch_files"]
 
 POLL_SECONDS = 1.0
+SETTLE_SECONDS = 0.1
+"""After something happened: editors write in several steps, and a file may be absent for a moment."""
 
 
 async def watch_files(files: Callable[[], Iterable[Path]]) -> AsyncIterator[None]:
@@ -20,6 +22,7 @@ async def watch_files(files: Callable[[], Iterable[Path]]) -> AsyncIterator[None
     known = _fingerprint(files())
     while True:
         await _something_happened(files())
+        await asyncio.sleep(SETTLE_SECONDS)
         found = _fingerprint(files())
         if found != known:
             known = found
