@@ -10,7 +10,7 @@ from typing import Self
 
 from pydantic import Field, field_validator, model_validator
 
-from untrace_pipeline.api.config import ComponentConfig, ConfigModel, Duration
+from untrace_pipeline.api.config import ComponentConfig, ConfigModel, Duration, Size
 
 __all__ = [
     "BatchConfig",
@@ -98,9 +98,9 @@ class BatchConfig(ConfigModel):
 
     flush_timeout: Duration = Field(0.2, gt=0)
     """A batch is sent after this time, whatever its size."""
-    min_size: int = Field(8192, ge=0)
+    min_size: Size = Field(8192, ge=0)
     """A batch is sent as soon as it has this size."""
-    max_size: int = Field(0, ge=0)
+    max_size: Size = Field(0, ge=0)
     """No request is larger (a single larger item goes alone); 0 = no limit."""
     sizer: BatchSizer | None = None
     """Unit of the sizes; absent = the unit of the queue, or items where that counts requests."""
@@ -125,8 +125,8 @@ class QueueConfig(ConfigModel):
     """Without a queue, ``consume`` returns after the destination has answered: end-to-end acknowledgement."""
     num_consumers: int = Field(10, gt=0)
     """Requests that may be under way at once."""
-    queue_size: int = Field(1000, gt=0)
-    """Capacity in the unit of ``sizer``, including what is under way."""
+    queue_size: Size = Field(1000, gt=0)
+    """Capacity in the unit of ``sizer``, including what is under way. Example for bytes: ``256MiB``."""
     sizer: QueueSizer = QueueSizer.REQUESTS
     """Unit of ``queue_size``: ``requests`` (as they arrive), ``items`` or ``bytes``."""
     overflow: Overflow | None = None

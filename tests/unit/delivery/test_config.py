@@ -43,6 +43,14 @@ def test_batch_counts_in_the_unit_of_the_queue(queue: dict[str, Any], sizer: Bat
     assert config.sending_queue.batch_sizer is sizer
 
 
+def test_sizes_may_be_written_with_units() -> None:
+    """A queue of bytes is easier to read as 256MiB."""
+    queue = {"sizer": "bytes", "queue_size": "256MiB", "batch": {"min_size": "1MiB", "max_size": "4MiB"}}
+    config = DeliveryConfig.model_validate({"sending_queue": queue}).sending_queue
+    assert config.batch is not None
+    assert (config.queue_size, config.batch.min_size, config.batch.max_size) == (1 << 28, 1 << 20, 1 << 22)
+
+
 def test_block_on_overflow_is_a_spelling_of_overflow_block() -> None:
     """The Collector's key and ours mean the same."""
     config = DeliveryConfig.model_validate({"sending_queue": {"block_on_overflow": True}})

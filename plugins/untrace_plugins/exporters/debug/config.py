@@ -7,7 +7,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from untrace_pipeline.api import ComponentConfig
+from untrace_pipeline.api import ComponentConfig, Size
 from untrace_pipeline.delivery import QueueConfig
 
 __all__ = ["DebugConfig", "Verbosity"]
@@ -22,7 +22,10 @@ class Verbosity(StrEnum):
 
 
 class DebugQueueConfig(QueueConfig):
-    """``sending_queue`` with another default."""
+    """``sending_queue`` with other defaults: what nobody has time to read need not be kept."""
+
+    queue_size: Size = Field(100, gt=0)
+    """Capacity in the unit of ``sizer``, including what is under way."""
 
     num_consumers: int = Field(1, gt=0)
     """Requests that are shown at once; more than one and they may change places."""
