@@ -62,15 +62,9 @@ class Checker:
             self.spec = spec
 
     def _section_node(self, name: str) -> Map | None:
-        """Return a section; an absent or empty one as ``None``."""
-        if name not in self._root.entries:
-            return None
-        node = self._root.entries[name][1]
-        if isinstance(node, Scalar) and node.value is None:
-            return None
-        if isinstance(node, Map):
-            return node
-        return None
+        """Return a section; an absent, empty or wrong one as ``None``."""
+        entry = self._root.entries.get(name)
+        return entry[1] if entry is not None and isinstance(entry[1], Map) else None
 
     def _section(self, kind: Kind) -> None:
         node = self._section_node(kind.value)

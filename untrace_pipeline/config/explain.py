@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from untrace_pipeline.config.diagnostics import Finding, Path
@@ -81,14 +82,15 @@ def explain(error: ValidationError, node: Node, seen: Mapping[Path, Seen]) -> li
     for details in error.errors(include_url=False, include_context=True, include_input=False):
         path = path_of(details["loc"], node)
         if details["type"] not in {"missing", "extra_forbidden"}:
-            while path and find(node, path)[2] < len(path):
-                path = path[:-1]
+            path = path[: find(node, path)[2]]
         by_path.setdefault(path, []).append(details)
-    findings = []
-    for path, found in by_path.items():
-        if not _other_arm_fits(path, found, by_path):
-            findings.extend(_findings(path, found, node, seen))
-    return findings
+    explainer = _Explainer(node, seen)
+    return [
+        finding
+        for path, found in by_path.items()
+        if not _other_arm_fits(path, found, by_path)
+        for finding in explainer.findings(path, found)
+    ]
 
 
 def _other_arm_fits(path: Path, found: list[ErrorDetails], all_: Mapping[Path, object]) -> bool:
@@ -97,69 +99,74 @@ def _other_arm_fits(path: Path, found: list[ErrorDetails], all_: Mapping[Path, o
     return deeper and all(details["type"] in _TYPES for details in found)
 
 
-def _findings(path: Path, found: list[ErrorDetails], node: Node, seen: Mapping[Path, Seen]) -> list[Finding]:
-    kinds = {details["type"] for details in found}
-    if "extra_forbidden" in kinds:
-        names = _names(path[:-1], seen)
-        word = str(path[-1])
-        expected = ", ".join(names) or "nothing, there are no options"
-        return [Finding("unknown-option", path, "unknown option", expected, suggest(word, names))]
-    if "missing" in kinds:
-        return [Finding("missing-option", path[:-1], f"{path[-1]} is missing", _described(path, seen))]
-    wrong = [details for details in found if details["type"] in _TYPES]
-    if wrong and len(wrong) == len(found):
-        expected = " or ".join(dict.fromkeys(_TYPES[details["type"]] for details in wrong))
-        shown = _shown(path, node, seen)
-        value = find(node, path)[1]
-        scalar = isinstance(value, Scalar) and not isinstance(value.value, str) and not _hidden(path, node, seen)
-        suggestion = f'"{value.text}"' if scalar and "a string" in expected else ""
-        return [Finding("wrong-type", path, f"{shown} is of the wrong type", expected, suggestion)]
-    rest = [details for details in found if details["type"] not in _TYPES]
-    return [_bad_value(path, details, node, seen) for details in rest]
+class _Explainer:
+    """Words for errors at paths of one tree."""
 
+    def __init__(self, root: Node, seen: Mapping[Path, Seen]) -> None:
+        self._root = root
+        self._seen = seen
 
-def _bad_value(path: Path, details: ErrorDetails, node: Node, seen: Mapping[Path, Seen]) -> Finding:
-    context = details.get("ctx", {})
-    kind = details["type"]
-    shown = _shown(path, node, seen)
-    if kind in _BOUNDS:
-        expected = _BOUNDS[kind](context)
-        _, value, _ = find(node, path)
-        word = value.text if isinstance(value, Scalar) and not _hidden(path, node, seen) else ""
+    def findings(self, path: Path, found: list[ErrorDetails]) -> list[Finding]:
+        """Return what is wrong at one path; alternatives of a union count as one."""
+        kinds = {details["type"] for details in found}
+        if "extra_forbidden" in kinds:
+            names = sorted(name for name, option in self._options(path[:-1]).items() if deprecation(option) is None)
+            expected = ", ".join(names) or "nothing, there are no options"
+            return [Finding("unknown-option", path, "unknown option", expected, suggest(str(path[-1]), names))]
+        if "missing" in kinds:
+            return [Finding("missing-option", path[:-1], f"{path[-1]} is missing", self._described(path))]
+        if kinds <= _TYPES.keys():
+            return [self._wrong_type(path, dict.fromkeys(_TYPES[details["type"]] for details in found))]
+        return [self._bad_value(path, details) for details in found if details["type"] not in _TYPES]
+
+    def _wrong_type(self, path: Path, expected: Collection[str]) -> Finding:
+        value = self._at(path)
+        number = isinstance(value, Scalar) and not isinstance(value.value, str) and not self._is_hidden(path)
+        quoted = f'"{value.text}"' if number and "a string" in expected else ""
+        return Finding("wrong-type", path, f"{self._shown(path)} is of the wrong type", " or ".join(expected), quoted)
+
+    def _bad_value(self, path: Path, details: ErrorDetails) -> Finding:
+        context, kind = details.get("ctx", {}), details["type"]
+        if kind in _BOUNDS:
+            return self._out_of_bounds(path, kind, _BOUNDS[kind](context))
+        if "error" not in context:
+            message = details["msg"]
+            return Finding("bad-value", path, message[:1].lower() + message[1:])
+        text = str(context["error"])
+        if text.startswith(_ARTICLES) and isinstance(self._at(path), Scalar):
+            return Finding("bad-value", path, f"{self._shown(path)} is not understood", text)
+        return Finding("bad-value", path, text)
+
+    def _out_of_bounds(self, path: Path, kind: str, expected: str) -> Finding:
+        value = self._at(path)
+        word = value.text if isinstance(value, Scalar) and not self._is_hidden(path) else ""
         known = expected.replace(" or ", ", ").split(", ") if kind in {"literal_error", "enum"} else []
-        message = _COUNTS.get(kind, f"{shown} is not allowed")
+        message = _COUNTS.get(kind, f"{self._shown(path)} is not allowed")
         return Finding("bad-value", path, message, expected, suggest(word, known))
-    text = str(context["error"]) if "error" in context else details["msg"]
-    if text.startswith(_ARTICLES) and kind == "value_error" and isinstance(find(node, path)[1], Scalar):
-        return Finding("bad-value", path, f"{shown} is not understood", text)
-    return Finding("bad-value", path, text[:1].lower() + text[1:] if not text[:2].isupper() else text)
 
+    def _at(self, path: Path) -> Node:
+        return find(self._root, path)[1]
 
-def _names(path: Path, seen: Mapping[Path, Seen]) -> list[str]:
-    model = model_of(seen[path].types) if path in seen else None
-    return sorted(name for name, option in options_of(model).items() if deprecation(option) is None) if model else []
+    def _options(self, path: Path) -> Mapping[str, FieldInfo]:
+        model = model_of(self._seen[path].types) if path in self._seen else None
+        return options_of(model) if model else {}
 
+    def _described(self, path: Path) -> str:
+        option = self._options(path[:-1]).get(str(path[-1]))
+        text = (option.description or "") if option is not None else ""
+        first = text.strip().partition("\n")[0].replace("``", "")
+        return f"{path[-1]}: {first}" if first else ""
 
-def _described(path: Path, seen: Mapping[Path, Seen]) -> str:
-    model = model_of(seen[path[:-1]].types) if path[:-1] in seen else None
-    option = options_of(model).get(str(path[-1])) if model else None
-    text = option.description if option is not None else None
-    return f"{path[-1]}: {text.strip().splitlines()[0].replace('``', '')}" if text else ""
+    def _is_hidden(self, path: Path) -> bool:
+        one = self._seen.get(path)
+        return one is None or one.secret or is_sensitive(path) or self._at(path).written is not None
 
-
-def _hidden(path: Path, node: Node, seen: Mapping[Path, Seen]) -> bool:
-    one = seen.get(path)
-    return one is None or one.secret or is_sensitive(path) or find(node, path)[1].written is not None
-
-
-def _shown(path: Path, node: Node, seen: Mapping[Path, Seen]) -> str:
-    """Return a value as a message may name it: what was written, or nothing of a secret."""
-    _, value, _ = find(node, path)
-    if _hidden(path, node, seen):
-        return "the value"
-    if isinstance(value, Map):
-        return "a mapping"
-    if isinstance(value, List):
-        return "a list"
-    shown = "nothing" if value.value is None else f'"{value.text}"' if isinstance(value.value, str) else value.text
-    return shown if len(shown) <= _LONGEST else "the value"
+    def _shown(self, path: Path) -> str:
+        """Return a value as a message may name it: what was written, or nothing of a secret."""
+        value = self._at(path)
+        if self._is_hidden(path):
+            return "the value"
+        if not isinstance(value, Scalar):
+            return "a mapping" if isinstance(value, Map) else "a list"
+        shown = "nothing" if value.value is None else f'"{value.text}"' if isinstance(value.value, str) else value.text
+        return shown if len(shown) <= _LONGEST else "the value"
