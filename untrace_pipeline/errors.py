@@ -108,7 +108,10 @@ def _pointed(text: str, position: int) -> str:
 
 
 class EvaluationError(UntraceError):
-    """A condition has no answer for one row of a batch; what follows is up to the ``error_mode`` of who asks."""
+    """A condition has no answer for one row of a batch; what follows is up to the ``error_mode`` of who asks.
+
+    Its text may be logged, so it never holds a value of the data.
+    """
 
 
 class ConsumeError(UntraceError):

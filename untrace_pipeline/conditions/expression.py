@@ -31,7 +31,7 @@ __all__ = [
 
 Column = list[Any]
 # What a function of one row may raise over hostile values; anything else is a bug and shall be seen.
-_FAILURES = (ArithmeticError, LookupError, RecursionError, TypeError, ValueError)
+_FAILURES = (LookupError, RecursionError, TypeError, ValueError)
 
 
 class Kind(enum.Enum):
@@ -134,8 +134,10 @@ def _guarded(function: Callable[..., Any]) -> Callable[..., Any]:
             return function(*values)
         except EvaluationError as error:
             return error
-        except _FAILURES as error:
+        except ArithmeticError as error:
             return EvaluationError(str(error) or type(error).__name__)
+        except _FAILURES as error:
+            return EvaluationError(type(error).__name__)  # its text may quote the data
 
     return call
 

@@ -22,6 +22,8 @@ from untrace_pipeline.conditions.values import parse_bool, parse_float, parse_in
 from untrace_pipeline.data import Field, Level, Signal, Value, attribute
 from untrace_pipeline.errors import ConditionError, EvaluationError
 
+# Messages of EvaluationError go to the log: they name types, never values of the data.
+
 __all__ = ["FUNCTIONS", "Function"]
 
 Given: TypeAlias = Mapping[str, Expression | Sequence[Expression]]
@@ -147,8 +149,8 @@ def _split(text: object, delimiter: object) -> Value:
 def _parse_json(text: object) -> Value:
     try:
         found: Value = json.loads(_string(text), parse_int=float)
-    except ValueError as error:
-        msg = f"no JSON: {error}"
+    except ValueError:
+        msg = "this is no JSON"
         raise EvaluationError(msg) from None
     if not isinstance(found, list | dict):
         msg = "only lists and maps can be parsed"
@@ -188,7 +190,7 @@ def _nanoseconds(text: object) -> int:
     try:
         return round(_DURATION.validate_python(_string(text)) * 1_000_000_000)
     except ValidationError:
-        msg = f"{text!r} is no duration such as 10s, 1m30s or 200ms"
+        msg = "this is no duration such as 10s, 1m30s or 200ms"
         raise EvaluationError(msg) from None
 
 
@@ -251,8 +253,9 @@ def _is_match(scope: Scope, given: Any) -> Expression:
 def _matches(text: str | None, pattern: object) -> bool:
     try:
         return text is not None and compile_pattern(_string(pattern)).search(text) is not None
-    except ConditionError as error:
-        raise EvaluationError(str(error)) from None
+    except ConditionError:
+        msg = "the pattern is no regular expression"
+        raise EvaluationError(msg) from None
 
 
 def _string_constant(expression: Expression) -> str:

@@ -26,7 +26,7 @@ def reach_strictly(value: Any, *keys: Any) -> Any:
     for key in keys:
         value = _below(value, key)
         if value is None:
-            msg = f"there is no {key!r}"
+            msg = "there is nothing under this key"
             raise EvaluationError(msg)
     return value
 
@@ -39,7 +39,7 @@ def _below(value: Any, key: Any) -> Any:
             return value[key]
         msg = f"index {key} is out of bounds of {len(value)} values"
         raise EvaluationError(msg)
-    msg = f"{type(value).__name__} cannot be indexed with {key!r}"
+    msg = f"{type(value).__name__} cannot be indexed with {type(key).__name__}"
     raise EvaluationError(msg)
 
 

@@ -184,6 +184,25 @@ def test_no_data_makes_a_mask_fail(condition: Any) -> None:
     assert {type(answer) for answer in mask} <= {bool}
 
 
+def test_what_went_wrong_is_told_without_the_data() -> None:
+    """Errors go to the log: they name types, not what attributes hold."""
+    data = spans([{"v": "secret-4711", "w": "secret-4711"}])
+    texts = [
+        'Duration(attributes["v"]) > Duration("1s")',
+        'IsInCIDR(attributes["v"], ["10.0.0.0/8"])',
+        'ParseJSON(attributes["v"])["a"] == 1',
+        'TraceID(attributes["v"]) == trace_id',
+        'Double(attributes["v"]) == 1',
+        'attributes["v"][attributes["w"]] == 1',
+        'IsMatch("a", Concat(["(", attributes["v"]], ""))',
+        'attributes["v"] + 1 == 2',
+    ]
+    for text in texts:
+        (answer,) = compile_condition(text, Signal.TRACES).answers(data)
+        assert not isinstance(answer, bool)
+        assert "secret" not in str(answer)
+
+
 def test_patterns_take_linear_time() -> None:
     """A pattern that ruins backtracking engines is searched at once."""
     data = spans([{"v": "a" * 50_000 + "!"}])

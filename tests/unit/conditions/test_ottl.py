@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 
 from untrace_pipeline.conditions import compile_condition
+from untrace_pipeline.conditions.functions import FUNCTIONS
 from untrace_pipeline.data import Batch, Context, Level, Signal, Value
 from untrace_pipeline.errors import ConditionError, EvaluationError
 from untrace_pipeline.testing import make_batch
@@ -256,3 +259,10 @@ def test_only_the_fields_needed_are_read() -> None:
     assert compile_condition('request["a"] == "b"', Signal.TRACES).fields == ()
     assert len(compile_condition('name == "a" or name == "b"', Signal.TRACES).fields) == 1
     assert compile_condition("true", Signal.LOGS) is compile_condition("true", Signal.LOGS)
+
+
+def test_every_function_is_documented() -> None:
+    """docs/conditions.md lists exactly the functions that conditions know."""
+    page = (Path(__file__).parents[3] / "docs" / "conditions.md").read_text(encoding="utf-8")
+    listed = page.partition("<!-- functions -->")[2].partition("<!-- /functions -->")[0]
+    assert set(re.findall(r"`(\w+)`", listed)) == set(FUNCTIONS)
