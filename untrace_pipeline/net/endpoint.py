@@ -34,8 +34,7 @@ class Endpoint:
     def parse(cls, text: str, *, unix: bool = False) -> Self:
         """Read an endpoint; with ``unix`` the text is a path. Raises ``ValueError`` that says what was expected."""
         if unix or text.startswith("unix:"):
-            path = text.removeprefix("unix:")
-            path = path.removeprefix("//") if path.startswith("///") else path
+            path = text.removeprefix("unix:").removeprefix("//")
             if not path:
                 msg = "a path after unix://, such as unix:///run/untrace.sock"
                 raise ValueError(msg)

@@ -28,9 +28,12 @@ __all__ = ["GrpcCall", "GrpcError", "GrpcMethod", "GrpcServer"]
 STATUS_DETAILS = "grpc-status-details-bin"
 GRACE_SECONDS = 3600.0
 """Longer than any shutdown: the engine ends it earlier by cancelling."""
+MESSAGE_SECONDS = 1.0
+"""While stopping: how long a call that has begun may take to bring its message, and an answer to leave."""
 
 _STATUS = {status.value[0]: status for status in grpc.StatusCode}
 _NO_CREDENTIALS = Credentials()
+_Admit = Callable[[], "GrpcError | None"]
 
 
 class GrpcError(Exception):
@@ -73,7 +76,7 @@ class GrpcMethod:
 
     handler: Callable[[bytes, GrpcCall], Awaitable[bytes]]
     """Returns the response or raises :class:`GrpcError`. Runs to its end even if the client goes away."""
-    admit: Callable[[], GrpcError | None] = lambda: None
+    admit: _Admit = lambda: None
     """Asked when the call's headers are there and its message is not read yet."""
 
 
@@ -86,6 +89,8 @@ class GrpcServer:
         self._logger = logger
         self._server: grpc.aio.Server | None = None
         self._running: set[asyncio.Task[bytes]] = set()
+        self.unfinished = 0
+        """Requests that :meth:`stop` cut off because it was cancelled."""
         self.endpoint = Endpoint.parse(config.endpoint, unix=config.unix)
         """Where it listens; after :meth:`start` with the port that was chosen."""
 
@@ -94,8 +99,8 @@ class GrpcServer:
         tls = ServerTls(self._config.tls, self._logger) if self._config.tls else None
         credentials = tls.grpc_credentials() if tls else None
         server = grpc.aio.server(options=self._config.channel_arguments())
-        router = _Router({name: self._as_unary(method, authenticator) for name, method in self._methods.items()})
-        server.add_generic_rpc_handlers((router,))
+        handlers = {name: (one.admit, self._serving(one, authenticator)) for name, one in self._methods.items()}
+        server.add_generic_rpc_handlers((_Router(handlers),))
         self.endpoint = _bind(server, self.endpoint, credentials)
         await server.start()
         self._server = server
@@ -105,71 +110,64 @@ class GrpcServer:
         server, self._server = self._server, None
         if server is None:
             return
+        stopping = asyncio.ensure_future(server.stop(GRACE_SECONDS))
         try:
-            await server.stop(GRACE_SECONDS)
+            await asyncio.wait([stopping], timeout=MESSAGE_SECONDS)
             while self._running:
                 await asyncio.wait(self._running)
+            await server.stop(MESSAGE_SECONDS)
+            await stopping
         except asyncio.CancelledError:
+            self.unfinished = len(self._running)
             for task in self._running:
                 task.cancel()
             await server.stop(None)
+            await stopping
             raise
 
-    @property
-    def requests_under_way(self) -> int:
-        """Handlers that have not ended."""
-        return len(self._running)
+    def _serving(
+        self, method: GrpcMethod, authenticator: ServerAuthenticator | None
+    ) -> grpc.RpcMethodHandler[Any, Any]:
+        """Return the handler of a method: to the library a stream of one message, so that we decide when it is read."""
 
-    def _as_unary(self, method: GrpcMethod, authenticator: ServerAuthenticator | None) -> _Entry:
-        async def finish(body: bytes, call: GrpcCall, context: Any) -> bytes:
-            task = asyncio.ensure_future(method.handler(body, call))
-            self._running.add(task)
-            task.add_done_callback(self._running.discard)
-            try:
-                return await asyncio.shield(task)
-            except GrpcError as error:
-                await _abort(context, error)
-                raise
-
-        async def serve(body: bytes, context: Any) -> bytes:
-            return await finish(body, GrpcCall(context), context)
-
-        async def serve_authenticated(_messages: Any, context: Any) -> bytes:
-            """Check who asks before the message is read: a unary call is a stream of one."""
-            assert authenticator is not None
+        async def serve(_messages: Any, context: Any) -> bytes:
             call = GrpcCall(context)
             try:
-                call.credentials = await authenticator.authenticate(call.metadata())
+                if authenticator is not None:
+                    call.credentials = await authenticator.authenticate(call.metadata())
+                body = await context.read()
+                if body is grpc.aio.EOF:  # type: ignore[attr-defined]  # the stubs forget it
+                    raise GrpcError(Code.INVALID_ARGUMENT, "the call ended without a message")
+                return await self._finish(method, body, call)
             except ConsumeError as error:
                 await _abort(context, GrpcError(error.code, str(error)))
-            body = await context.read()
-            if body is grpc.aio.EOF:  # type: ignore[attr-defined]  # the stubs forget it
-                await _abort(context, GrpcError(Code.INVALID_ARGUMENT, "the call ended without a message"))
-            return await finish(body, call, context)
+            except GrpcError as error:
+                await _abort(context, error)
+            raise AssertionError("abort raises")
 
-        if authenticator is None:
-            return _Entry(grpc.unary_unary_rpc_method_handler(serve), method.admit)
-        return _Entry(grpc.stream_unary_rpc_method_handler(serve_authenticated), method.admit)
+        return grpc.stream_unary_rpc_method_handler(serve)
 
-
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    handler: grpc.RpcMethodHandler[Any, Any]
-    admit: Callable[[], GrpcError | None]
+    async def _finish(self, method: GrpcMethod, body: bytes, call: GrpcCall) -> bytes:
+        """Run a handler in a task of its own, which goes on if the client cancels the call."""
+        task = asyncio.ensure_future(method.handler(body, call))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return await asyncio.shield(task)
 
 
 class _Router(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic in the stubs only
     """Finds the method; asked when the headers of a call are there, which is where it can be refused early."""
 
-    def __init__(self, entries: Mapping[str, _Entry]) -> None:
-        self._entries = entries
+    def __init__(self, handlers: Mapping[str, tuple[_Admit, grpc.RpcMethodHandler[Any, Any]]]) -> None:
+        self._handlers = handlers
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[Any, Any] | None:
-        entry = self._entries.get(handler_call_details.method)
-        if entry is None:
+        found = self._handlers.get(handler_call_details.method)
+        if found is None:
             return None
-        refusal = entry.admit()
-        return entry.handler if refusal is None else _refusing(refusal)
+        admit, handler = found
+        refusal = admit()
+        return handler if refusal is None else _refusing(refusal)
 
 
 def _refusing(error: GrpcError) -> grpc.RpcMethodHandler[Any, Any]:

@@ -51,15 +51,14 @@ class HttpConnection(asyncio.Protocol):
         self._parser = httptools.HttpRequestParser(self)
         self._peer = ""
         self._current: Request | None = None  # being answered
+        self._task: asyncio.Task[None] | None = None
         self._incoming: Request | None = None  # its headers are there, its body is not
         self._queue: deque[Request] = deque()  # wait for the current one; the last may still be incoming
         self._url = b""
         self._headers: list[tuple[bytes, bytes]] = []
         self._head_bytes = 0  # of a head that is not complete; 0 between requests
         self._head_is_new = False
-        self._body_bytes: float = (
-            0  # of the incoming body, with framing; -inf where its headers end
-        )
+        self._body_bytes: float = 0  # of the incoming body, with framing; -inf where its headers end
         self._deaf = False  # input is thrown away; the connection closes after what is still to be answered
         self._ended = False  # the client will send no more
         self._lost = False
@@ -225,7 +224,7 @@ class HttpConnection(asyncio.Protocol):
 
     def _start(self, request: Request) -> None:
         self._current = request
-        self._loop.create_task(self._serve(request))
+        self._task = self._loop.create_task(self._serve(request))
 
     async def _serve(self, request: Request) -> None:
         response: Response | None = None
@@ -317,11 +316,13 @@ class HttpConnection(asyncio.Protocol):
 
     def drain(self) -> None:
         """Close when what is under way is answered, at once if nothing is."""
-        if self._current is None and self._incoming is None:
+        if self._current is None:
             self._transport.close()
 
     def abort(self) -> None:
-        """Close at once."""
+        """Close at once; a handler that runs is cancelled."""
+        if self._current is not None and self._task is not None:
+            self._task.cancel()
         self._transport.abort()
 
     def _refuse(self, error: HttpError) -> None:

@@ -79,6 +79,8 @@ class HttpServer:
             config.write_timeout or math.inf,
             config.idle_timeout or math.inf,
         )
+        self.unfinished = 0
+        """Requests that :meth:`stop` cut off because it was cancelled."""
         self.max_body_bytes = config.max_body_bytes
         self.keep_alive = config.keep_alives_enabled
         self.draining = False
@@ -119,15 +121,11 @@ class HttpServer:
                 self._empty.clear()
                 await self._empty.wait()
         finally:
+            self.unfinished = len(self._connections)
             for connection in list(self._connections):
                 connection.abort()
             if self._sweeper is not None:
                 self._sweeper.cancel()
-
-    @property
-    def requests_under_way(self) -> int:
-        """Connections that are open; while draining, each has a request under way."""
-        return len(self._connections)
 
     def _sweep(self) -> None:
         """Find connections whose deadline has passed."""

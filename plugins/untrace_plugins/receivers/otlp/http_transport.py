@@ -57,9 +57,9 @@ class OtlpHttpServer:
         return self._server.endpoint
 
     @property
-    def requests_under_way(self) -> int:
-        """Requests that have not been answered."""
-        return self._server.requests_under_way
+    def unfinished(self) -> int:
+        """Requests that :meth:`stop` cut off because it was cancelled."""
+        return self._server.unfinished
 
     def _export(self, signal: Signal) -> Handler:
         async def export(request: Request) -> Response:

@@ -52,6 +52,6 @@ class OtlpReceiver:
         try:
             await asyncio.gather(*(server.stop() for server in servers))
         except asyncio.CancelledError:
-            left = sum(server.requests_under_way for server in servers)
+            left = sum(server.unfinished for server in servers)
             self._settings.logger.warning("%d requests were not finished; their clients were told so", left)
             raise
