@@ -2,27 +2,38 @@
 
 from __future__ import annotations
 
-import hashlib
 import ipaddress
-import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from pydantic import TypeAdapter, ValidationError
-
-from untrace_pipeline.api.config import Duration
-from untrace_pipeline.conditions.compare import Comparison, compare
+from untrace_pipeline.conditions.compare import Comparison
+from untrace_pipeline.conditions.converters import (
+    as_text,
+    contains_value,
+    first_present,
+    id_of_size,
+    length,
+    lower,
+    matches,
+    nanoseconds,
+    parse_json,
+    sha256,
+    split,
+    to_bool,
+    to_double,
+    to_hex,
+    to_int,
+    upper,
+)
 from untrace_pipeline.conditions.expression import Expression, Frame, Kind, apply, comparison, constant, read
 from untrace_pipeline.conditions.names import own_context, suggestion
 from untrace_pipeline.conditions.paths import Scope
-from untrace_pipeline.conditions.patterns import compile_pattern, found_in
-from untrace_pipeline.conditions.values import parse_bool, parse_float, parse_int, string_like, truncate
+from untrace_pipeline.conditions.patterns import found_in
+from untrace_pipeline.conditions.values import string_like
 from untrace_pipeline.data import Field, Level, Signal, Value, attribute
 from untrace_pipeline.errors import ConditionError, EvaluationError
-
-# Messages of EvaluationError go to the log: they name types, never values of the data.
 
 __all__ = ["FUNCTIONS", "Function"]
 
@@ -66,17 +77,6 @@ class Function:
 # ------------------------------------------------------------------ arguments
 
 
-def _type_name(value: object) -> str:
-    return "nil" if value is None else type(value).__name__
-
-
-def _string(value: object) -> str:
-    if isinstance(value, str):
-        return value
-    msg = f"a string is needed, not {_type_name(value)}"
-    raise EvaluationError(msg)
-
-
 def _fixed(scope: Scope, given: Given, name: str) -> str:
     """Return an argument that must be a string written out."""
     expression = given[name]
@@ -84,114 +84,6 @@ def _fixed(scope: Scope, given: Given, name: str) -> str:
         return expression.constant[0]
     msg = f"{name} must be a string written out"
     raise ConditionError(msg)
-
-
-# --------------------------------------------------------------- conversions
-
-
-def _int(value: object) -> Value:
-    if value is None or type(value) is int:
-        return value
-    if isinstance(value, bool):
-        return int(value)
-    if isinstance(value, float):
-        return truncate(value)
-    if isinstance(value, str):
-        return parse_int(value)
-    msg = f"{_type_name(value)} is no whole number"
-    raise EvaluationError(msg)
-
-
-def _double(value: object) -> Value:
-    if value is None or type(value) is float:
-        return value
-    if isinstance(value, int):
-        return float(value)
-    number = parse_float(value) if isinstance(value, str) else None
-    if number is None:
-        msg = f"{_type_name(value)} is no number"
-        raise EvaluationError(msg)
-    return number
-
-
-def _bool(value: object) -> Value:
-    if value is None or isinstance(value, bool):
-        return value
-    if isinstance(value, int | float):
-        return value != 0
-    truth = parse_bool(value) if isinstance(value, str) else None
-    if truth is None:
-        msg = f"{_type_name(value)} is neither true nor false"
-        raise EvaluationError(msg)
-    return truth
-
-
-def _len(value: object) -> int:
-    if isinstance(value, str):
-        return len(value.encode("utf-8", "surrogatepass"))
-    if isinstance(value, list | dict | bytes | tuple):
-        return len(value)
-    msg = f"{_type_name(value)} has no length"
-    raise EvaluationError(msg)
-
-
-def _contains_value(values: object, item: Value) -> bool:
-    if not isinstance(values, list):
-        msg = f"a list is needed, not {_type_name(values)}"
-        raise EvaluationError(msg)
-    return any(compare(Comparison.EQ, value, item) for value in values)
-
-
-def _split(text: object, delimiter: object) -> Value:
-    return list(_string(text).split(_string(delimiter))) if delimiter else list(_string(text))
-
-
-def _parse_json(text: object) -> Value:
-    try:
-        found: Value = json.loads(_string(text), parse_int=float)
-    except ValueError:
-        msg = "this is no JSON"
-        raise EvaluationError(msg) from None
-    if not isinstance(found, list | dict):
-        msg = "only lists and maps can be parsed"
-        raise EvaluationError(msg)
-    return found
-
-
-def _sha256(text: object) -> str:
-    return hashlib.sha256(_string(text).encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def _hex(value: object) -> str:
-    return value.hex() if isinstance(value, bytes) else _string(value).encode().hex()
-
-
-def _coalesce(*values: Value) -> Value:
-    return next((value for value in values if value is not None), None)
-
-
-def _id(size: int) -> Callable[[object], bytes]:
-    def convert(value: object) -> bytes:
-        raw = value.encode() if isinstance(value, str) else value
-        if isinstance(raw, bytes) and len(raw) == size:
-            return raw
-        if isinstance(raw, bytes) and len(raw) == 2 * size:
-            return bytes.fromhex(raw.decode("ascii"))
-        msg = f"an id has {size} bytes or {2 * size} hexadecimal digits"
-        raise EvaluationError(msg)
-
-    return convert
-
-
-_DURATION = TypeAdapter[float](Duration)
-
-
-def _nanoseconds(text: object) -> int:
-    try:
-        return round(_DURATION.validate_python(_string(text)) * 1_000_000_000)
-    except ValidationError:
-        msg = "this is no duration such as 10s, 1m30s or 200ms"
-        raise EvaluationError(msg) from None
 
 
 # ------------------------------------------------------------------- building
@@ -237,7 +129,7 @@ def _is_type(name: str, type_: type) -> Function:
 def _is_match(scope: Scope, given: Any) -> Expression:
     target, pattern = apply(string_like, (given["target"],)), given["pattern"]
     if not pattern.constant:
-        return apply(_matches, (target, pattern), boolean=True)
+        return apply(matches, (target, pattern), boolean=True)
     test = found_in((_string_constant(pattern),))
 
     def evaluate(frame: Frame) -> list[Any]:
@@ -250,26 +142,18 @@ def _is_match(scope: Scope, given: Any) -> Expression:
     return Expression(evaluate, target.fields, safe=False, boolean=True)
 
 
-def _matches(text: str | None, pattern: object) -> bool:
-    try:
-        return text is not None and compile_pattern(_string(pattern)).search(text) is not None
-    except ConditionError:
-        msg = "the pattern is no regular expression"
-        raise EvaluationError(msg) from None
-
-
 def _string_constant(expression: Expression) -> str:
     value = expression.constant[0]
     if isinstance(value, str):
         return value
-    msg = f"a pattern is a string, not {_type_name(value)}"
+    msg = f"a pattern is a string, not {type(value).__name__}"
     raise ConditionError(msg)
 
 
 def _concat(scope: Scope, given: Any) -> Expression:
     def join(delimiter: object, *values: Value) -> str:
         texts = [string_like(value) for value in values]
-        return _string(delimiter).join(["<nil>" if text is None else text for text in texts])
+        return as_text(delimiter).join(["<nil>" if text is None else text for text in texts])
 
     return apply(join, (given["delimiter"], *given["values"]))
 
@@ -279,15 +163,7 @@ def _convert_case(scope: Scope, given: Any) -> Expression:
     if case not in {"lower", "upper"}:
         msg = f"to_case is lower or upper, not {case!r}"
         raise ConditionError(msg)
-    return apply(_lower if case == "lower" else _upper, (given["target"],))
-
-
-def _lower(text: object) -> str:
-    return _string(text).lower()
-
-
-def _upper(text: object) -> str:
-    return _string(text).upper()
+    return apply(lower if case == "lower" else upper, (given["target"],))
 
 
 def _now(scope: Scope, given: Any) -> Expression:
@@ -311,14 +187,14 @@ def _is_empty(scope: Scope, given: Any) -> Expression:
 
 def _is_in_cidr(scope: Scope, given: Any) -> Expression:
     def contained(target: object, *networks: object) -> bool:
-        address = ipaddress.ip_address(_string(target))
-        return any(address in ipaddress.ip_network(_string(network), strict=False) for network in networks)
+        address = ipaddress.ip_address(as_text(target))
+        return any(address in ipaddress.ip_network(as_text(network), strict=False) for network in networks)
 
     return apply(contained, (given["target"], *given["networks"]), boolean=True)
 
 
 def _coalesced(scope: Scope, given: Any) -> Expression:
-    return apply(_coalesce, given["values"], safe=True) if given["values"] else constant(None)
+    return apply(first_present, given["values"], safe=True) if given["values"] else constant(None)
 
 
 def _has_on_datapoint(scope: Scope, given: Any) -> Expression:
@@ -381,30 +257,30 @@ FUNCTIONS: dict[str, Function] = _table(
     Function("HasAttrKeyOnDatapoint", ("key",), _has_on_datapoint),
     Function("HasAttrOnDatapoint", ("key", "expected_val"), _has_on_datapoint),
     _simple(
-        "HasPrefix", lambda text, other: _string(text).startswith(_string(other)), "target", "prefix", boolean=True
+        "HasPrefix", lambda text, other: as_text(text).startswith(as_text(other)), "target", "prefix", boolean=True
     ),
-    _simple("HasSuffix", lambda text, other: _string(text).endswith(_string(other)), "target", "suffix", boolean=True),
-    _simple("ContainsValue", _contains_value, "target", "item", boolean=True),
-    _simple("Len", _len, "target"),
+    _simple("HasSuffix", lambda text, other: as_text(text).endswith(as_text(other)), "target", "suffix", boolean=True),
+    _simple("ContainsValue", contains_value, "target", "item", boolean=True),
+    _simple("Len", length, "target"),
     Function("Concat", ("values*", "delimiter"), _concat),
-    _simple("Int", _int, "target"),
-    _simple("Double", _double, "target"),
-    _simple("Bool", _bool, "target"),
+    _simple("Int", to_int, "target"),
+    _simple("Double", to_double, "target"),
+    _simple("Bool", to_bool, "target"),
     _simple("String", string_like, "target"),
     Function("ConvertCase", ("target", "to_case"), _convert_case),
-    _simple("ToLowerCase", _lower, "target"),
-    _simple("ToUpperCase", _upper, "target"),
-    _simple("Trim", lambda text, other=" ": _string(text).strip(_string(other)), "target", "replacement?"),
-    _simple("TrimPrefix", lambda text, other: _string(text).removeprefix(_string(other)), "target", "prefix"),
-    _simple("TrimSuffix", lambda text, other: _string(text).removesuffix(_string(other)), "target", "suffix"),
-    _simple("Split", _split, "target", "delimiter"),
-    _simple("ParseJSON", _parse_json, "target"),
-    _simple("SHA256", _sha256, "target"),
-    _simple("Hex", _hex, "target"),
+    _simple("ToLowerCase", lower, "target"),
+    _simple("ToUpperCase", upper, "target"),
+    _simple("Trim", lambda text, other=" ": as_text(text).strip(as_text(other)), "target", "replacement?"),
+    _simple("TrimPrefix", lambda text, other: as_text(text).removeprefix(as_text(other)), "target", "prefix"),
+    _simple("TrimSuffix", lambda text, other: as_text(text).removesuffix(as_text(other)), "target", "suffix"),
+    _simple("Split", split, "target", "delimiter"),
+    _simple("ParseJSON", parse_json, "target"),
+    _simple("SHA256", sha256, "target"),
+    _simple("Hex", to_hex, "target"),
     Function("Coalesce", ("values*",), _coalesced),
-    _simple("TraceID", _id(16), "target", kind=Kind.ID),
-    _simple("SpanID", _id(8), "target", kind=Kind.ID),
-    _simple("Duration", _nanoseconds, "duration", kind=Kind.DURATION),
+    _simple("TraceID", id_of_size(16), "target", kind=Kind.ID),
+    _simple("SpanID", id_of_size(8), "target", kind=Kind.ID),
+    _simple("Duration", nanoseconds, "duration", kind=Kind.DURATION),
     Function("Now", (), _now),
     *[_in_units(name) for name in _UNITS],
     _of_kind("UnixSeconds", Kind.TIME, Kind.VALUE, lambda value: value // 1_000_000_000),

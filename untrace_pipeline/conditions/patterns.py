@@ -16,7 +16,7 @@ Pattern = Any
 """A compiled pattern of google-re2, which has no types: ``search(text)``, ``groupindex``, ``groups``."""
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=128)
 def compile_pattern(pattern: str) -> Pattern:
     """Compile a pattern. Raises :class:`ConditionError` with RE2's own words."""
     options = re2.Options()
