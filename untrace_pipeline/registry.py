@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import cached_property
-from importlib.metadata import EntryPoint, entry_points
+from functools import cache, cached_property
+from importlib.metadata import Distribution, EntryPoint, entry_points
 from typing import Any
 
 from untrace_pipeline.api.factory import Factory
@@ -74,13 +74,18 @@ class Registry:
 
 
 def _discover() -> list[Installed]:
-    found = []
-    for kind in Kind:
-        for point in entry_points(group=kind.group):
-            package = point.dist.name if point.dist else "unknown"
-            version = point.dist.version if point.dist else "unknown"
-            found.append(Installed(kind, point.name, package, version, point))
-    return found
+    """Scan the environment once; the metadata of a package is read once, however much it brings."""
+    points = entry_points()
+    package = cache(_package)
+    return [
+        Installed(kind, point.name, *package(point.dist), point)
+        for kind in Kind
+        for point in points.select(group=kind.group)
+    ]
+
+
+def _package(distribution: Distribution | None) -> tuple[str, str]:
+    return (distribution.name, distribution.version) if distribution else ("unknown", "unknown")
 
 
 def _import(installed: Installed) -> Factory[Any]:

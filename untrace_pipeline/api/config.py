@@ -23,6 +23,7 @@ class ConfigModel(BaseModel):
         extra="forbid",
         frozen=True,
         use_attribute_docstrings=True,
+        defer_build=True,
         arbitrary_types_allowed=False,
         hide_input_in_errors=True,
         validate_default=False,
