@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
@@ -111,7 +111,8 @@ class Redaction:
                 continue
             for place in places:
                 begin, stop = place.start, place.stop
-                candidates = {number: end - begin for end, number in hits if begin < end <= stop}
+                within = hits[bisect_right(ends, begin) : bisect_right(ends, stop)]
+                candidates = {number: end - begin for end, number in within}
                 new = self._policy.text(place.key, data[begin:stop], candidates)
                 if new is not None:
                     edits.add_place(item, place, new)

@@ -33,7 +33,7 @@ Hit: TypeAlias = tuple[int, int]
 Candidates: TypeAlias = Mapping[int, int]
 """The patterns that may match a text, each with an offset: none of its matches begins there or behind it."""
 
-_HITS_BASE, _BYTES_PER_HIT = 256, 256
+_HITS_BASE, _BYTES_PER_HIT = 1024, 64
 """A request with more hits than the base plus one per so many bytes is suspect everywhere: each hit is a call into
 Python, and looking at every value is cheaper then."""
 _SEPARATOR = b"\0"

@@ -1,20 +1,17 @@
 """Reads regular expressions in RE2's syntax, which is Go's, into a small tree.
 
 The tree keeps what a prefilter needs and may only lose precision towards matching more: a code point is a set of ASCII
-characters plus "some character outside of ASCII"; assertions match the empty string, except that ``\\b`` is remembered.
-Whoever wants exactness asks RE2. See https://github.com/google/re2/wiki/Syntax.
+characters plus "some character outside of ASCII"; assertions match the empty string. Whoever wants exactness asks RE2.
+See https://github.com/google/re2/wiki/Syntax.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
 __all__ = [
-    "BOUNDARY",
     "EMPTY",
-    "WORD",
     "Alt",
     "Cat",
     "Chars",
@@ -23,7 +20,6 @@ __all__ = [
     "Repeat",
     "Text",
     "UnsupportedError",
-    "first_chars",
     "is_nullable",
     "parse",
 ]
@@ -35,9 +31,7 @@ class UnsupportedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Empty:
-    """Matches the empty string; ``boundary`` where it was written as ``\\b``."""
-
-    boundary: bool = False
+    """Matches the empty string: an assertion, or nothing at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +74,6 @@ class Repeat:
 
 Node: TypeAlias = Empty | Chars | Text | Cat | Alt | Repeat
 EMPTY = Empty()
-BOUNDARY = Empty(boundary=True)
 
 _ASCII = 128
 
@@ -273,9 +266,7 @@ class _Reader:
 
     def _escaped(self) -> list[Node]:
         char = self._next()
-        if char == "b":
-            return [BOUNDARY]
-        if char in "ABz":
+        if char in "ABbz":
             return [EMPTY]
         if char == "Q":
             stop = self._pattern.find("\\E", self._pos)
@@ -383,37 +374,3 @@ def is_nullable(node: Node) -> bool:
         case Repeat(part, least, _):
             return least == 0 or is_nullable(part)
     return False
-
-
-def first_chars(parts: Sequence[Node]) -> Chars:
-    """Return the characters that a sequence may begin with, of what is not empty of it."""
-    mask, wide = 0, False
-    for node in parts:
-        found = _first(node)
-        mask, wide = mask | found.mask, wide or found.wide
-        if not is_nullable(node):
-            break
-    return Chars(mask, wide)
-
-
-def _first(node: Node) -> Chars:
-    match node:
-        case Chars():
-            return node
-        case Text():
-            return Chars(0, wide=True)
-        case Cat(parts):
-            return first_chars(parts)
-        case Alt(parts):
-            found = [_first(part) for part in parts]
-            return Chars(_union(found), any(chars.wide for chars in found))
-        case Repeat(part, _, _):
-            return _first(part)
-    return Chars(0)
-
-
-def _union(found: Sequence[Chars]) -> int:
-    mask = 0
-    for chars in found:
-        mask |= chars.mask
-    return mask
