@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from untrace_pipeline.api import ComponentConfig, ConfigModel, Secret
 
@@ -32,6 +32,21 @@ class Summary(StrEnum):
 
 
 _HMAC_KEY_BYTES = {HashFunction.HMAC_SHA256: 32, HashFunction.HMAC_SHA512: 64}
+
+
+def _compiles(text: str) -> str:
+    from untrace_plugins.processors.redaction.confirm import Pattern  # noqa: PLC0415  loads RE2 when it is needed
+
+    try:
+        Pattern(text)
+    except ValueError as error:
+        msg = f"no pattern in RE2's syntax: {error}"
+        raise ValueError(msg) from error
+    return text
+
+
+PatternText = Annotated[str, AfterValidator(_compiles)]
+"""A regular expression."""
 
 
 def _lowered(value: object) -> object:
@@ -109,13 +124,13 @@ class RedactionConfig(ComponentConfig):
     """Keys of attributes that stay. Empty = none, unless ``allow_all_keys``."""
     ignored_keys: list[str] = []
     """Keys of attributes that pass unchanged and unchecked."""
-    ignored_key_patterns: list[str] = []
+    ignored_key_patterns: list[PatternText] = []
     """Patterns of such keys, for example ``^safe_``."""
-    blocked_key_patterns: list[str] = []
+    blocked_key_patterns: list[PatternText] = []
     """Patterns of keys whose values are masked whole, for example ``.*token.*``."""
-    blocked_values: list[str] = []
+    blocked_values: list[PatternText] = []
     """Patterns of values; what they match is masked, one pattern after the other."""
-    allowed_values: list[str] = []
+    allowed_values: list[PatternText] = []
     """Patterns of values that stay although they are blocked, if the pattern matches anywhere in the value."""
     redact_all_types: bool = False
     """Check values that are not strings too, as the Collector writes them as text; masked, they become strings."""
@@ -141,17 +156,4 @@ class RedactionConfig(ComponentConfig):
         if size < least:
             msg = f'hmac_key must be at least {least} bytes long for "{self.hash_function}", got {size} bytes'
             raise ValueError(msg)
-        return self
-
-    @model_validator(mode="after")
-    def _check_patterns(self) -> Self:
-        from untrace_plugins.processors.redaction.confirm import Pattern  # noqa: PLC0415  loads RE2, which is required
-
-        for option in ("ignored_key_patterns", "blocked_key_patterns", "blocked_values", "allowed_values"):
-            for place, text in enumerate(getattr(self, option)):
-                try:
-                    Pattern(text)
-                except ValueError as error:
-                    msg = f"{option}[{place}] is no pattern in RE2's syntax: {error}"
-                    raise ValueError(msg) from error
         return self
