@@ -23,6 +23,7 @@ __all__ = [
     "contains_value",
     "first_present",
     "id_of_size",
+    "index_of",
     "length",
     "lower",
     "matches",
@@ -30,6 +31,7 @@ __all__ = [
     "parse_json",
     "sha256",
     "split",
+    "substring",
     "to_bool",
     "to_double",
     "to_hex",
@@ -111,6 +113,26 @@ def contains_value(values: object, item: Value) -> bool:
 def split(text: object, delimiter: object) -> Value:
     """Return the parts of a text."""
     return list(as_text(text).split(as_text(delimiter))) if delimiter else list(as_text(text))
+
+
+def substring(text: object, start: object, size: object, utf8_safe: object = False) -> str:
+    """Return ``size`` bytes of a text from ``start`` on; with ``utf8_safe`` without characters that are cut in two."""
+    raw = as_text(text).encode("utf-8", "surrogatepass")
+    if type(start) is not int or type(size) is not int or start < 0 or size <= 0 or start + size > len(raw):
+        msg = "the text is shorter than that, or start and length are no whole numbers above zero"
+        raise EvaluationError(msg)
+    return raw[start : start + size].decode("utf-8", "ignore" if utf8_safe is True else "surrogateescape")
+
+
+def index_of(values: object, item: Value) -> int:
+    """Return where a text holds another one (in bytes), or a list an element that compares equal; -1 for nowhere."""
+    if isinstance(values, str):
+        before, found, _ = values.partition(as_text(item)) if item else ("", True, "")
+        return length(before) if found else -1
+    if isinstance(values, list):
+        return next((place for place, value in enumerate(values) if compare(Comparison.EQ, value, item)), -1)
+    msg = f"a string or list is needed, not {_type_name(values)}"
+    raise EvaluationError(msg)
 
 
 def parse_json(text: object) -> Value:
