@@ -18,7 +18,7 @@ from untrace_pipeline.data.codecs.shapes import Shape
 from untrace_pipeline.data.codecs.upb_rows import UpbRows
 from untrace_pipeline.data.codecs.upb_schema import CHILDREN, CONTAINERS, ITEMS, LEVELS, POINTS, ItemKind
 from untrace_pipeline.data.codecs.wire import Nodes, framed, read_varint
-from untrace_pipeline.data.fields import ATTRIBUTES, Field, Level
+from untrace_pipeline.data.fields import ATTRIBUTES, Field, Level, Value
 from untrace_pipeline.data.signal import Signal
 
 __all__ = ["rewrite"]
@@ -50,7 +50,7 @@ class _Rewrite:
         self._data = rows.data
         self._nodes = rows.nodes()
         self._changes = by_row(rows.signal, edits.values)
-        self._shapes = _useful_shapes(rows, edits.values.keys())
+        self._shapes = _useful_shapes(rows, edits.values)
         self._gone = _all_gone(LEVELS[rows.signal], self._nodes, edits.drop)
         self._children = {
             level: _by_item(self._changes.get(level, _NO_CHANGES), edits.drop.get(level, set()), rows.owners(level))
@@ -77,7 +77,7 @@ class _Rewrite:
         items = self._nodes[-1]
         body = self._data[items.starts[row] : items.ends[row]]
         kind = self._kind(row)
-        shape = self._shapes[row] if self._shapes else None
+        shape = self._shapes.get(row)
         added, others = [], []
         for change in changes:
             edit, value = change
@@ -157,10 +157,13 @@ class _Rewrite:
         return pieces
 
 
-def _useful_shapes(rows: UpbRows, fields: AbstractSet[Field]) -> Sequence[Shape] | None:
-    """Return the shapes of the items if only single keys of their attributes change, not whole maps."""
-    keys = {field.key for field in fields if field.level is Level.ITEM and field.name == ATTRIBUTES}
-    return rows.shapes(Level.ITEM) if keys and None not in keys else None
+def _useful_shapes(rows: UpbRows, values: Mapping[Field, Mapping[int, Value]]) -> Mapping[int, Shape]:
+    """Return the shapes of the changed items if only single keys of their attributes change, not whole maps."""
+    fields = [field for field in values if field.level is Level.ITEM and field.name == ATTRIBUTES]
+    if any(field.key is None for field in fields):
+        return {}
+    changed = list(set().union(*(values[field] for field in fields)))
+    return dict(zip(changed, rows.shapes(Level.ITEM, changed), strict=True)) if changed else {}
 
 
 def _all_gone(

@@ -46,11 +46,15 @@ class UpbRows:
             self._expand(level)
         return self._owners[level]
 
-    def shapes(self, level: Level) -> list[Shape]:
-        """Return the attribute keys of each row of a level."""
+    def shapes(self, level: Level, rows: Sequence[int] | None = None) -> list[Shape]:
+        """Return the attribute keys of each row of a level, or of the named rows; few rows do not read all others."""
         if level not in self._shapes:
-            self._shapes[level] = shapes_of(map(ATTRIBUTE_LISTS[level], self.messages(level)))
-        return self._shapes[level]
+            messages = self.messages(level)
+            if rows is not None and len(rows) * 2 < len(messages):
+                return shapes_of(map(ATTRIBUTE_LISTS[level], [messages[row] for row in rows]))
+            self._shapes[level] = shapes_of(map(ATTRIBUTE_LISTS[level], messages))
+        known = self._shapes[level]
+        return known if rows is None else [known[row] for row in rows]
 
     def nodes(self) -> list[Nodes]:
         """Return where the messages of each depth lie, see :func:`~untrace_pipeline.data.codecs.wire.walk`."""

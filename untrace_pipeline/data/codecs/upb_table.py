@@ -82,10 +82,7 @@ class UpbTable:
     def _by_key(
         self, level: Level, messages: Sequence[Any], rows: Sequence[int] | None, keys: Sequence[str]
     ) -> list[list[Value]]:
-        shapes = self._rows.shapes(level)
-        if rows is not None:
-            shapes = [shapes[row] for row in rows]
-        return read_keys(list(map(ATTRIBUTE_LISTS[level], messages)), shapes, keys)
+        return read_keys(list(map(ATTRIBUTE_LISTS[level], messages)), self._rows.shapes(level, rows), keys)
 
     def _column(self, field: Field, messages: Sequence[Any]) -> list[Value]:
         if field.name == ATTRIBUTES:
