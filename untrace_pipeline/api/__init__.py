@@ -30,6 +30,7 @@ from untrace_pipeline.api.factory import (
     Stability,
     TransformFactory,
 )
+from untrace_pipeline.api.fanout import Dropped, Part, consume_all
 from untrace_pipeline.api.identity import ComponentId, Kind, PipelineId
 from untrace_pipeline.api.status import Status, StatusEvent
 from untrace_pipeline.api.telemetry import Counter, Gauge, Histogram, Meter, MetricKind, MetricSpec
@@ -60,6 +61,7 @@ __all__ = [
     "Credentials",
     "DecodeError",
     "Drainable",
+    "Dropped",
     "Duration",
     "Exporter",
     "ExporterFactory",
@@ -76,6 +78,7 @@ __all__ = [
     "MetricSpec",
     "Outputs",
     "OversizeError",
+    "Part",
     "PermanentError",
     "PipelineId",
     "Processor",
@@ -94,5 +97,6 @@ __all__ = [
     "StatusEvent",
     "Transform",
     "TransformFactory",
+    "consume_all",
     "format_duration",
 ]

@@ -1,0 +1,73 @@
+"""Several consumers at the same time, with one answer for the caller: docs/decisions/0001-fan-out.md.
+
+The engine's fan-outs and connectors that pass parts of a request to several pipelines share this rule.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
+from untrace_pipeline.api.consumer import Consumer
+from untrace_pipeline.data import Batch
+from untrace_pipeline.errors import ConsumeError, QueueFullError, RetryableError
+
+__all__ = ["Dropped", "Part", "consume_all"]
+
+Part: TypeAlias = tuple[Consumer, Batch]
+
+Dropped: TypeAlias = Callable[[QueueFullError, int], None]
+"""Counts items that a full queue refused while others took theirs: the refusal, and how many items."""
+
+
+async def consume_all(parts: Sequence[Part], dropped: Dropped) -> None:
+    """Pass each part on, concurrently, and wait for all of them. Each part must have its own handle.
+
+    - all accepted: returns;
+    - none accepted: raises the error that speaks for all, retryable if any is; a retry is safe;
+    - some accepted, the others refused because a queue was full: returns, and ``dropped`` is called for each refusal;
+    - some accepted, another refused otherwise: raises, since whoever works without a queue wants to know; if the caller
+      will not come again, what full queues refused is dropped too.
+
+    Consumers must raise nothing but :class:`ConsumeError`, as links see to. When the caller is cancelled, all parts are
+    cancelled and awaited: the request counts as refused, and whoever had accepted a part may see it again.
+    """
+    if len(parts) == 1:
+        consumer, batch = parts[0]
+        await consumer.consume(batch)
+        return
+    sizes = [batch.item_count for _, batch in parts]
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(_attempt(consumer, batch)) for consumer, batch in parts]
+    outcomes = [task.result() for task in tasks]
+    errors = [error for error in outcomes if error is not None]
+    if not errors:
+        return
+    others = [error for error in errors if not isinstance(error, QueueFullError)]
+    going_up = _worst(errors if len(errors) == len(parts) else others)
+    if not isinstance(going_up, RetryableError):
+        for error, size in zip(outcomes, sizes, strict=True):
+            if isinstance(error, QueueFullError):
+                dropped(error, size)
+    elif isinstance(going_up, QueueFullError):
+        full = [error for error in errors if isinstance(error, QueueFullError)]
+        going_up.destinations = frozenset().union(*(error.destinations for error in full))
+    if going_up is not None:
+        raise going_up
+
+
+def _worst(errors: Sequence[ConsumeError]) -> ConsumeError | None:
+    """Return the error that speaks for all: retryable if any is, with the longest delay; a full queue last of those."""
+    retryable = [error for error in errors if isinstance(error, RetryableError)]
+    if not retryable:
+        return errors[0] if errors else None
+    return max(retryable, key=lambda error: (not isinstance(error, QueueFullError), error.retry_after or 0.0))
+
+
+async def _attempt(consumer: Consumer, batch: Batch) -> ConsumeError | None:
+    try:
+        await consumer.consume(batch)
+    except ConsumeError as error:
+        return error
+    return None
