@@ -265,7 +265,6 @@ def sessions() -> dict[str, Session]:
 
 # Where we differ on purpose, and why.
 KNOWN_HTTP: Mapping[str, str] = {
-    "json null fields": "null stands for the default in protobuf's JSON; we take it, the Collector answers 400",
     "unknown encoding": "415 is HTTP's answer to a content encoding that is not supported; the Collector's is 400",
 }
 UNPARSED = "what cannot be parsed is the client's fault: INVALID_ARGUMENT; the Collector's gRPC library says INTERNAL"
