@@ -20,6 +20,7 @@ from untrace_pipeline.engine.account import Account
 from untrace_pipeline.engine.build import Builder
 from untrace_pipeline.engine.graph import predecessors
 from untrace_pipeline.engine.lifecycle import Deadline, start_all, stop_all
+from untrace_pipeline.engine.memory import give_back, glibc_heap
 from untrace_pipeline.engine.reload import Exchange
 from untrace_pipeline.engine.unit import Graph
 from untrace_pipeline.engine.watch import watch_files
@@ -115,6 +116,8 @@ class Service:
             if not self._running:
                 await self._exposition.close()
         helpers = [asyncio.create_task(self._process.watch_loop(), name="event loop lag")]
+        if (heap := glibc_heap()) is not None:
+            helpers.append(asyncio.create_task(give_back(heap), name="give memory back"))
         if watch:
             helpers.append(asyncio.create_task(self._watch(), name="watch files"))
         try:
