@@ -18,7 +18,7 @@ _METHOD = "/opentelemetry.proto.collector.{0}.v1.{1}Service/Export"
 METHODS = {_METHOD.format(name.lower(), name) for name in ("Trace", "Metrics", "Logs")}
 
 
-class _Export(grpc.GenericRpcHandler):
+class _Export(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic in the stubs only
     def service(self, details: Any) -> Any:
         if details.method not in METHODS:
             return None

@@ -46,7 +46,11 @@ class Running:
 
 @asynccontextmanager
 async def running(
-    factory: ExporterFactory[Any], options: dict[str, Any], *, signals: Iterable[Signal] = tuple(Signal), **extensions: Any
+    factory: ExporterFactory[Any],
+    options: dict[str, Any],
+    *,
+    signals: Iterable[Signal] = tuple(Signal),
+    **extensions: Any,
 ) -> AsyncIterator[Running]:
     """Start an exporter, stop it at the end, and check that it leaves no task behind."""
     made = Running(factory, options, signals, **extensions)

@@ -14,7 +14,7 @@ import gzip
 import ssl
 import zlib
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
@@ -37,7 +37,7 @@ from untrace_pipeline.errors import Code
 
 STATUS = {code.value[0]: code for code in grpc.StatusCode}
 SERVICES = {"TraceService": Signal.TRACES, "MetricsService": Signal.METRICS, "LogsService": Signal.LOGS}
-DECOMPRESS = {
+DECOMPRESS: dict[str, Callable[[bytes], bytes]] = {
     "": bytes,
     "gzip": gzip.decompress,
     "deflate": zlib.decompress,
@@ -201,7 +201,7 @@ class GrpcServer(_Server):
         raise AssertionError
 
 
-class _Handler(grpc.GenericRpcHandler):
+class _Handler(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic in the stubs only
     def __init__(self, server: GrpcServer) -> None:
         self._server = server
 

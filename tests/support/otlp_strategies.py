@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 from google.protobuf.message import Message
 from hypothesis import strategies as st
@@ -52,6 +52,9 @@ unknown_fields = st.sampled_from(
 )
 
 
+M = TypeVar("M", bound=Message)
+
+
 @st.composite
 def key_values(draw: st.DrawFn) -> KeyValue:
     """An attribute; now and then with an empty value or a field of a later version."""
@@ -59,7 +62,7 @@ def key_values(draw: st.DrawFn) -> KeyValue:
     return _with_unknown(draw, made)
 
 
-def _with_unknown(draw: st.DrawFn, message: Any) -> Any:
+def _with_unknown(draw: st.DrawFn, message: M) -> M:
     message.MergeFromString(draw(unknown_fields))
     return message
 
@@ -135,13 +138,17 @@ def points(draw: st.DrawFn, kind: str) -> Any:
     common["count"] = draw(uint64)
     if kind == "summary":
         return SummaryDataPoint(
-            **common, sum=draw(doubles), quantile_values=[{"quantile": 0.5, "value": draw(doubles)}]
+            **common,
+            sum=draw(doubles),
+            quantile_values=[SummaryDataPoint.ValueAtQuantile(quantile=0.5, value=draw(doubles))],
         )
     if draw(st.booleans()):
         common |= {"sum": draw(doubles), "min": draw(doubles)}
     if kind == "histogram":
         return HistogramDataPoint(**common, bucket_counts=[draw(uint64)], explicit_bounds=[draw(doubles)])
-    return ExponentialHistogramDataPoint(**common, scale=-3, positive={"offset": 1, "bucket_counts": [draw(uint64)]})
+    return ExponentialHistogramDataPoint(
+        **common, scale=-3, positive=ExponentialHistogramDataPoint.Buckets(offset=1, bucket_counts=[draw(uint64)])
+    )
 
 
 @st.composite
@@ -161,7 +168,7 @@ def metrics(draw: st.DrawFn) -> Metric:
     return _with_unknown(draw, metric)
 
 
-_PARTS = {
+_PARTS: dict[Signal, tuple[str, str, str, st.SearchStrategy[Any]]] = {
     Signal.TRACES: ("resource_spans", "scope_spans", "spans", spans()),
     Signal.LOGS: ("resource_logs", "scope_logs", "log_records", log_records()),
     Signal.METRICS: ("resource_metrics", "scope_metrics", "metrics", metrics()),
