@@ -7,7 +7,7 @@ from typing import Any
 
 import re2
 
-from untrace_plugins.processors.redaction.syntax import UnsupportedError, is_nullable, parse
+from untrace_plugins.processors.redaction.syntax import UnsupportedError, consumes, is_nullable, parse
 
 __all__ = ["Pattern"]
 
@@ -18,7 +18,7 @@ _MAX_MEM = 64 << 20
 class Pattern:
     """A pattern in RE2's syntax over UTF-8 bytes."""
 
-    __slots__ = ("_may_be_empty", "_regexp")
+    __slots__ = ("_may_be_empty", "_regexp", "_text")
 
     def __init__(self, text: str) -> None:
         """Compile. Raises ``ValueError`` with RE2's words."""
@@ -32,7 +32,12 @@ class Pattern:
             reason = error.args[0] if error.args else error
             message = reason.decode(errors="replace") if isinstance(reason, bytes) else str(reason)
             raise ValueError(message) from error
+        self._text = text
         self._may_be_empty = _may_be_empty(text)
+
+    def stops_at(self, char: str) -> bool:
+        """Whether no match contains that ASCII character and no match is empty."""
+        return not self._may_be_empty and not consumes(parse(self._text), char)
 
     def matches(self, value: bytes) -> bool:
         """Whether the pattern matches anywhere in the value."""

@@ -8,7 +8,10 @@ from collections.abc import Callable
 
 from untrace_plugins.processors.redaction.config import HashFunction, RedactionConfig
 
-__all__ = ["Mask", "make_mask"]
+__all__ = ["STARS", "Mask", "make_mask"]
+
+STARS = b"****"
+"""The mask without a hash."""
 
 Mask = Callable[[bytes], bytes]
 
@@ -25,4 +28,4 @@ def make_mask(config: RedactionConfig) -> Mask:
     if function in _DIGESTS:
         name = _DIGESTS[function]
         return lambda found: hashlib.new(name, found, usedforsecurity=False).hexdigest().encode()
-    return lambda _: b"****"
+    return lambda _: STARS

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from untrace_pipeline.data import Value
-from untrace_plugins.processors.redaction.config import RedactionConfig, Summary
+from untrace_plugins.processors.redaction.config import HashFunction, RedactionConfig, Summary
 from untrace_plugins.processors.redaction.confirm import Pattern
 from untrace_plugins.processors.redaction.mask import make_mask
 from untrace_plugins.processors.redaction.scanner import Candidates, Scanner
@@ -54,6 +54,10 @@ class Policy:
         self._mask = make_mask(config)
         self._blocked = [Pattern(text) for text in config.blocked_values]
         self._allowed = [Pattern(text) for text in config.allowed_values]
+        # After a pattern masked something, can one behind it match what it could not match before? Not if none of their
+        # matches contains a star: then each lies between masks, where the first scan found it.
+        settled = [config.hash_function is HashFunction.NONE and pattern.stops_at("*") for pattern in self._blocked]
+        self._rescan = [not all(settled[number + 1 :]) for number in range(len(settled))]
         self._blocked_keys = [Pattern(text) for text in config.blocked_key_patterns]
         self._ignored_keys = [Pattern(text) for text in config.ignored_key_patterns]
         self._fates: dict[str, _Fate] = {}
@@ -161,14 +165,18 @@ class Policy:
     def _masked(self, text: bytes, candidates: Candidates) -> bytes:
         """Apply the patterns one after the other; each sees what those before it left."""
         unscanned = self._scanner.unscanned
-        last = len(self._blocked) - 1
+        growth = 0
         for number, pattern in enumerate(self._blocked):
             if number in candidates or number in unscanned:
-                new = pattern.replace(text, self._mask, candidates.get(number))
-                if new is not text:
-                    text = new
-                    if number < last:
-                        candidates = self._scanner.candidates(text)
+                until = candidates.get(number)
+                new = pattern.replace(text, self._mask, None if until is None else until + growth)
+                if new is text:
+                    continue
+                if self._rescan[number]:
+                    candidates, growth = self._scanner.candidates(new), 0
+                else:
+                    growth += max(0, len(new) - len(text))
+                text = new
         return text
 
     # ----------------------------------------------------------------- bodies

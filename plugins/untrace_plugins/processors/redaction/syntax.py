@@ -20,6 +20,7 @@ __all__ = [
     "Repeat",
     "Text",
     "UnsupportedError",
+    "consumes",
     "is_nullable",
     "parse",
 ]
@@ -373,4 +374,16 @@ def is_nullable(node: Node) -> bool:
             return any(map(is_nullable, parts))
         case Repeat(part, least, _):
             return least == 0 or is_nullable(part)
+    return False
+
+
+def consumes(node: Node, char: str) -> bool:
+    """Whether a match may contain an ASCII character."""
+    match node:
+        case Chars(mask, _):
+            return bool(mask >> ord(char) & 1)
+        case Cat(parts) | Alt(parts):
+            return any(consumes(part, char) for part in parts)
+        case Repeat(part, _, _):
+            return consumes(part, char)
     return False
