@@ -88,7 +88,7 @@ def new_world() -> World:
 async def until(condition: Callable[[], Any]) -> None:
     """Let others run until a condition holds. Raises ``TimeoutError``."""
     async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110  there is no event to wait for
+        while not condition():
             await asyncio.sleep(0)
 
 

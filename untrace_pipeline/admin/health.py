@@ -72,7 +72,7 @@ class Health:
             return _UNAVAILABLE, {"status": "Server not available", "upSince": "0001-01-01T00:00:00Z", "uptime": ""}
         if self._up_since is None:
             self._up_since = max(event.time for event in events)
-        uptime = format_duration(max(0.0, self._clock() - self._up_since))
+        uptime = format_duration(round(max(0.0, self._clock() - self._up_since), 3))
         return _OK, {"status": "Server available", "upSince": _iso(self._up_since), "uptime": uptime}
 
     def ready(self) -> tuple[int, dict[str, Any]]:
