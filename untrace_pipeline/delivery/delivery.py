@@ -147,6 +147,7 @@ class Delivery:
     async def _work(self, source: Source) -> None:
         while request := await source.next():
             await self._process(request)
+            del request  # an idle worker must not keep its last payload alive
 
     async def _process(self, request: Request) -> None:
         self.accounting.take(request.items)

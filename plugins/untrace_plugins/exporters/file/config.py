@@ -65,7 +65,10 @@ class FileConfig(DeliveryConfig):
     format: Format = Format.JSON
     """``json``: one OTLP JSON object per line; ``proto``: each request preceded by its length (4 bytes, big-endian)."""
     append: bool = False
-    """Keep what is in the file at start; otherwise it is emptied, as in the Collector. With ``rotation``: always."""
+    """Keep what is in the file at start; otherwise it is emptied, as in the Collector. With ``rotation``: always.
+
+    Differs from the Collector: a reload never empties a file that this process has written to.
+    """
     rotation: RotationConfig | None = None
     """Present (``rotation: {}`` is enough) = rotate."""
     compression: FileCompression = FileCompression.NONE

@@ -15,6 +15,9 @@ __all__ = ["FileExporter"]
 
 _LENGTH = struct.Struct(">I")
 
+_opened: set[Path] = set()
+"""Files that this process has written to: what a reload opens again must not be emptied."""
+
 
 class FileExporter:
     """Writes one record per request, in order, in a thread."""
@@ -65,7 +68,9 @@ class FileExporter:
         if config.create_directory:
             mode = int(config.directory_permissions, 8)
             self._path.parent.mkdir(mode, parents=True, exist_ok=True)
-        self._writer.open(empty=not config.append and config.rotation is None)
+        path = self._path.absolute()
+        self._writer.open(empty=not config.append and config.rotation is None and path not in _opened)
+        _opened.add(path)
 
     def _write(self, request: Request) -> None:
         data = request.batch.to_json() if self._json else request.batch.to_otlp()

@@ -120,9 +120,7 @@ class MemoryLimiter:
             limit, spike = total * config.limit_percentage // 100, total * config.spike_limit_percentage // 100
         self._hard = limit
         self._soft = limit - (spike or limit // 5)
-        self._logger.info(
-            "processor %s: refusing data above %d MiB, limit %d MiB", self._id, self._soft // _MIB, limit // _MIB
-        )
+        self._logger.debug("refusing data above %d MiB, limit %d MiB", self._soft // _MIB, limit // _MIB)
 
     def _examine(self, byte_size: int) -> None:
         """The careful look when the quick one found memory short; returns if the request may pass."""
@@ -149,7 +147,7 @@ class MemoryLimiter:
         self.limited = resident >= self._soft
         if not self.limited:
             self._host.report(Status.OK)
-            self._logger.info("processor %s: memory is back at %d MiB, accepting data", self._id, resident // _MIB)
+            self._logger.info("memory is back at %d MiB, accepting data", resident // _MIB)
             return
         self._next_probe = now + _PATIENCE
         message = (
@@ -157,7 +155,7 @@ class MemoryLimiter:
             f"{self._in_flight / _MIB:.1f} MiB in flight: refusing data"
         )
         self._host.report(Status.RECOVERABLE_ERROR, message)
-        self._logger.warning("processor %s: %s", self._id, message)
+        self._logger.warning("%s", message)
 
     # ------------------------------------------------------------ collecting
 

@@ -35,8 +35,8 @@ def _method(signal: Signal, service: OtlpService, include_metadata: bool) -> Grp
             return _SUCCESS
         raise _error(answer)
 
-    def admit() -> GrpcError | None:
-        refusal = service.refusal(signal, 0)
+    def admit(byte_size: int) -> GrpcError | None:
+        refusal = service.refusal(signal, byte_size)
         return None if refusal is None else _error(refusal)
 
     return GrpcMethod(export, admit)
@@ -45,8 +45,8 @@ def _method(signal: Signal, service: OtlpService, include_metadata: bool) -> Grp
 def _context(call: GrpcCall, include_metadata: bool) -> Context:
     who = call.credentials
     if include_metadata:
-        return Context(call.metadata(), who.attributes, who.tenant, call.peer(), "grpc")
-    return Context(auth=who.attributes, tenant=who.tenant, peer=call.peer(), transport="grpc")
+        return Context(call.metadata(), who.attributes, who.tenant, call.peer, "grpc")
+    return Context(auth=who.attributes, tenant=who.tenant, peer=call.peer, transport="grpc")
 
 
 def _error(answer: Answer) -> GrpcError:

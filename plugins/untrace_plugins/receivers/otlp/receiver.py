@@ -50,7 +50,10 @@ class OtlpReceiver:
         """Take no new requests, answer those under way, close. If cancelled, the rest stays unacknowledged."""
         servers = [server for server in (self.grpc, self.http) if server is not None]
         try:
-            await asyncio.gather(*(server.stop() for server in servers))
+            # with return_exceptions, a cancelled gather waits until all of them have counted and closed
+            for result in await asyncio.gather(*(server.stop() for server in servers), return_exceptions=True):
+                if result is not None:
+                    raise result
         except asyncio.CancelledError:
             left = sum(server.unfinished for server in servers)
             self._settings.logger.warning("%d requests were not finished; their clients were told so", left)

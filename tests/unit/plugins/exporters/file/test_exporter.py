@@ -80,6 +80,15 @@ async def test_zstd_compresses_each_record(tmp_path: Path, format: str) -> None:
     assert first == second == (make_batch(items=3).to_otlp() if format == "proto" else make_batch(items=3).to_json())
 
 
+async def test_reopening_keeps_what_was_written(tmp_path: Path) -> None:
+    """A reload makes the exporter anew: what the process has written before is not emptied."""
+    path = tmp_path / "out.jsonl"
+    for seed in range(2):
+        async with running(FACTORY, {"path": str(path)}) as r:
+            await r.exporter.consume(make_batch(seed=seed))
+    assert len(path.read_bytes().splitlines()) == 2
+
+
 @pytest.mark.parametrize(("append", "lines"), [(True, 2), (False, 1)])
 async def test_append_keeps_what_was_there(tmp_path: Path, append: bool, lines: int) -> None:
     """Without it a start empties the file, as in the Collector."""
