@@ -40,7 +40,7 @@ class Reading:
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait until something holds; the receiver works in threads, so time is real."""
         async with asyncio.timeout(10):
-            while not condition():  # noqa: ASYNC110  threads set no events
+            while not condition():
                 await asyncio.sleep(0.005)
 
 
