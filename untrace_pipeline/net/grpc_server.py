@@ -1,73 +1,49 @@
 """A gRPC server of raw bytes: handlers get the serialized request and return the serialized response.
 
-Why ``grpc.aio``, and what it costs: docs/decisions/0003-grpc-server.md. gzip and deflate are taken off by grpcio, which
-stops at the size limit; other compressions it answers with UNIMPLEMENTED.
+Unary calls only. It stands on an HTTP/2 connection of our own, because that costs a tenth of grpcio per small request
+and lets a call be refused before its message is read: docs/decisions/0003-grpc-server.md has the numbers.
 """
 
 from __future__ import annotations
 
 import asyncio
-import base64
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import unquote
 
-import grpc
-import grpc.aio
-
-from untrace_pipeline.api.auth import Credentials, ServerAuthenticator
-from untrace_pipeline.errors import Code, ConsumeError, StartError
-from untrace_pipeline.net.endpoint import Endpoint, close_listeners, open_listeners
+from untrace_pipeline.api.auth import ServerAuthenticator
+from untrace_pipeline.errors import Code, ConsumeError
+from untrace_pipeline.net.endpoint import Endpoint
+from untrace_pipeline.net.grpc_call import (
+    PREFIX_BYTES,
+    GrpcCall,
+    GrpcError,
+    announced_size,
+    answer,
+    is_grpc,
+    read_head,
+    read_message,
+    refuse,
+    refuse_foreign,
+)
 from untrace_pipeline.net.grpc_settings import GrpcServerConfig
+from untrace_pipeline.net.http2_connection import Http2Connection
+from untrace_pipeline.net.http2_stream import Stream
+from untrace_pipeline.net.stream_server import StreamServer
 from untrace_pipeline.net.tls import ServerTls
 
 __all__ = ["GrpcCall", "GrpcError", "GrpcMethod", "GrpcServer"]
 
-STATUS_DETAILS = "grpc-status-details-bin"
-GRACE_SECONDS = 3600.0
-"""Longer than any shutdown: the engine ends it earlier by cancelling."""
+MAX_CONNECTIONS = 8192
+MESSAGE_IDLE_SECONDS = 60.0
+"""Longest silence in the middle of a message."""
 MESSAGE_SECONDS = 1.0
-"""While stopping: how long a call that has begun may take to bring its message, and an answer to leave."""
+"""While stopping: how long a call that has begun may take to bring its message."""
 
-_STATUS = {status.value[0]: status for status in grpc.StatusCode}
-_NO_CREDENTIALS = Credentials()
-_Admit = Callable[[], "GrpcError | None"]
-
-
-class GrpcError(Exception):
-    """Ends a call with a status; ``details`` is a serialized ``google.rpc.Status`` for the trailer."""
-
-    def __init__(self, code: Code, message: str, details: bytes = b"") -> None:
-        super().__init__(message)
-        self.code = code
-        self.details = details
-
-
-class GrpcCall:
-    """What a handler may know about its call."""
-
-    __slots__ = ("_context", "credentials")
-
-    def __init__(self, context: Any, credentials: Credentials = _NO_CREDENTIALS) -> None:
-        self._context = context
-        self.credentials = credentials
-
-    def metadata(self) -> dict[str, tuple[str, ...]]:
-        """Return the metadata by lower-case name; values of ``-bin`` names in base64."""
-        found: dict[str, tuple[str, ...]] = {}
-        for name, value in self._context.invocation_metadata():
-            text = value if isinstance(value, str) else base64.b64encode(value).decode()
-            found[name] = (*found.get(name, ()), text)
-        return found
-
-    def peer(self) -> str:
-        """Return ``host:port``, or ``unix``."""
-        kind, _, address = self._context.peer().partition(":")
-        if kind == "ipv4":
-            return str(address)
-        return unquote(address) if kind == "ipv6" else str(kind)
+_CUT_OFF = GrpcError(Code.UNAVAILABLE, "the server is shutting down")
+_TOO_SLOW = GrpcError(Code.DEADLINE_EXCEEDED, "the message did not arrive in time")
+_INTERNAL = GrpcError(Code.INTERNAL, "internal error, see the log")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +52,22 @@ class GrpcMethod:
 
     handler: Callable[[bytes, GrpcCall], Awaitable[bytes]]
     """Returns the response or raises :class:`GrpcError`. Runs to its end even if the client goes away."""
-    admit: _Admit = lambda: None
-    """Asked when the call's headers are there and its message is not read yet."""
+    admit: Callable[[int], GrpcError | None] = lambda _byte_size: None
+    """Asked when the headers of a call are there (0 = unknown size), and again when a message that needs several frames
+    has announced its size."""
+
+
+class _Pending:
+    """A call on its way to its handler."""
+
+    __slots__ = ("call", "encoding", "method", "ready", "sized")
+
+    def __init__(self, method: GrpcMethod, encoding: str, call: GrpcCall, ready: bool) -> None:
+        self.method = method
+        self.encoding = encoding
+        self.call = call
+        self.ready = ready  # authenticated, or nobody asks for that
+        self.sized = False  # its size was asked for
 
 
 class GrpcServer:
@@ -87,117 +77,142 @@ class GrpcServer:
         self._config = config
         self._methods = methods
         self._logger = logger
-        self._server: grpc.aio.Server | None = None
-        self._running: set[asyncio.Task[bytes]] = set()
+        self._limit = config.max_message_bytes
+        self._authenticator: ServerAuthenticator | None = None
+        self._server: StreamServer[Http2Connection] = StreamServer(MAX_CONNECTIONS, self._sweep)
+        self._running: set[asyncio.Task[None]] = set()
         self.unfinished = 0
         """Requests that :meth:`stop` cut off because it was cancelled."""
         self.endpoint = Endpoint.parse(config.endpoint, unix=config.unix)
         """Where it listens; after :meth:`start` with the port that was chosen."""
 
+    # -------------------------------------------------------------- lifecycle
+
     async def start(self, authenticator: ServerAuthenticator | None = None) -> None:
         """Listen and serve. Raises :class:`StartError` naming the endpoint and the cause."""
-        tls = ServerTls(self._config.tls, self._logger) if self._config.tls else None
-        credentials = tls.grpc_credentials() if tls else None
-        server = grpc.aio.server(options=self._config.channel_arguments())
-        handlers = {name: (one.admit, self._serving(one, authenticator)) for name, one in self._methods.items()}
-        server.add_generic_rpc_handlers((_Router(handlers),))
-        self.endpoint = _bind(server, self.endpoint, credentials)
-        await server.start()
-        self._server = server
+        self._authenticator = authenticator
+        self._loop = asyncio.get_running_loop()
+        limits = self._config.limits(eager=authenticator is None)
+        tls = ServerTls(self._config.tls, self._logger).ssl_context("h2") if self._config.tls else None
+        make = lambda: Http2Connection(self, limits, self._loop)  # noqa: E731
+        self.endpoint = await self._server.start(self.endpoint, make, tls)
 
     async def stop(self) -> None:
-        """Take no new calls, finish those under way, close. If cancelled, abort them and close."""
-        server, self._server = self._server, None
-        if server is None:
+        """Take no new calls, finish those under way, close. If cancelled, cut the rest off."""
+        if not self._server.listening:
             return
-        stopping = asyncio.ensure_future(server.stop(GRACE_SECONDS))
+        self._server.close()
+        for connection in list(self._server.connections):
+            connection.leave()
         try:
-            await asyncio.wait([stopping], timeout=MESSAGE_SECONDS)
+            try:
+                await asyncio.wait_for(self._server.wait_empty(), MESSAGE_SECONDS)
+            except TimeoutError:
+                self._refuse_incomplete(_CUT_OFF, lambda _stream: True)
+            await self._server.wait_empty()
             while self._running:
                 await asyncio.wait(self._running)
-            await server.stop(MESSAGE_SECONDS)
-            await stopping
-        except asyncio.CancelledError:
+        finally:
             self.unfinished = len(self._running)
             for task in self._running:
                 task.cancel()
-            await server.stop(None)
-            await stopping
-            raise
+            for connection in list(self._server.connections):
+                connection.abort()
+            self._server.stop_sweeping()
 
-    def _serving(
-        self, method: GrpcMethod, authenticator: ServerAuthenticator | None
-    ) -> grpc.RpcMethodHandler[Any, Any]:
-        """Return the handler of a method: to the library a stream of one message, so that we decide when it is read."""
+    def _sweep(self, now: float) -> None:
+        for connection in list(self._server.connections):
+            connection.check(now)
+        self._refuse_incomplete(_TOO_SLOW, lambda stream: now - stream.touched > MESSAGE_IDLE_SECONDS)
 
-        async def serve(_messages: Any, context: Any) -> bytes:
-            call = GrpcCall(context)
-            try:
-                if authenticator is not None:
-                    call.credentials = await authenticator.authenticate(call.metadata())
-                body = await context.read()
-                if body is grpc.aio.EOF:  # type: ignore[attr-defined]  # the stubs forget it
-                    raise GrpcError(Code.INVALID_ARGUMENT, "the call ended without a message")
-                return await self._finish(method, body, call)
-            except ConsumeError as error:
-                await _abort(context, GrpcError(error.code, str(error)))
-            except GrpcError as error:
-                await _abort(context, error)
-            raise AssertionError("abort raises")
+    def _refuse_incomplete(self, error: GrpcError, which: Callable[[Stream], bool]) -> None:
+        """End calls whose message is not complete."""
+        for connection in list(self._server.connections):
+            for stream in [one for one in connection.streams.values() if not one.ended and which(one)]:
+                refuse(stream, error)
 
-        return grpc.stream_unary_rpc_method_handler(serve)
+    # -------------------------------------------------- called by connections
 
-    async def _finish(self, method: GrpcMethod, body: bytes, call: GrpcCall) -> bytes:
-        """Run a handler in a task of its own, which goes on if the client cancels the call."""
-        task = asyncio.ensure_future(method.handler(body, call))
+    def register(self, connection: Http2Connection) -> bool:
+        """See :class:`Application`."""
+        return self._server.register(connection)
+
+    def unregister(self, connection: Http2Connection) -> None:
+        """See :class:`Application`."""
+        self._server.unregister(connection)
+
+    def begin(self, stream: Stream) -> None:
+        """Find the method, and refuse what would be refused anyway."""
+        if not is_grpc(stream):
+            refuse_foreign(stream)
+            return
+        try:
+            path, encoding = read_head(stream)
+            method = self._methods.get(path)
+            if method is None:
+                raise GrpcError(Code.UNIMPLEMENTED, f"unknown method {path[:200]}")
+            if refusal := method.admit(0):
+                raise refusal
+        except GrpcError as error:
+            refuse(stream, error)
+            return
+        pending = stream.call = _Pending(method, encoding, GrpcCall(stream), self._authenticator is None)
+        if not pending.ready:
+            self._spawn(stream, self._authenticate(stream, pending))
+
+    def receive(self, stream: Stream) -> None:
+        """Start the handler when the message is complete; refuse it as soon as it is known to be too large."""
+        pending: _Pending = stream.call
+        size = announced_size(stream)
+        if (size or 0) > self._limit or stream.size > self._limit + PREFIX_BYTES:
+            refuse(stream, GrpcError(Code.RESOURCE_EXHAUSTED, f"the message is larger than max ({self._limit} bytes)"))
+        elif stream.ended:
+            if pending.ready:
+                self._spawn(stream, self._serve(stream, pending))
+        elif size is not None and not pending.sized and (refusal := pending.method.admit(size)):
+            refuse(stream, refusal)
+        else:
+            pending.sized = size is not None
+            if pending.ready:
+                stream.connection.grant(stream)
+
+    def abandon(self, stream: Stream) -> None:
+        """Nothing to do: a handler that has its message goes on."""
+
+    # ---------------------------------------------------------------- serving
+
+    def _spawn(self, stream: Stream, work: Coroutine[Any, Any, None]) -> None:
+        stream.connection.handlers += 1
+        task = self._loop.create_task(self._run(stream, work))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
-        return await asyncio.shield(task)
 
-
-class _Router(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic in the stubs only
-    """Finds the method; asked when the headers of a call are there, which is where it can be refused early."""
-
-    def __init__(self, handlers: Mapping[str, tuple[_Admit, grpc.RpcMethodHandler[Any, Any]]]) -> None:
-        self._handlers = handlers
-
-    def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[Any, Any] | None:
-        found = self._handlers.get(handler_call_details.method)
-        if found is None:
-            return None
-        admit, handler = found
-        refusal = admit()
-        return handler if refusal is None else _refusing(refusal)
-
-
-def _refusing(error: GrpcError) -> grpc.RpcMethodHandler[Any, Any]:
-    """Return a handler that ends the call without reading its message."""
-
-    async def refuse(_messages: Any, context: Any) -> bytes:
-        await _abort(context, error)
-        return b""
-
-    return grpc.stream_unary_rpc_method_handler(refuse)
-
-
-async def _abort(context: Any, error: GrpcError) -> None:
-    trailers = ((STATUS_DETAILS, error.details),) if error.details else ()
-    await context.abort(_STATUS[error.code], str(error), trailers)
-
-
-def _bind(server: grpc.aio.Server, wanted: Endpoint, credentials: grpc.ServerCredentials | None) -> Endpoint:
-    """Bind the port. gRPC does not say why it cannot, so the addresses are tried with sockets of our own first."""
-    sockets, bound = open_listeners(wanted)
-    names = [one.getsockname() for one in sockets]
-    close_listeners(sockets, bound)
-    addresses = [f"unix:{bound.path}"] if bound.path else [str(Endpoint(name[0], name[1])) for name in names]
-    for address in addresses:
+    async def _run(self, stream: Stream, work: Coroutine[Any, Any, None]) -> None:
         try:
-            if credentials is None:
-                server.add_insecure_port(address)
-            else:
-                server.add_secure_port(address, credentials)
-        except RuntimeError as error:
-            msg = f"cannot listen on {bound}: {error}"
-            raise StartError(msg) from error
-    return bound
+            await work
+        except GrpcError as error:
+            refuse(stream, error)
+        except ConsumeError as error:
+            refuse(stream, GrpcError(error.code, str(error)))
+        except asyncio.CancelledError:
+            refuse(stream, _CUT_OFF)
+            raise
+        except Exception:
+            self._logger.exception("a call failed unexpectedly")
+            refuse(stream, _INTERNAL)
+        finally:
+            stream.connection.handlers -= 1
+            stream.connection.close_if_done()
+
+    async def _authenticate(self, stream: Stream, pending: _Pending) -> None:
+        assert self._authenticator is not None
+        pending.call.credentials = await self._authenticator.authenticate(pending.call.metadata())
+        pending.ready = True
+        if stream.open and stream.ended:
+            await self._serve(stream, pending)
+        elif stream.open:
+            stream.connection.grant(stream)
+
+    async def _serve(self, stream: Stream, pending: _Pending) -> None:
+        body = await read_message(stream, pending.encoding, self._limit)
+        answer(stream, await pending.method.handler(body, pending.call))

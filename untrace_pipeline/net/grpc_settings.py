@@ -1,15 +1,18 @@
-"""Options of a gRPC server, with the Collector's keys (``configgrpc``), and the channel arguments they become."""
+"""Options of a gRPC server, with the Collector's keys (``configgrpc``), and the limits of its connections."""
 
 from __future__ import annotations
 
+import math
 from enum import StrEnum
-from typing import Any, Self
+from typing import Self
 
 from pydantic import Field, model_validator
 
 from untrace_pipeline.api.config import ConfigModel, Duration, Size
 from untrace_pipeline.net.auth import ServerAuthConfig
 from untrace_pipeline.net.endpoint import Endpoint
+from untrace_pipeline.net.http2_frames import DEFAULT_WINDOW
+from untrace_pipeline.net.http2_stream import Http2Limits
 from untrace_pipeline.net.tls import ServerTlsConfig
 
 __all__ = ["GrpcServerConfig", "KeepaliveConfig"]
@@ -17,6 +20,12 @@ __all__ = ["GrpcServerConfig", "KeepaliveConfig"]
 MEBIBYTE = 1024 * 1024
 MAX_MEBIBYTES = 2047
 """gRPC counts message sizes in 32 bits."""
+EAGER_WINDOW = MEBIBYTE
+"""Bytes of one message that a client may send ahead; with an authenticator it is HTTP/2's least, 64 KiB."""
+HANDSHAKE_SECONDS = 20.0
+"""For the first bytes of a connection to arrive."""
+WRITE_SECONDS = 30.0
+"""For a client to take its answers."""
 
 
 class Transport(StrEnum):
@@ -29,7 +38,7 @@ class Transport(StrEnum):
 
 
 class KeepaliveServerConfig(ConfigModel):
-    """``keepalive.server_parameters``: when the server ends or probes connections; absent = gRPC's default."""
+    """``keepalive.server_parameters``: when the server ends or probes connections. Absent = never, except pings."""
 
     max_connection_idle: Duration | None = Field(None, gt=0)
     """Close connections without calls after that time. Example: ``11s``."""
@@ -37,17 +46,17 @@ class KeepaliveServerConfig(ConfigModel):
     """Close connections after that time, so that clients spread anew over several servers. Example: ``5m``."""
     max_connection_age_grace: Duration | None = Field(None, gt=0)
     """Time for calls to end after ``max_connection_age``."""
-    time: Duration | None = Field(None, gt=0)
-    """Ping a silent client after that time; ``2h`` by default."""
-    timeout: Duration | None = Field(None, gt=0)
-    """Close when a ping is not answered in that time; ``20s`` by default."""
+    time: Duration = Field(7200.0, gt=0)
+    """Ping a silent client after that time."""
+    timeout: Duration = Field(20.0, gt=0)
+    """Close when a ping is not answered in that time."""
 
 
 class KeepaliveEnforcementConfig(ConfigModel):
     """``keepalive.enforcement_policy``: pings that clients may send; who sends more is disconnected."""
 
-    min_time: Duration | None = Field(None, gt=0)
-    """Least time between a client's pings; ``5m`` by default."""
+    min_time: Duration = Field(300.0, ge=0)
+    """Least time between a client's pings."""
     permit_without_stream: bool = False
     """Let clients ping while no call is under way."""
 
@@ -75,10 +84,10 @@ class GrpcServerConfig(ConfigModel):
     max_recv_msg_size_mib: int = Field(64, ge=0, le=MAX_MEBIBYTES)
     """Largest message after decompression, in MiB; 0 = the default. Differs from the Collector, whose 4 MiB lose LLM
     traces: this is OTLP's recommendation."""
-    max_concurrent_streams: int | None = Field(None, ge=1)
-    """Calls under way per connection; absent = no limit."""
+    max_concurrent_streams: int = Field(1024, ge=1)
+    """Calls under way per connection; clients wait with more. Differs from the Collector, which has no limit unset."""
     read_buffer_size: Size = 512 * 1024
-    """Accepted for the Collector's sake; the gRPC library sizes its buffers itself."""
+    """Accepted for the Collector's sake; buffers have the sizes that the event loop gives them."""
     write_buffer_size: Size | None = None
     """As ``read_buffer_size``."""
     keepalive: KeepaliveConfig = KeepaliveConfig()
@@ -89,9 +98,6 @@ class GrpcServerConfig(ConfigModel):
     @model_validator(mode="after")
     def _check(self) -> Self:
         Endpoint.parse(self.endpoint, unix=self.unix)
-        if self.tls and (limit := self.tls.grpc_limits()):
-            msg = f"tls.{limit}"
-            raise ValueError(msg)
         return self
 
     @property
@@ -104,23 +110,19 @@ class GrpcServerConfig(ConfigModel):
         """``max_recv_msg_size_mib`` in bytes."""
         return (self.max_recv_msg_size_mib or 64) * MEBIBYTE
 
-    def channel_arguments(self) -> list[tuple[str, Any]]:
-        """Return what gRPC's C core understands of all that."""
+    def limits(self, *, eager: bool) -> Http2Limits:
+        """Return the limits of a connection; ``eager`` lets clients send large messages before they are asked for."""
         server, policy = self.keepalive.server_parameters, self.keepalive.enforcement_policy
-        arguments: dict[str, float | None] = {
-            "grpc.so_reuseport": 0,
-            "grpc.max_receive_message_length": self.max_message_bytes,
-            "grpc.max_concurrent_streams": self.max_concurrent_streams,
-            "grpc.max_connection_idle_ms": _milliseconds(server.max_connection_idle),
-            "grpc.max_connection_age_ms": _milliseconds(server.max_connection_age),
-            "grpc.max_connection_age_grace_ms": _milliseconds(server.max_connection_age_grace),
-            "grpc.keepalive_time_ms": _milliseconds(server.time),
-            "grpc.keepalive_timeout_ms": _milliseconds(server.timeout),
-            "grpc.http2.min_ping_interval_without_data_ms": _milliseconds(policy.min_time),
-            "grpc.keepalive_permit_without_calls": int(policy.permit_without_stream),
-        }
-        return [(name, value) for name, value in arguments.items() if value is not None]
-
-
-def _milliseconds(seconds: float | None) -> int | None:
-    return None if seconds is None else max(1, round(seconds * 1000))
+        return Http2Limits(
+            max_streams=self.max_concurrent_streams,
+            stream_window=EAGER_WINDOW if eager else DEFAULT_WINDOW,
+            handshake=HANDSHAKE_SECONDS,
+            write=WRITE_SECONDS,
+            idle=server.max_connection_idle or math.inf,
+            age=server.max_connection_age or math.inf,
+            age_grace=server.max_connection_age_grace or math.inf,
+            ping_after=server.time,
+            ping_timeout=server.timeout,
+            least_ping_interval=policy.min_time,
+            ping_without_streams=policy.permit_without_stream,
+        )

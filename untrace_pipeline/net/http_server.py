@@ -16,20 +16,17 @@ from http import HTTPStatus
 
 from untrace_pipeline.api.telemetry import Counter, Histogram, Meter
 from untrace_pipeline.net.cors import Cors
-from untrace_pipeline.net.endpoint import Endpoint, close_listeners, open_listeners
+from untrace_pipeline.net.endpoint import Endpoint
 from untrace_pipeline.net.http_connection import HttpConnection
 from untrace_pipeline.net.http_message import ClientGoneError, HttpError, Request, Response
 from untrace_pipeline.net.http_settings import HttpServerConfig
+from untrace_pipeline.net.stream_server import StreamServer
 from untrace_pipeline.net.tls import ServerTls
 
 __all__ = ["Handler", "HttpServer", "plain_text"]
 
 Handler = Callable[[Request], Awaitable[Response]]
 """Answers one request; it may raise :class:`HttpError`. Runs to its end even if the client goes away."""
-
-SWEEP_SECONDS = 0.5
-"""How late a deadline is noticed at most."""
-TLS_HANDSHAKE_SECONDS = 15.0
 
 
 def plain_text(_request: Request | None, error: HttpError) -> Response:
@@ -68,10 +65,7 @@ class HttpServer:
         self._observers: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self._cors = Cors(config.cors) if config.cors and config.cors.allowed_origins else None
         self._own_headers = tuple((name.lower(), value.reveal()) for name, value in config.response_headers.items())
-        self._connections: set[HttpConnection] = set()
-        self._servers: list[asyncio.Server] = []
-        self._sweeper: asyncio.TimerHandle | None = None
-        self._empty = asyncio.Event()
+        self._server: StreamServer[HttpConnection] = StreamServer(config.max_connections, self._sweep)
         self.limits = Limits(
             config.read_header_timeout or math.inf,
             config.body_idle_timeout or math.inf,
@@ -94,59 +88,42 @@ class HttpServer:
 
     async def start(self) -> None:
         """Listen and serve. Raises :class:`StartError` naming the endpoint and the cause."""
-        context = ServerTls(self._config.tls, self._logger).ssl_context() if self._config.tls else None
-        handshake = TLS_HANDSHAKE_SECONDS if context else None
+        tls = ServerTls(self._config.tls, self._logger).ssl_context("http/1.1") if self._config.tls else None
         self.loop = asyncio.get_running_loop()
         self.draining = False
-        sockets, self.endpoint = open_listeners(self.endpoint)
-        for one in sockets:
-            make = self.loop.create_unix_server if self.endpoint.path else self.loop.create_server
-            server = await make(lambda: HttpConnection(self), sock=one, ssl=context, ssl_handshake_timeout=handshake)
-            self._servers.append(server)
-        self._sweep()
+        self.endpoint = await self._server.start(self.endpoint, lambda: HttpConnection(self), tls)
 
     async def stop(self) -> None:
         """Accept no more, answer what is under way, close. If cancelled, cut the rest off."""
-        if not self._servers:
+        if not self._server.listening:
             return
         self.draining = True
-        for server in self._servers:
-            server.close()
-        self._servers.clear()
-        close_listeners([], self.endpoint)
+        self._server.close()
         try:
-            for connection in list(self._connections):
+            for connection in list(self._server.connections):
                 connection.drain()
-            while self._connections:
-                self._empty.clear()
-                await self._empty.wait()
+            await self._server.wait_empty()
         finally:
-            self.unfinished = len(self._connections)
-            for connection in list(self._connections):
+            self.unfinished = len(self._server.connections)
+            for connection in list(self._server.connections):
                 connection.abort()
-            if self._sweeper is not None:
-                self._sweeper.cancel()
+            self._server.stop_sweeping()
 
-    def _sweep(self) -> None:
+    def _sweep(self, now: float) -> None:
         """Find connections whose deadline has passed."""
-        now = self.loop.time()
         self.date = formatdate(time.time(), usegmt=True).encode()
-        for connection in [one for one in self._connections if one.deadline <= now]:
+        for connection in [one for one in self._server.connections if one.deadline <= now]:
             connection.expire()
-        self._sweeper = self.loop.call_later(SWEEP_SECONDS, self._sweep)
 
     # -------------------------------------------------- called by connections
 
     def register(self, connection: HttpConnection) -> bool:
         """Take a new connection; false if there are too many."""
-        self._connections.add(connection)
-        return len(self._connections) <= self._config.max_connections
+        return self._server.register(connection)
 
     def unregister(self, connection: HttpConnection) -> None:
         """Forget a connection that is closed and whose handler has ended."""
-        self._connections.discard(connection)
-        if not self._connections:
-            self._empty.set()
+        self._server.unregister(connection)
 
     async def answer(self, request: Request) -> Response:
         """Return the answer to a request. Raises :class:`ClientGoneError`."""

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Self
 
 from pydantic import Field, model_validator
 
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     import grpc
 
 __all__ = ["CipherSuite", "ClientTls", "ClientTlsConfig", "ServerTls", "ServerTlsConfig", "TlsConfig", "TlsVersion"]
-
-T = TypeVar("T")
 
 CLIENT_CA_CHECK_SECONDS = 1.0
 """How often ``client_ca_file_reload`` looks at the file where ``reload_interval`` says nothing."""
@@ -79,7 +77,7 @@ class TlsConfig(ConfigModel):
     max_version: TlsVersion | None = None
     """Newest version offered; absent = the newest there is."""
     cipher_suites: list[CipherSuite] = []
-    """Suites of TLS 1.2 that may be used; empty = the library's safe choice. Not for gRPC."""
+    """Suites of TLS 1.2 that may be used; empty = the library's safe choice. Not for gRPC clients."""
     reload_interval: Duration = Field(0.0, ge=0)
     """How often changed certificate files are picked up; ``0`` = never. Example: ``1h``."""
 
@@ -96,16 +94,6 @@ class TlsConfig(ConfigModel):
             msg = f"min_version {self.min_version} is above max_version {self.max_version}"
             raise ValueError(msg)
         return self
-
-    def grpc_limits(self) -> str | None:
-        """Say which option the gRPC library cannot honour (it has its own TLS: 1.2 and 1.3, fixed suites)."""
-        if self.cipher_suites:
-            return "cipher_suites: gRPC chooses its own; set GRPC_SSL_CIPHER_SUITES in the environment instead"
-        if self.min_version is not TlsVersion.V1_2:
-            return "min_version: gRPC always accepts TLS 1.2 and 1.3; leave it out"
-        if self.max_version is TlsVersion.V1_2:
-            return "max_version: gRPC always offers TLS 1.2 and 1.3; leave it out"
-        return None
 
 
 class ServerTlsConfig(TlsConfig):
@@ -135,10 +123,16 @@ class ClientTlsConfig(TlsConfig):
     """Name to expect in the server's certificate instead of the host in the endpoint."""
 
     def grpc_limits(self) -> str | None:
-        """Say which option the gRPC library cannot honour."""
+        """Say which option the gRPC library cannot honour (it has its own TLS: 1.2 and 1.3, fixed suites)."""
+        if self.cipher_suites:
+            return "cipher_suites: gRPC chooses its own; set GRPC_SSL_CIPHER_SUITES in the environment instead"
+        if self.min_version is not TlsVersion.V1_2:
+            return "min_version: gRPC always accepts TLS 1.2 and 1.3; leave it out"
+        if self.max_version is TlsVersion.V1_2:
+            return "max_version: gRPC always offers TLS 1.2 and 1.3; leave it out"
         if self.insecure_skip_verify and not self.insecure:
             return "insecure_skip_verify: gRPC always verifies; name the server's certificate as ca_file instead"
-        return super().grpc_limits()
+        return None
 
 
 class _Files:
@@ -172,7 +166,7 @@ def _fingerprint(path: str) -> tuple[int, int, int] | None:
 
 
 class ServerTls:
-    """The server's half: contexts and credentials that pick up changed files with the next handshake."""
+    """The server's half: contexts that pick up changed files with the next handshake."""
 
     def __init__(
         self, config: ServerTlsConfig, logger: logging.Logger, clock: Callable[[], float] = time.monotonic
@@ -184,45 +178,26 @@ class ServerTls:
             interval = min(interval or CLIENT_CA_CHECK_SECONDS, CLIENT_CA_CHECK_SECONDS)
         self._files = _Files([config.cert_file, config.key_file, config.client_ca_file], interval, clock)
 
-    def ssl_context(self) -> ssl.SSLContext:
-        """Return a context for a listening socket. Raises :class:`StartError` naming the file."""
-        current = _server_context(self._config)
-        entrance = _server_context(self._config)
+    def ssl_context(self, protocol: str) -> ssl.SSLContext:
+        """Return a context for a listening socket that speaks ``http/1.1`` or ``h2`` (ALPN).
+
+        Raises :class:`StartError` naming the file.
+        """
+        current = _server_context(self._config, protocol)
+        entrance = _server_context(self._config, protocol)
 
         def choose(connection: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:
             nonlocal current
             if self._files.changed():
-                current = self._reloaded(_server_context) or current
+                current = self._reloaded(protocol) or current
             connection.context = current
 
         entrance.sni_callback = choose
         return entrance
 
-    def grpc_credentials(self) -> grpc.ServerCredentials:
-        """Return credentials for a gRPC port. Raises :class:`StartError` naming the file or the option."""
-        import grpc  # noqa: PLC0415  validating a configuration must not load it
-
-        if limit := self._config.grpc_limits():
-            raise StartError(f"tls.{limit}")
-
-        def configuration(config: ServerTlsConfig) -> grpc.ServerCertificateConfiguration:
-            _server_context(config)  # gRPC says nothing about a certificate that does not fit its key
-            pair = (_read(config.key_file, config.key_pem), _read(config.cert_file, config.cert_pem))
-            authorities = _read(config.client_ca_file, None) if config.client_ca_file else None
-            return grpc.ssl_server_certificate_configuration([pair], authorities)
-
-        def fetch() -> grpc.ServerCertificateConfiguration | None:
-            return self._reloaded(configuration) if self._files.changed() else None
-
-        return grpc.dynamic_ssl_server_credentials(
-            configuration(self._config),
-            fetch,  # type: ignore[arg-type]  # the stubs forget that None means unchanged
-            require_client_authentication=self._config.client_ca_file is not None,
-        )
-
-    def _reloaded(self, load: Callable[[ServerTlsConfig], T]) -> T | None:
+    def _reloaded(self, protocol: str) -> ssl.SSLContext | None:
         try:
-            loaded = load(self._config)
+            loaded = _server_context(self._config, protocol)
         except StartError as error:
             self._logger.warning("changed certificate not taken, the old one stays: %s", error)
             return None
@@ -274,9 +249,9 @@ class ClientTls:
         return [("grpc.ssl_target_name_override", name)] if name else []
 
 
-def _server_context(config: ServerTlsConfig) -> ssl.SSLContext:
+def _server_context(config: ServerTlsConfig, protocol: str) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.set_alpn_protocols(["http/1.1"])
+    context.set_alpn_protocols([protocol])
     _apply(context, config)
     if config.client_ca_file:
         with _explained("certificate authorities of clients", config.client_ca_file):

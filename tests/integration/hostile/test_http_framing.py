@@ -19,7 +19,7 @@ CHUNKED = "Transfer-Encoding: chunked"
 @pytest.fixture(autouse=True)
 def _quick_deadlines(monkeypatch: pytest.MonkeyPatch) -> None:
     """Deadlines are noticed within hundredths of a second."""
-    monkeypatch.setattr("untrace_pipeline.net.http_server.SWEEP_SECONDS", 0.02)
+    monkeypatch.setattr("untrace_pipeline.net.stream_server.SWEEP_SECONDS", 0.02)
 
 
 @pytest.fixture
@@ -390,5 +390,5 @@ async def test_metadata_peer_and_transport_are_kept() -> None:
 async def wait_for_waiting(sink: BlockingSink) -> None:
     """Wait until somebody waits in the sink."""
     async with asyncio.timeout(10):
-        while not sink.waiting:  # noqa: ASYNC110  the sink has no event for it
+        while not sink.waiting:
             await asyncio.sleep(0.005)

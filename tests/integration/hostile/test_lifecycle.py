@@ -122,7 +122,7 @@ async def test_requests_under_way_are_finished() -> None:
     async with receiver(sink=sink, http={}, grpc={}) as running, running.client() as client, running.client() as idle:
         client.send(post(BODY))
         call = asyncio.ensure_future(running.export(BODY))
-        while sink.waiting < 2:  # noqa: ASYNC110  the sink has no event for it
+        while sink.waiting < 2:
             await asyncio.sleep(0.005)
         port, target = running.http_port, running.grpc_target
         stopping = asyncio.ensure_future(running.receiver.shutdown())
@@ -147,7 +147,7 @@ async def test_shutdown_that_runs_out_of_time_acknowledges_nothing(caplog: pytes
     async with receiver(sink=sink, http={}, grpc={}) as running, running.client() as client:
         client.send(post(BODY))
         call = asyncio.ensure_future(running.export(BODY))
-        while sink.waiting < 2:  # noqa: ASYNC110  the sink has no event for it
+        while sink.waiting < 2:
             await asyncio.sleep(0.005)
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.1):

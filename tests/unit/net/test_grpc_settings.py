@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import pytest
-from pydantic import ValidationError
+import math
 
 from untrace_pipeline.net.grpc_settings import GrpcServerConfig
+from untrace_pipeline.net.http2_stream import Http2Limits
 
 
-def test_options_become_channel_arguments() -> None:
-    """Every option that the C core understands reaches it, in its unit."""
+def test_options_become_limits() -> None:
+    """Every option reaches the connection, in seconds."""
     config = GrpcServerConfig.model_validate(
         {
-            "max_recv_msg_size_mib": 1,
             "max_concurrent_streams": 7,
             "read_buffer_size": 524288,
             "keepalive": {
@@ -27,30 +26,24 @@ def test_options_become_channel_arguments() -> None:
             },
         }
     )
-    assert dict(config.channel_arguments()) == {
-        "grpc.so_reuseport": 0,
-        "grpc.max_receive_message_length": 1024 * 1024,
-        "grpc.max_concurrent_streams": 7,
-        "grpc.max_connection_idle_ms": 11_000,
-        "grpc.max_connection_age_ms": 12_000,
-        "grpc.max_connection_age_grace_ms": 13_000,
-        "grpc.keepalive_time_ms": 30_000,
-        "grpc.keepalive_timeout_ms": 5_000,
-        "grpc.http2.min_ping_interval_without_data_ms": 10_000,
-        "grpc.keepalive_permit_without_calls": 1,
-    }
+    assert config.limits(eager=False) == Http2Limits(
+        max_streams=7,
+        stream_window=65535,
+        handshake=20.0,
+        write=30.0,
+        idle=11.0,
+        age=12.0,
+        age_grace=13.0,
+        ping_after=30.0,
+        ping_timeout=5.0,
+        least_ping_interval=10.0,
+        ping_without_streams=True,
+    )
 
 
-def test_defaults_leave_the_library_alone() -> None:
-    """Without options only the size limit of 64 MiB, exclusive ports and strict pings are set."""
-    assert dict(GrpcServerConfig().channel_arguments()) == {
-        "grpc.so_reuseport": 0,
-        "grpc.max_receive_message_length": 64 * 1024 * 1024,
-        "grpc.keepalive_permit_without_calls": 0,
-    }
-
-
-def test_tls_that_grpc_cannot_do_is_refused() -> None:
-    """An option about security is never ignored in silence."""
-    with pytest.raises(ValidationError, match=r"tls\.min_version"):
-        GrpcServerConfig.model_validate({"tls": {"cert_file": "c", "key_file": "k", "min_version": "1.3"}})
+def test_defaults_are_those_of_grpc() -> None:
+    """Connections live for ever, are probed every two hours, and clients may ping every five minutes."""
+    limits = GrpcServerConfig().limits(eager=True)
+    assert (limits.idle, limits.age, limits.age_grace) == (math.inf, math.inf, math.inf)
+    assert (limits.ping_after, limits.ping_timeout, limits.least_ping_interval) == (7200.0, 20.0, 300.0)
+    assert GrpcServerConfig().max_message_bytes == 64 * 1024 * 1024

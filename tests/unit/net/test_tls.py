@@ -76,18 +76,15 @@ def test_missing_file_is_a_start_error(tmp_path: Path) -> None:
     """A file that is not there is named."""
     config = ServerTlsConfig(cert_file=str(tmp_path / "none.pem"), key_file=str(tmp_path / "key.pem"))
     with pytest.raises(StartError, match=r"none\.pem: No such file"):
-        ServerTls(config, LOGGER).ssl_context()
+        ServerTls(config, LOGGER).ssl_context("http/1.1")
 
 
 def test_certificate_that_does_not_fit_its_key_is_a_start_error(tmp_path: Path, authority: trustme.CA) -> None:
-    """Both HTTP and gRPC find a wrong pair at start, not at the first handshake."""
+    """A wrong pair is found at start, not at the first handshake."""
     config = write_certificate(authority, tmp_path)
     authority.issue_cert("other").private_key_pem.write_to_path(tmp_path / "key.pem")
-    tls = ServerTls(config, LOGGER)
     with pytest.raises(StartError, match=r"cert\.pem"):
-        tls.ssl_context()
-    with pytest.raises(StartError, match=r"cert\.pem"):
-        tls.grpc_credentials()
+        ServerTls(config, LOGGER).ssl_context("h2")
 
 
 def test_versions_and_suites_are_applied(tmp_path: Path, authority: trustme.CA) -> None:
@@ -97,7 +94,7 @@ def test_versions_and_suites_are_applied(tmp_path: Path, authority: trustme.CA) 
     suite = CipherSuite.ECDHE_ECDSA_AES256_GCM
     narrow = config.model_copy(update={"max_version": "1.2", "cipher_suites": [suite]})
     client = ClientTls(ClientTlsConfig(ca_file=str(tmp_path / "ca.pem"))).ssl_context()
-    end = handshake(ServerTls(narrow, LOGGER).ssl_context(), client)
+    end = handshake(ServerTls(narrow, LOGGER).ssl_context("http/1.1"), client)
     assert end.version() == "TLSv1.2"
     assert end.cipher() == ("ECDHE-ECDSA-AES256-GCM-SHA384", "TLSv1.2", 256)
 
@@ -106,7 +103,7 @@ def test_versions_and_suites_are_applied(tmp_path: Path, authority: trustme.CA) 
 def test_every_suite_is_known_to_openssl(suite: CipherSuite, tmp_path: Path, authority: trustme.CA) -> None:
     """No name in the table is a typing error."""
     config = write_certificate(authority, tmp_path).model_copy(update={"cipher_suites": [suite]})
-    context = ServerTls(config, LOGGER).ssl_context()
+    context = ServerTls(config, LOGGER).ssl_context("http/1.1")
     assert [one for one in context.get_ciphers() if one["protocol"] == "TLSv1.2" or "TLSv1.0" in one["protocol"]]
 
 
@@ -117,7 +114,7 @@ def test_key_as_text_leaves_no_file(tmp_path: Path, authority: trustme.CA, monke
     config = ServerTlsConfig(
         cert_pem=issued.cert_chain_pems[0].bytes().decode(), key_pem=Secret(issued.private_key_pem.bytes().decode())
     )
-    ServerTls(config, LOGGER).ssl_context()
+    ServerTls(config, LOGGER).ssl_context("http/1.1")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -127,7 +124,7 @@ def test_changed_certificate_serves_the_next_handshake(tmp_path: Path, authority
     config = write_certificate(authority, tmp_path).model_copy(update={"reload_interval": 60.0})
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     client = ClientTls(ClientTlsConfig(ca_file=str(tmp_path / "ca.pem"))).ssl_context()
-    server = ServerTls(config, LOGGER, clock).ssl_context()
+    server = ServerTls(config, LOGGER, clock).ssl_context("http/1.1")
     first = handshake(server, client).getpeercert(True)
     write_certificate(authority, tmp_path)
     assert handshake(server, client).getpeercert(True) == first
@@ -149,7 +146,7 @@ def test_changed_client_authority_is_taken_within_a_second(tmp_path: Path, autho
     client = ssl.create_default_context()
     authority.configure_trust(client)
     authority.issue_cert("client").configure_cert(client)
-    server = ServerTls(config, LOGGER, clock).ssl_context()
+    server = ServerTls(config, LOGGER, clock).ssl_context("http/1.1")
     handshake(server, client)
     trustme.CA().cert_pem.write_to_path(tmp_path / "clients.pem")
     clock.now = 1.5

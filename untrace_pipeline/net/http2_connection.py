@@ -1,0 +1,470 @@
+"""One HTTP/2 connection of a server (RFC 9113): frames, header blocks, flow control, and defence against their abuse.
+
+It knows nothing of gRPC: ``application`` is told when the headers of a stream are there, when data came, and answers
+with :meth:`Http2Connection.respond`. Answers of one turn of the event loop leave in one write.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import deque
+from collections.abc import Callable
+from typing import cast
+
+from untrace_pipeline.net.hpack import HpackDecoder, HpackError
+from untrace_pipeline.net.http2_frames import (
+    DEFAULT_WINDOW,
+    HEAD_BYTES,
+    MAX_PAYLOAD,
+    MAX_WINDOW,
+    PREFACE,
+    ErrorCode,
+    Flag,
+    FrameType,
+    Http2Error,
+    Setting,
+    build,
+    build_goaway,
+    build_reset,
+    build_settings,
+    build_window_update,
+    read_settings,
+    read_word,
+    unpad,
+    without_priority,
+)
+from untrace_pipeline.net.http2_stream import Application, Http2Limits, Stream
+
+__all__ = ["Http2Connection"]
+
+CONNECTION_WINDOW = 16 * 1024 * 1024
+"""Bytes that a client may send ahead over all streams."""
+MAX_HEADER_BYTES = 64 * 1024
+"""Headers of one request, decoded; far more than SDKs send."""
+MAX_CONTINUATIONS = 32
+"""CONTINUATION frames of one header block (CVE-2024-27983 and its kin send them for ever)."""
+FREE_RESETS = 200
+"""Streams that a client may cancel beyond those that were answered (CVE-2023-44487, rapid reset)."""
+PING_STRIKES = 2
+"""Pings in too quick succession that are forgiven, as in gRPC."""
+LINGER_SECONDS = 1.0
+"""Time for GOAWAY to arrive before the connection is closed."""
+
+
+class Http2Connection(asyncio.Protocol):
+    """The server's end of a connection."""
+
+    def __init__(self, application: Application, limits: Http2Limits, loop: asyncio.AbstractEventLoop) -> None:
+        self._application = application
+        self._loop = loop
+        self._transport: asyncio.Transport
+        self.limits = limits
+        self.peer = ""
+        """``host:port`` of the client, or ``unix``."""
+        self.streams: dict[int, Stream] = {}
+        """Streams that are not answered yet."""
+        self.handlers = 0
+        """Handlers at work, also those whose stream is gone; counted by the application."""
+        self.now = loop.time()
+        """The loop's time when something came last."""
+        self._opened = self.now
+        self._rest = b""
+        self._prefaced = False
+        self._greeted = False  # the client's first SETTINGS are there
+        self._hpack = HpackDecoder()
+        self._block: tuple[int, int, list[bytes]] | None = None  # stream, flags, fragments of an unfinished block
+        self._last = 0  # highest stream of the client
+        self._window = CONNECTION_WINDOW
+        self._send_window = DEFAULT_WINDOW
+        self._peer_window = DEFAULT_WINDOW
+        self._waiting: deque[tuple[Stream, bytes, bytes]] = deque()  # data and trailers that await the client's window
+        self._out: list[bytes] = []
+        self._resets = FREE_RESETS
+        self._last_ping = -math.inf
+        self._strikes = 0
+        self._pinged = math.inf  # when our own ping left
+        self._blocked_since = math.inf
+        self._leaving = False  # GOAWAY was sent
+        self._cut_at = math.inf  # when the connection is cut off
+        self._dead = False  # an error ended it; input is thrown away
+
+    # -------------------------------------------------------------- transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A client is there."""
+        self._transport = cast("asyncio.Transport", transport)
+        peer = transport.get_extra_info("peername")
+        self.peer = f"{peer[0]}:{peer[1]}" if isinstance(peer, tuple) else "unix"
+        settings = {Setting.MAX_CONCURRENT_STREAMS: self.limits.max_streams}
+        settings |= {Setting.INITIAL_WINDOW_SIZE: self.limits.stream_window}
+        settings |= {Setting.MAX_HEADER_LIST_SIZE: MAX_HEADER_BYTES}
+        greeting = build_settings(settings) + build_window_update(0, CONNECTION_WINDOW - DEFAULT_WINDOW)
+        self._transport.write(greeting)
+        if not self._application.register(self):
+            self._die(Http2Error(ErrorCode.ENHANCE_YOUR_CALM, "too many connections"))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client is gone."""
+        self._dead = True
+        for stream in list(self.streams.values()):
+            self._drop(stream)
+        self._application.unregister(self)
+
+    def pause_writing(self) -> None:
+        """The client does not take its answers: read no more from it."""
+        self._blocked_since = self._loop.time()
+        self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        """It took them."""
+        self._blocked_since = math.inf
+        self._transport.resume_reading()
+
+    def data_received(self, data: bytes) -> None:
+        """Read frames; the application is told from here."""
+        if self._dead:
+            return
+        self.now = self._loop.time()
+        self._pinged = math.inf
+        if self._rest:
+            data = self._rest + data
+        try:
+            position = 0 if self._prefaced else self._read_preface(data)
+            if self._prefaced:
+                position = self._read(data, position)
+            self._rest = data[position:]
+        except Http2Error as error:
+            self._die(error)
+        except HpackError as error:
+            self._die(Http2Error(ErrorCode.COMPRESSION_ERROR, str(error)))
+
+    # ---------------------------------------------------------------- reading
+
+    def _read_preface(self, data: bytes) -> int:
+        """Return where the first frame begins, 0 if the preface is not complete yet."""
+        if not data.startswith(PREFACE[: len(data)]):
+            self._transport.write(_NOT_HTTP_2)
+            raise Http2Error(ErrorCode.PROTOCOL_ERROR, "no HTTP/2")
+        self._prefaced = len(data) >= len(PREFACE)
+        return len(PREFACE) if self._prefaced else 0
+
+    def _read(self, data: bytes, position: int) -> int:
+        """Read the complete frames from a position on; return where the rest begins."""
+        size = len(data)
+        while size - position >= HEAD_BYTES:
+            length = data[position] << 16 | data[position + 1] << 8 | data[position + 2]
+            if length > MAX_PAYLOAD:
+                raise Http2Error(ErrorCode.FRAME_SIZE_ERROR, "frame too large")
+            begin = position + HEAD_BYTES
+            end = begin + length
+            if end > size:
+                break
+            stream = int.from_bytes(data[position + 5 : begin], "big") & MAX_WINDOW
+            self._frame(data[position + 3], data[position + 4], stream, data[begin:end])
+            if self._dead:
+                break
+            position = end
+        return position
+
+    def _frame(self, kind: int, flags: int, stream: int, payload: bytes) -> None:
+        if self._block is not None and kind != FrameType.CONTINUATION:
+            raise Http2Error(ErrorCode.PROTOCOL_ERROR, "a header block is interrupted")
+        if not self._greeted:
+            if kind != FrameType.SETTINGS:
+                raise Http2Error(ErrorCode.PROTOCOL_ERROR, "the first frame is not SETTINGS")
+            self._greeted = True
+        if kind == FrameType.DATA:
+            self._on_data(flags, stream, payload)
+        elif kind == FrameType.HEADERS:
+            self._on_headers(flags, stream, payload)
+        elif kind in _CONTROL:
+            _CONTROL[kind](self, flags, stream, payload)
+
+    def _on_data(self, flags: int, id: int, payload: bytes) -> None:
+        length = len(payload)
+        self._window -= length
+        if self._window < 0:
+            raise Http2Error(ErrorCode.FLOW_CONTROL_ERROR, "more data than the connection's window")
+        if self._window < CONNECTION_WINDOW // 2:
+            self._send(build_window_update(0, CONNECTION_WINDOW - self._window))
+            self._window = CONNECTION_WINDOW
+        stream = self.streams.get(id)
+        if stream is None or stream.ended:
+            self._check_known(id)
+            return
+        stream.receive_window -= length
+        if stream.receive_window < 0:
+            raise Http2Error(ErrorCode.FLOW_CONTROL_ERROR, "more data than the stream's window")
+        if flags & Flag.PADDED:
+            payload = unpad(payload)
+        stream.touched = self.now
+        stream.chunks.append(payload)
+        stream.size += len(payload)
+        if flags & Flag.END_STREAM:
+            stream.ended = True
+        self._application.receive(stream)
+
+    def _on_headers(self, flags: int, id: int, payload: bytes) -> None:
+        if flags & Flag.PADDED:
+            payload = unpad(payload)
+        if flags & Flag.PRIORITY:
+            payload = without_priority(payload)
+        if flags & Flag.END_HEADERS:
+            self._on_block(flags, id, payload)
+        else:
+            self._block = (id, flags, [payload])
+
+    def _on_continuation(self, flags: int, id: int, payload: bytes) -> None:
+        if self._block is None or self._block[0] != id:
+            raise Http2Error(ErrorCode.PROTOCOL_ERROR, "CONTINUATION without HEADERS")
+        _, first_flags, fragments = self._block
+        fragments.append(payload)
+        if len(fragments) > MAX_CONTINUATIONS or sum(map(len, fragments)) > MAX_HEADER_BYTES:
+            raise Http2Error(ErrorCode.ENHANCE_YOUR_CALM, "a header block without end")
+        if flags & Flag.END_HEADERS:
+            self._block = None
+            self._on_block(first_flags, id, b"".join(fragments))
+
+    def _on_block(self, flags: int, id: int, block: bytes) -> None:
+        headers = self._hpack.decode(block, MAX_HEADER_BYTES)
+        known = self.streams.get(id)
+        if known is not None:
+            self._on_trailers(known, flags)
+            return
+        if id and id <= self._last:
+            return  # a stream that was answered before it ended
+        if not id & 1:
+            raise Http2Error(ErrorCode.PROTOCOL_ERROR, "streams of clients have odd numbers")
+        self._last = id
+        if self._leaving:
+            return  # after GOAWAY: the client sends it elsewhere
+        if len(self.streams) >= self.limits.max_streams or self.handlers >= self.limits.max_streams:
+            self._send(build_reset(id, ErrorCode.REFUSED_STREAM))
+            return
+        stream = self.streams[id] = Stream(self, id, headers, self._peer_window)
+        stream.ended = bool(flags & Flag.END_STREAM)
+        self._application.begin(stream)
+        if stream.ended and stream.open:
+            self._application.receive(stream)
+
+    def _on_trailers(self, stream: Stream, flags: int) -> None:
+        if not flags & Flag.END_STREAM or stream.ended:
+            raise Http2Error(ErrorCode.PROTOCOL_ERROR, "HEADERS in the middle of a stream")
+        stream.ended = True
+        self._application.receive(stream)
+
+    def _on_reset(self, _flags: int, id: int, payload: bytes) -> None:
+        read_word(payload, "RST_STREAM")
+        self._check_known(id)
+        stream = self.streams.get(id)
+        if stream is None:
+            return
+        self._resets -= 1
+        if self._resets < 0:
+            raise Http2Error(ErrorCode.ENHANCE_YOUR_CALM, "too many cancelled streams")
+        self._drop(stream)
+
+    def _on_settings(self, flags: int, id: int, payload: bytes) -> None:
+        if id or (flags & Flag.ACK and payload):
+            raise Http2Error(ErrorCode.PROTOCOL_ERROR, "SETTINGS on a stream, or a filled acknowledgement")
+        if flags & Flag.ACK:
+            return
+        for key, value in read_settings(payload):
+            if key == Setting.INITIAL_WINDOW_SIZE:
+                if value > MAX_WINDOW:
+                    raise Http2Error(ErrorCode.FLOW_CONTROL_ERROR, "INITIAL_WINDOW_SIZE too large")
+                for stream in self.streams.values():
+                    stream.send_window += value - self._peer_window
+                self._peer_window = value
+        self._send(build(FrameType.SETTINGS, Flag.ACK, 0))
+        self._send_waiting()
+
+    def _on_ping(self, flags: int, id: int, payload: bytes) -> None:
+        if id or len(payload) != 8:  # noqa: PLR2004
+            raise Http2Error(ErrorCode.FRAME_SIZE_ERROR, "PING of a wrong size")
+        if flags & Flag.ACK:
+            return
+        limits = self.limits
+        least = limits.least_ping_interval if self.streams or limits.ping_without_streams else math.inf
+        if self.now - self._last_ping < least:
+            self._strikes += 1
+            if self._strikes > PING_STRIKES:
+                raise Http2Error(ErrorCode.ENHANCE_YOUR_CALM, "too_many_pings")
+        self._last_ping = self.now
+        self._send(build(FrameType.PING, Flag.ACK, 0, payload))
+
+    def _on_window_update(self, _flags: int, id: int, payload: bytes) -> None:
+        increment = read_word(payload, "WINDOW_UPDATE")
+        if not increment:
+            raise Http2Error(ErrorCode.PROTOCOL_ERROR, "WINDOW_UPDATE of nothing")
+        if id:
+            self._check_known(id)
+            stream = self.streams.get(id)
+            if stream is None:
+                return
+            stream.send_window += increment
+            window = stream.send_window
+        else:
+            self._send_window += increment
+            window = self._send_window
+        if window > MAX_WINDOW:
+            raise Http2Error(ErrorCode.FLOW_CONTROL_ERROR, "a window above 2^31-1")
+        self._send_waiting()
+
+    def _on_push(self, _flags: int, _id: int, _payload: bytes) -> None:
+        raise Http2Error(ErrorCode.PROTOCOL_ERROR, "clients do not push")
+
+    def _on_ignored(self, _flags: int, _id: int, _payload: bytes) -> None:
+        """PRIORITY says nothing to us; GOAWAY says that the client sends no more streams, which we will see."""
+
+    def _check_known(self, id: int) -> None:
+        if id > self._last or not id & 1:
+            raise Http2Error(ErrorCode.PROTOCOL_ERROR, "a frame on a stream that was never opened")
+
+    # ---------------------------------------------------------------- writing
+
+    def respond(self, stream: Stream, head: bytes, data: bytes, trailers: bytes) -> None:
+        """Answer a stream: header block, data, trailer block. Without data and trailers the head is all."""
+        if not stream.open:
+            return
+        self._resets += 1
+        self._strikes, self._last_ping = 0, -math.inf
+        if not trailers:
+            self._send(build(FrameType.HEADERS, Flag.END_HEADERS | Flag.END_STREAM, stream.id, head))
+            self._end(stream)
+            return
+        begin = build(FrameType.HEADERS, Flag.END_HEADERS, stream.id, head)
+        size = len(data)
+        if not self._waiting and size <= MAX_PAYLOAD and size <= self._send_window and size <= stream.send_window:
+            self._send_window -= size
+            end = build(FrameType.HEADERS, Flag.END_HEADERS | Flag.END_STREAM, stream.id, trailers)
+            self._send(begin + build(FrameType.DATA, 0, stream.id, data) + end)
+            self._end(stream)
+        else:
+            self._send(begin)
+            self._waiting.append((stream, data, trailers))
+            self._send_waiting()
+
+    def _send_waiting(self) -> None:
+        """Send as much of the answers that wait as the client's windows let through, in order."""
+        while self._waiting:
+            stream, data, trailers = self._waiting[0]
+            if stream.open:
+                size = min(len(data), MAX_PAYLOAD, self._send_window, stream.send_window)
+                if data and size <= 0:
+                    return
+                if data:
+                    self._send_window -= size
+                    stream.send_window -= size
+                    self._send(build(FrameType.DATA, 0, stream.id, data[:size]))
+                    self._waiting[0] = (stream, data[size:], trailers)
+                    continue
+                self._send(build(FrameType.HEADERS, Flag.END_HEADERS | Flag.END_STREAM, stream.id, trailers))
+                self._end(stream)
+            self._waiting.popleft()
+
+    def grant(self, stream: Stream) -> None:
+        """Let a client send more on a stream whose data is wanted."""
+        if stream.ended:
+            return
+        window = self.limits.stream_window
+        if stream.receive_window < window // 2:
+            self._send(build_window_update(stream.id, window - stream.receive_window))
+            stream.receive_window = window
+
+    def _send(self, frames: bytes) -> None:
+        if not self._out:
+            self._loop.call_soon(self._flush)
+        self._out.append(frames)
+
+    def _flush(self) -> None:
+        out = b"".join(self._out)
+        self._out.clear()
+        if not self._transport.is_closing():
+            self._transport.write(out)
+
+    # ----------------------------------------------------------------- ending
+
+    def _end(self, stream: Stream) -> None:
+        """A stream is answered; a client that still sends is told to stop (RFC 9113, 8.1)."""
+        if not stream.ended:
+            self._send(build_reset(stream.id, ErrorCode.NO_ERROR))
+        stream.open = False
+        self.streams.pop(stream.id, None)
+        self.close_if_done()
+
+    def _drop(self, stream: Stream) -> None:
+        stream.open = False
+        self.streams.pop(stream.id, None)
+        self._application.abandon(stream)
+
+    def close_if_done(self) -> None:
+        """Close a connection that is leaving when nothing is under way on it."""
+        if self._leaving and not self.streams and not self.handlers:
+            self._loop.call_soon(self._transport.close)
+
+    def leave(self, grace: float = math.inf) -> None:
+        """Tell the client to go elsewhere, finish what is under way, then close; cut it off after ``grace`` seconds."""
+        if self._leaving or self._dead:
+            return
+        self._leaving = True
+        self._cut_at = self._loop.time() + grace
+        self._send(build_goaway(self._last, ErrorCode.NO_ERROR))
+        self.close_if_done()
+
+    def abort(self) -> None:
+        """Close at once."""
+        self._transport.abort()
+
+    def _die(self, error: Http2Error) -> None:
+        """Tell the client what it did wrong and close."""
+        self._dead = True
+        for stream in list(self.streams.values()):
+            self._drop(stream)
+        self._send(build_goaway(self._last, error.code, str(error)))
+        self._cut_at = self._loop.time() + LINGER_SECONDS
+        if self._transport.can_write_eof():
+            self._loop.call_soon(_end_writing, self._transport)
+        else:
+            self._loop.call_soon(self._transport.close)
+
+    def check(self, now: float) -> None:
+        """Look at the deadlines; called every so often."""
+        limits = self.limits
+        if now > self._cut_at or now - self._blocked_since > limits.write:
+            self._transport.abort()
+        elif not self._greeted:
+            if now - self._opened > limits.handshake:
+                self._transport.abort()
+        elif now - self._pinged > limits.ping_timeout:
+            self._transport.abort()
+        elif now - self._opened > limits.age:
+            self.leave(limits.age_grace)
+        elif not self.streams and not self.handlers and now - self.now > limits.idle:
+            self.leave()
+        elif now - self.now > limits.ping_after and self._pinged == math.inf:
+            self._pinged = now
+            self._send(build(FrameType.PING, 0, 0, bytes(8)))
+
+
+def _end_writing(transport: asyncio.Transport) -> None:
+    if not transport.is_closing():
+        transport.write_eof()
+
+
+_Handler = Callable[[Http2Connection, int, int, bytes], None]
+_CONTROL: dict[int, _Handler] = {
+    FrameType.PRIORITY: Http2Connection._on_ignored,
+    FrameType.RST_STREAM: Http2Connection._on_reset,
+    FrameType.SETTINGS: Http2Connection._on_settings,
+    FrameType.PUSH_PROMISE: Http2Connection._on_push,
+    FrameType.PING: Http2Connection._on_ping,
+    FrameType.GOAWAY: Http2Connection._on_ignored,
+    FrameType.WINDOW_UPDATE: Http2Connection._on_window_update,
+    FrameType.CONTINUATION: Http2Connection._on_continuation,
+}
+_NOT_HTTP_2 = (
+    b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n"
+    b"this endpoint speaks gRPC, which is HTTP/2; OTLP/HTTP has an endpoint of its own\n"
+)
