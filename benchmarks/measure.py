@@ -12,7 +12,7 @@ from benchmarks.loadtool import Load, Sink, run_load
 from benchmarks.payload import write_payload
 from benchmarks.procfs import RssSampler, cpu_seconds, rss_bytes
 from benchmarks.scenarios import Overload, Scenario, config_text
-from tests.support.peers import Collector, ConfiguredProcess, Daemon
+from tests.support.peers import Collector, ConfiguredProcess, Daemon, PeerProcessError
 from tests.support.peers.canonical import canonical_items, parse_proto, read_framed
 
 SUBJECTS: dict[str, type[ConfiguredProcess]] = {"ours": Daemon, "collector": Collector}
@@ -43,6 +43,8 @@ def _fixed_rate(process: ConfiguredProcess, sink: Sink, load: Load) -> dict[str,
     with RssSampler(process.pid) as rss:
         report = run_load(load, _target(process, load.protocol))
         delivered = sink.settled(report["accepted_items"])
+    if not report["accepted_items"]:
+        raise PeerProcessError(f"every request was refused: {report['refused_requests']}; log: {process.log[-1000:]}")
     cpu = cpu_seconds(process.pid) - before
     return {
         "offered_spans": report["items"],
