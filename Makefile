@@ -33,7 +33,7 @@ demo: $(VENV)/.run  ## Send a few realistic LLM traces, metrics and logs to a ru
 	$(BIN)/python examples/demo.py
 
 test: $(VENV)/.dev  ## All tests; those that need a real peer skip with the reason where it is not built (make peers)
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 integration: $(VENV)/.dev  ## Only the tests against real peers and the daemon as a process
 	$(BIN)/python -m pytest tests/integration tests/e2e

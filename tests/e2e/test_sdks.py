@@ -99,7 +99,6 @@ def _value(value: dict[str, Any]) -> Any:
 
 @pytest.mark.e2e
 @pytest.mark.peer
-@pytest.mark.xdist_group("sdks")
 @pytest.mark.parametrize(
     ("language", "protocol"),
     [("python", "grpc"), ("python", "proto"), ("node", "grpc"), ("node", "proto"), ("node", "json")],

@@ -43,7 +43,6 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.e2e
 @pytest.mark.timeout(400)
-@pytest.mark.xdist_group("example-plugin")
 def test_plugin_is_listed_with_its_package(environment: Path) -> None:
     """``components`` shows the plugin, its version and the package that brought it."""
     listed = json.loads(run(environment / "untrace-pipeline", "components", "--json"))
@@ -53,7 +52,6 @@ def test_plugin_is_listed_with_its_package(environment: Path) -> None:
 
 @pytest.mark.e2e
 @pytest.mark.timeout(400)
-@pytest.mark.xdist_group("example-plugin")
 def test_plugin_runs_in_a_pipeline(environment: Path, tmp_path: Path) -> None:
     """The installed daemon runs the stranger's processor between its own receiver and exporter."""
 
