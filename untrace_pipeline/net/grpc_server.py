@@ -60,7 +60,7 @@ class GrpcMethod:
 class _Pending:
     """A call on its way to its handler."""
 
-    __slots__ = ("call", "encoding", "method", "ready", "sized")
+    __slots__ = ("authenticating", "call", "encoding", "method", "ready", "sized")
 
     def __init__(self, method: GrpcMethod, encoding: str, call: GrpcCall, ready: bool) -> None:
         self.method = method
@@ -68,6 +68,7 @@ class _Pending:
         self.call = call
         self.ready = ready  # authenticated, or nobody asks for that
         self.sized = False  # its size was asked for
+        self.authenticating: asyncio.Task[None] | None = None
 
 
 class GrpcServer:
@@ -158,7 +159,7 @@ class GrpcServer:
             return
         pending = stream.call = _Pending(method, encoding, GrpcCall(stream), self._authenticator is None)
         if not pending.ready:
-            self._spawn(stream, self._authenticate(stream, pending))
+            pending.authenticating = self._spawn(stream, self._authenticate(stream, pending))
 
     def receive(self, stream: Stream) -> None:
         """Start the handler when the message is complete; refuse it as soon as it is known to be too large."""
@@ -177,15 +178,19 @@ class GrpcServer:
                 stream.connection.grant(stream)
 
     def abandon(self, stream: Stream) -> None:
-        """Nothing to do: a handler that has its message goes on."""
+        """Stop authenticating; a handler that has its message goes on."""
+        pending: _Pending | None = stream.call
+        if pending is not None and not pending.ready and pending.authenticating is not None:
+            pending.authenticating.cancel()
 
     # ---------------------------------------------------------------- serving
 
-    def _spawn(self, stream: Stream, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, stream: Stream, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         stream.connection.handlers += 1
         task = self._loop.create_task(self._run(stream, work))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
+        return task
 
     async def _run(self, stream: Stream, work: Coroutine[Any, Any, None]) -> None:
         try:
