@@ -1,16 +1,15 @@
 """A gRPC server of raw bytes: handlers get the serialized request and return the serialized response.
 
 Unary calls only. It stands on an HTTP/2 connection of our own, because that costs a tenth of grpcio per small request
-and lets a call be refused before its message is read: docs/decisions/0003-grpc-server.md has the numbers.
+and lets a call be refused before its message is read: docs/decisions/0007-grpc-server.md has the numbers.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from untrace_pipeline.api.auth import ServerAuthenticator
 from untrace_pipeline.errors import Code, ConsumeError
@@ -69,6 +68,9 @@ class _Pending:
         self.ready = ready  # authenticated, or nobody asks for that
         self.sized = False  # its size was asked for
         self.authenticating: asyncio.Task[None] | None = None
+
+
+_Step = Callable[[Stream, _Pending], Awaitable[None]]
 
 
 class GrpcServer:
@@ -159,7 +161,7 @@ class GrpcServer:
             return
         pending = stream.call = _Pending(method, encoding, GrpcCall(stream), self._authenticator is None)
         if not pending.ready:
-            pending.authenticating = self._spawn(stream, self._authenticate(stream, pending))
+            pending.authenticating = self._spawn(self._authenticate, stream, pending)
 
     def receive(self, stream: Stream) -> None:
         """Start the handler when the message is complete; refuse it as soon as it is known to be too large."""
@@ -169,7 +171,7 @@ class GrpcServer:
             refuse(stream, GrpcError(Code.RESOURCE_EXHAUSTED, f"the message is larger than max ({self._limit} bytes)"))
         elif stream.ended:
             if pending.ready:
-                self._spawn(stream, self._serve(stream, pending))
+                self._spawn(self._serve, stream, pending)
         elif size is not None and not pending.sized and (refusal := pending.method.admit(size)):
             refuse(stream, refusal)
         else:
@@ -185,16 +187,16 @@ class GrpcServer:
 
     # ---------------------------------------------------------------- serving
 
-    def _spawn(self, stream: Stream, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def _spawn(self, step: _Step, stream: Stream, pending: _Pending) -> asyncio.Task[None]:
         stream.connection.handlers += 1
-        task = self._loop.create_task(self._run(stream, work))
+        task = self._loop.create_task(self._run(step, stream, pending))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         return task
 
-    async def _run(self, stream: Stream, work: Coroutine[Any, Any, None]) -> None:
+    async def _run(self, step: _Step, stream: Stream, pending: _Pending) -> None:
         try:
-            await work
+            await step(stream, pending)
         except GrpcError as error:
             refuse(stream, error)
         except ConsumeError as error:
