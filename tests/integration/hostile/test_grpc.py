@@ -23,6 +23,7 @@ from untrace_pipeline.testing import BlockingSink, FailingSink, Sink, make_batch
 from untrace_plugins.receivers.otlp.grpc_transport import METHODS
 
 MIB = 1024 * 1024
+UNLIMITED = [("grpc.max_send_message_length", -1)]
 DETAILS = "grpc-status-details-bin"
 
 
@@ -306,3 +307,13 @@ async def raw_call(
                     found |= {name.decode(): value.decode() for name, value in event.headers}
     writer.close()
     return found["grpc-status"], found.get("grpc-message", ""), found
+
+
+async def test_large_messages_arrive_whole() -> None:
+    """Messages of many windows go through, several at a time on one connection."""
+    async with receiver(grpc={}) as running, grpc.aio.insecure_channel(running.grpc_target, UNLIMITED) as channel:
+        export = channel.unary_unary(METHODS[Signal.TRACES])
+        large = make_batch(Signal.TRACES, 5, attributes={"text": "x" * 1_000_000}).to_otlp()
+        answers = await asyncio.gather(*(export(large, timeout=TIMEOUT) for _ in range(6)))
+        assert answers == [b""] * 6
+        assert [batch.to_otlp() == large for batch in running.sink.batches] == [True] * 6
