@@ -13,7 +13,7 @@ from typing import Any
 
 from untrace_pipeline.api.status import Status, StatusEvent
 from untrace_pipeline.config.loader import Loaded
-from untrace_pipeline.config.model import ServiceSpec
+from untrace_pipeline.config.model import ServiceSpec, TelemetryConfig
 from untrace_pipeline.data.signal import Signal
 from untrace_pipeline.engine import describe
 from untrace_pipeline.engine.account import Account
@@ -223,21 +223,26 @@ class Service:
             self._loaded = loaded
             logger.info("reload: nothing has changed")
             return "unchanged"
-        exchange = Exchange(self._builder, self.graph, loaded.spec, self._drop)
         telemetry, before = loaded.spec.telemetry, self.graph.spec.telemetry
-        await self._exposition.change(pages_of(telemetry.metrics), describe.resource(telemetry))
         try:
+            await self._show(telemetry)
+            exchange = Exchange(self._builder, self.graph, loaded.spec, self._drop)
             await exchange.switch()
         except BaseException:
-            await self._exposition.change(pages_of(before.metrics), describe.resource(before))
+            await self._show(before)
             raise
-        configure_logs(telemetry.logs, describe.resource(telemetry))
         self.graph, self._loaded = exchange.new, loaded
         self._meter.close()
         self._observe_pipelines()
         logger.info("reloaded: %s", exchange.summary())
         self._in_background(exchange)
         return "success"
+
+    async def _show(self, telemetry: TelemetryConfig) -> None:
+        """Serve metrics and write logs as configured. Raises :class:`StartError`."""
+        resource = describe.resource(telemetry)
+        await self._exposition.change(pages_of(telemetry.metrics), resource)
+        configure_logs(telemetry.logs, resource)
 
     def _in_background(self, exchange: Exchange) -> None:
         deadline = Deadline(self.graph.spec.shutdown_timeout)

@@ -163,6 +163,25 @@ async def test_a_failed_reload_is_shown_and_changes_nothing(failure: str, world:
     assert await task == 0
 
 
+@pytest.mark.parametrize("place", ["logs", "metrics"])
+async def test_a_reload_whose_telemetry_cannot_be_had_starts_nothing(
+    place: str, world: World, log_file: Path, tmp_path: Path
+) -> None:
+    """A log file that cannot be opened, or a reader that is not understood, leaves neither units nor gauges behind."""
+    telemetry = quiet(tmp_path / "missing" / "log") if place == "logs" else quiet(log_file, readers=[{"pull": {}}])
+    bad = make_spec({"traces": (["fake/in"], [], ["fake/new"])}, telemetry=telemetry)
+    service, task = await started(make_spec(CHAIN, telemetry=quiet(log_file)), lambda: Loaded(bad))
+    service.request_reload()
+    await until(lambda: service.metrics.value("config_reloads", outcome="failure"))
+    assert "exporter fake/new" not in world.made
+    await world.get("receiver fake/in").next.consume(make_batch(items=3))
+    assert world.get("exporter fake/out").item_count == 3
+    service.request_stop("test")
+    assert await task == 0
+    assert "reload failed, the running configuration stays" in log_file.read_text()
+    assert not any(component.running for made in world.made.values() for component in made)
+
+
 async def test_a_reload_without_change_does_nothing(world: World, log_file: Path) -> None:
     """An equal configuration touches no component."""
     spec = make_spec(CHAIN, telemetry=quiet(log_file))
