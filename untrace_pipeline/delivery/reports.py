@@ -43,9 +43,7 @@ class Reports:
         text = self._refused(request, error)
         if self._status is Status.OK:
             self._become(Status.RECOVERABLE_ERROR, f"{text}; retrying")
-            self._kinds["retry"] = _Kind(time.monotonic() + LOG_INTERVAL_SECONDS)
-        else:
-            self._log("retry", logging.WARNING, request.items, f"{text}; retry {retry} in {delay:.1f} s")
+        self._log("retry", logging.WARNING, request.items, f"{text}; retry {retry} in {delay:.1f} s")
 
     def partial(self, request: Request, outcome: Outcome) -> None:
         """The destination had something to say about a request that it took."""
@@ -89,7 +87,7 @@ class Reports:
         return f"{_amount(request)} refused by {self._destination} ({because})"
 
     def _become(self, status: Status, message: str) -> None:
-        """Report a change of status; the engine writes it to the log."""
+        """Report a change of status. The engine writes recovery and permanent errors to the log; the rest we write."""
         self._status = status
         if self._host:
             self._host.report(status, message)

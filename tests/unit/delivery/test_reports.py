@@ -21,17 +21,18 @@ def reports() -> tuple[Reports, StubHost]:
 
 
 def test_a_retry_is_told_in_one_line(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The line says what, how much, where, why, and what happens next; the first one is the change of status."""
+    """The line says what, how much, where, why, and what happens next; the first failure is told at once."""
     now = 1000.0
     monkeypatch.setattr("time.monotonic", lambda: now)
     made, host = reports()
     made.retrying(REQUEST, RetryableError("connection refused"), 1, 4.23)
     refused = "512 spans refused by localhost:4317 (UNAVAILABLE: connection refused)"
     assert host.reports == [(Status.RECOVERABLE_ERROR, f"{refused}; retrying")]
-    assert caplog.messages == []
+    assert caplog.messages == [f"{refused}; retry 1 in 4.2 s"]
+    made.retrying(REQUEST, RetryableError("connection refused"), 2, 4.23)
     now += LOG_INTERVAL_SECONDS
     made.retrying(REQUEST, RetryableError("connection refused"), 3, 4.23)
-    assert caplog.messages == [f"{refused}; retry 3 in 4.2 s"]
+    assert caplog.messages[1:] == [f"{refused}; retry 3 in 4.2 s; 1 more like this before, 512 items"]
 
 
 def test_lines_of_one_kind_are_rate_limited(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
