@@ -90,11 +90,20 @@ class _Parser(argparse.ArgumentParser):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False, **options)
+        self._given: Sequence[str] = ()
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Remember what was given, for ``error``."""
+        self._given = args or ()
+        return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
         """Print the problem with a suggestion and end with code 2."""
-        words = message.removeprefix("unrecognized arguments: ").split()
         known = [option for action in self._actions for option in action.option_strings]
+        if "are required" in message:  # because it was mistyped, perhaps
+            unknown = [word for word in self._given if word.startswith("--") and word.partition("=")[0] not in known]
+            message = f"unrecognized arguments: {' '.join(unknown)}" if unknown else message
+        words = message.removeprefix("unrecognized arguments: ").split()
         close = get_close_matches(words[0].partition("=")[0], known, n=1) if message.startswith("unrec") else []
         print(f"{self.prog}: {message}", file=sys.stderr)
         print(f"did you mean: {close[0]}?" if close else f"see: {self.prog} --help", file=sys.stderr)

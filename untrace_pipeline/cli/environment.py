@@ -1,8 +1,9 @@
 """``validate --environment``: does the machine fit the configuration? Directories, files, ports, destinations.
 
 Works on the names and places of options, so that plugins are covered too: ``endpoint`` is a port to open in receivers
-and extensions and a destination in exporters; ``path`` and ``directory`` of exporters and extensions are written to;
-``…_file`` and ``filename`` are read. Only components that run are looked at.
+and extensions and a destination in exporters; ``path`` of exporters and ``directory`` of exporters and extensions are
+written to (``path`` of an extension is a route); ``…_file`` and ``filename`` are read. Only components that run are
+looked at.
 """
 
 from __future__ import annotations
@@ -86,7 +87,9 @@ def _check(id: ComponentId, owner: BaseModel, name: str, value: Any) -> Check | 
         return (lambda: _socket_path(value)) if _is_unix(owner, value) else (lambda: _port(value))
     if name.endswith("endpoint") and id.kind is Kind.EXPORTER:
         return lambda: _destination(value)
-    if name in {"path", "directory"} and id.kind in {Kind.EXPORTER, Kind.EXTENSION} and not value.startswith("/ready"):
+    if (name == "path" and id.kind is Kind.EXPORTER) or (
+        name == "directory" and id.kind in {Kind.EXPORTER, Kind.EXTENSION}
+    ):
         is_directory, create = name == "directory", bool(getattr(owner, "create_directory", False))
         return lambda: _writable(Path(value), is_directory=is_directory, create=create)
     if name == "filename" or name.endswith("_file"):

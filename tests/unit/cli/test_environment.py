@@ -104,6 +104,7 @@ def test_files_to_write(tmp_path: Path) -> None:
     assert text.endswith("is not a writable file")
     assert check(Kind.EXTENSION, Options(directory=str(tmp_path))) == []
     assert len(check(Kind.EXTENSION, Options(directory=str(tmp_path / "no")))) == 1
+    assert check(Kind.EXTENSION, Options(path="/")) == []  # a route of health_check, no file
 
 
 def test_files_to_read(tmp_path: Path) -> None:

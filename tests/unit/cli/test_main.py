@@ -61,6 +61,15 @@ def test_unknown_option(run: Run) -> None:
     assert "did you mean: --environment?" in outcome.err
 
 
+def test_mistyped_required_option(run: Run) -> None:
+    """A required option that was mistyped is not said to be missing."""
+    outcome = run("run", "--confg=x.yaml")
+    assert outcome.code == 2
+    assert "unrecognized arguments: --confg=x.yaml" in outcome.err
+    assert "did you mean: --config?" in outcome.err
+    assert "are required: -c/--config" in run("run").err
+
+
 @pytest.mark.parametrize("arguments", [["run"], ["validate"], ["test"], []])
 def test_no_config(run: Run, arguments: list[str]) -> None:
     """A command that needs a configuration says so."""
