@@ -93,7 +93,7 @@ _LINKS = (
     MetricSpec(
         "dropped_items",
         COUNTER,
-        "Items that end here, by reason: filtered, sampled, queue_full, expired, rejected, oversize, shutdown …",
+        "Items that end here: filtered, sampled, no_route, queue_full, expired, permanent, too_large or shutdown.",
         ("kind", "component", "signal", "reason"),
     ),
     MetricSpec(

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from untrace_pipeline.api import MetricKind, MetricSpec
+from untrace_pipeline.delivery import Reason
 from untrace_pipeline.registry import Registry
 from untrace_pipeline.telemetry import document
 from untrace_pipeline.telemetry.table import METRICS
@@ -17,6 +18,7 @@ from untrace_pipeline.telemetry.table import METRICS
 ROOT = Path(__file__).resolve().parents[3]
 KINDS = {"counter", "gauge", "histogram"}
 NAME = re.compile(r"[a-z][a-z0-9_]*")
+NAMED = re.compile(r"`(untrace_[a-z_]+)[`{]")
 
 
 def declared() -> dict[str, MetricSpec]:
@@ -91,6 +93,21 @@ def test_documentation_is_up_to_date() -> None:
     assert document.main(["--check"]) == 0
     text = document.TARGET.read_text(encoding="utf-8")
     assert all(f"`{name}" in text for name in declared())
+
+
+def test_pages_name_metrics_that_exist() -> None:
+    """What a page written by hand tells people to look at is served under that name."""
+    served = {f"untrace_{n}{'_total' if spec.kind is MetricKind.COUNTER else ''}" for n, spec in declared().items()}
+    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "deploy").rglob("*.md")]
+    named = {name for page in pages for name in NAMED.findall(page.read_text(encoding="utf-8"))}
+    assert named - served - {"untrace_pipeline"} == set()
+    assert len(named & served) > 5
+
+
+def test_reasons_of_drops_are_told() -> None:
+    """The help of ``dropped_items`` lists every reason that deliveries and built-in processors give."""
+    (spec,) = (spec for spec in METRICS if spec.name == "dropped_items")
+    assert [r for r in (*Reason, "filtered", "sampled", "no_route") if r not in spec.help] == []
 
 
 def test_a_stale_page_is_noticed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys) -> None:
