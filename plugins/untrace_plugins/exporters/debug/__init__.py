@@ -18,7 +18,7 @@ def _create(config: DebugConfig, settings: Settings) -> Exporter:
 FACTORY = ExporterFactory(
     type_name="debug",
     config=DebugConfig,
-    description="Shows what passes, as a person reads it.",
+    description="shows what passes, as a person reads it",
     stability=Stability.BETA,
     create=_create,
 )

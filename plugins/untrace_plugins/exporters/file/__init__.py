@@ -19,7 +19,7 @@ def _create(config: FileConfig, settings: Settings) -> Exporter:
 FACTORY = ExporterFactory(
     type_name="file",
     config=FileConfig,
-    description="Writes OTLP JSON lines or protobuf to a file, with rotation.",
+    description="writes OTLP JSON lines or protobuf to a file, with rotation",
     stability=Stability.BETA,
     create=_create,
 )

@@ -18,7 +18,7 @@ def _create(config: OtlpGrpcConfig, settings: Settings) -> Exporter:
 FACTORY = ExporterFactory(
     type_name="otlp_grpc",
     config=OtlpGrpcConfig,
-    description="Sends OTLP over gRPC.",
+    description="sends OTLP over gRPC",
     aliases=("otlp",),
     stability=Stability.BETA,
     create=_create,

@@ -18,7 +18,7 @@ def _create(config: OtlpHttpConfig, settings: Settings) -> Exporter:
 FACTORY = ExporterFactory(
     type_name="otlp_http",
     config=OtlpHttpConfig,
-    description="Sends OTLP over HTTP, as protobuf or JSON.",
+    description="sends OTLP over HTTP, as protobuf or JSON",
     aliases=("otlphttp",),
     stability=Stability.BETA,
     create=_create,

@@ -33,7 +33,7 @@ FACTORY = ExtensionFactory(
     type_name="basic_auth",
     aliases=("basicauth",),
     config=BasicAuthConfig,
-    description="HTTP Basic authentication for servers (htpasswd) or clients.",
+    description="checks (htpasswd) or sends user and password: HTTP Basic authentication",
     create=_create,
     stability=Stability.BETA,
 )

@@ -26,7 +26,7 @@ FACTORY = ExtensionFactory(
     type_name="bearer_token_auth",
     aliases=("bearertokenauth",),
     config=BearerTokenAuthConfig,
-    description="Bearer tokens for servers and clients.",
+    description="checks or sends bearer tokens",
     create=_create,
     stability=Stability.BETA,
 )

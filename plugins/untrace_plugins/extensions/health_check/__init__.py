@@ -19,7 +19,7 @@ def _create(config: HealthCheckConfig, settings: Settings) -> Extension:
 FACTORY = ExtensionFactory(
     type_name="health_check",
     config=HealthCheckConfig,
-    description="Tells probes whether the daemon lives, is ready, and how each component is.",
+    description="tells probes whether the daemon lives, is ready, and how each component is",
     stability=Stability.BETA,
     create=_create,
 )

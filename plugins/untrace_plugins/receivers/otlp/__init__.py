@@ -27,7 +27,7 @@ def _create(config: OtlpReceiverConfig, settings: Settings, next: Intake) -> Otl
 FACTORY = ReceiverFactory(
     type_name="otlp",
     config=OtlpReceiverConfig,
-    description="OTLP over gRPC and HTTP: traces, metrics and logs from SDKs and Collectors.",
+    description="takes OTLP over gRPC and HTTP from SDKs and Collectors",
     create=_create,
     stability=Stability.BETA,
 )
