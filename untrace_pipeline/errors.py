@@ -19,7 +19,10 @@
 
 from __future__ import annotations
 
+import copy
 import enum
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -146,8 +149,29 @@ class QueueFullError(RetryableError):
     (docs/decisions/0001-fan-out.md).
     """
 
-    destinations: frozenset[str] = frozenset()
-    """The components that refused, as ``exporter:otlp``; the engine fills this in."""
+    refused: Mapping[str, int] = MappingProxyType({})
+    """Items that each component refused, by its name: ``exporter:otlp``; the engine fills this in. They are fewer than
+    the caller passed on where some were filtered on the way."""
+
+    def share(self, before: int, items: int, total: int) -> QueueFullError:
+        """Return the error for one of several callers whose batches were merged: ``items`` of ``total``.
+
+        ``before`` are the items of the callers before this one: so the shares of all add up to what was refused.
+        """
+        twin = copy.copy(self)
+        twin.refused = {
+            name: count * (before + items) // total - count * before // total for name, count in self.refused.items()
+        }
+        return twin
+
+    @staticmethod
+    def total(errors: Iterable[QueueFullError]) -> dict[str, int]:
+        """Return the items that each component refused in several errors."""
+        found: dict[str, int] = {}
+        for error in errors:
+            for name, count in error.refused.items():
+                found[name] = found.get(name, 0) + count
+        return found
 
 
 class PermanentError(ConsumeError):

@@ -18,7 +18,9 @@ __all__ = ["Dropped", "Part", "consume_all"]
 Part: TypeAlias = tuple[Consumer, Batch]
 
 Dropped: TypeAlias = Callable[[QueueFullError, int], None]
-"""Counts items that a full queue refused while others took theirs: the refusal, and how many items."""
+"""Counts items that a full queue refused while others took theirs: the refusal, and how many items of the part it was.
+
+Where several queues refused, and refused other numbers because some items were filtered on the way, the largest."""
 
 
 async def consume_all(parts: Sequence[Part], dropped: Dropped) -> None:
@@ -49,10 +51,9 @@ async def consume_all(parts: Sequence[Part], dropped: Dropped) -> None:
     if not isinstance(going_up, RetryableError):
         for error, size in zip(outcomes, sizes, strict=True):
             if isinstance(error, QueueFullError):
-                dropped(error, size)
+                dropped(error, max(error.refused.values(), default=size))
     elif isinstance(going_up, QueueFullError):
-        full = [error for error in errors if isinstance(error, QueueFullError)]
-        going_up.destinations = frozenset().union(*(error.destinations for error in full))
+        going_up.refused = QueueFullError.total([error for error in errors if isinstance(error, QueueFullError)])
     if going_up is not None:
         raise going_up
 

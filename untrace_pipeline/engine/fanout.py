@@ -33,8 +33,8 @@ class FanOut:
         if batch.edited:
             batch.to_otlp()
 
-        def dropped(error: QueueFullError, items: int) -> None:
-            for destination in sorted(error.destinations):
-                self._drop(destination, batch.signal, items)
+        def dropped(error: QueueFullError, _items: int) -> None:
+            for destination, refused in sorted(error.refused.items()):
+                self._drop(destination, batch.signal, refused)
 
         await consume_all([(branch, batch.copy()) for branch in self._branches], dropped)

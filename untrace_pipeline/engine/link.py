@@ -55,7 +55,7 @@ class Link:
         self._target = target
         self._faults = faults
         self._count = count
-        self._label = frozenset({label(id)})
+        self._label = label(id)
         self._under_way = 0
         self._idle: asyncio.Event | None = None
 
@@ -63,11 +63,12 @@ class Link:
         """Pass a batch on. Raises only :class:`ConsumeError`, or ``CancelledError`` when the caller was cancelled."""
         self._under_way += 1
         try:
+            items = batch.item_count
             if self._count is not None:
-                self._count.add(batch.item_count)
+                self._count.add(items)
             await self._target.consume(batch)
         except QueueFullError as error:
-            error.destinations = error.destinations or self._label
+            error.refused = error.refused or {self._label: items}
             raise
         except ConsumeError:
             raise

@@ -126,6 +126,15 @@ async def test_a_full_queue_is_counted_for_the_exporter(world: World) -> None:
     assert world.get("exporter fake/a").item_count == 5
 
 
+async def test_a_full_queue_behind_a_filter_is_counted_for_what_came_to_it(world: World) -> None:
+    """What the filter dropped is counted there, and not a second time where the rest was refused."""
+    wire(make_spec({"traces": (["fake/in"], ["odd"], ["fake/a"]), "traces/2": (["fake/in"], [], ["fake/b"])}))
+    world.get("exporter fake/a").error = QueueFullError("full")
+    await world.get("receiver fake/in").next.consume(make_batch(items=10))
+    assert drops == [("exporter:fake/a", Signal.TRACES, 5)]
+    assert world.get("exporter fake/b").item_count == 10
+
+
 async def test_a_broken_component_cannot_kill_the_receiver(world: World) -> None:
     """Whatever an exporter or a transform raises, the receiver sees an internal error without its text."""
     wire(make_spec({"traces": (["fake/in"], [], ["fake/a"]), "traces/2": (["fake/in2"], ["broken"], ["fake/b"])}))

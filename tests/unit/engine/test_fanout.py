@@ -23,9 +23,9 @@ class Drops:
         self.seen.append((component, signal, items))
 
 
-def full(destination: str) -> QueueFullError:
+def full(destination: str, items: int = 4) -> QueueFullError:
     error = QueueFullError("the queue is full", retry_after=1.0)
-    error.destinations = frozenset({destination})
+    error.refused = {destination: items}
     return error
 
 
@@ -84,16 +84,16 @@ async def test_all_queues_full_is_a_refusal_and_no_drop() -> None:
     fan = FanOut([FailingSink(full("exporter:a")), FailingSink(full("exporter:b"))], drops)
     with pytest.raises(QueueFullError) as refused:
         await fan.consume(make_batch())
-    assert refused.value.destinations == {"exporter:a", "exporter:b"}
+    assert refused.value.refused == {"exporter:a": 4, "exporter:b": 4}
     assert drops.seen == []
 
 
 async def test_nested_fan_outs_count_every_full_exporter() -> None:
     """Where a whole pipeline refuses and another accepts, each exporter of the refusing one is counted."""
     drops = Drops()
-    inner = FanOut([FailingSink(full("exporter:a")), FailingSink(full("exporter:b"))], drops)
+    inner = FanOut([FailingSink(full("exporter:a", 2)), FailingSink(full("exporter:b", 1))], drops)
     await FanOut([inner, Sink()], drops).consume(make_batch(items=2))
-    assert drops.seen == [("exporter:a", Signal.TRACES, 2), ("exporter:b", Signal.TRACES, 2)]
+    assert drops.seen == [("exporter:a", Signal.TRACES, 2), ("exporter:b", Signal.TRACES, 1)]
 
 
 @pytest.mark.parametrize(

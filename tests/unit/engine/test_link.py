@@ -74,11 +74,11 @@ async def test_a_full_queue_carries_the_name_of_its_component() -> None:
     error = QueueFullError("full")
     with pytest.raises(QueueFullError):
         await make_link(FailingSink(error)).consume(make_batch())
-    assert error.destinations == {"exporter:fake/x"}
-    error.destinations = frozenset({"exporter:inner"})
+    assert error.refused == {"exporter:fake/x": 10}
+    error.refused = {"exporter:inner": 3}
     with pytest.raises(QueueFullError):
         await make_link(FailingSink(error)).consume(make_batch())
-    assert error.destinations == {"exporter:inner"}
+    assert error.refused == {"exporter:inner": 3}
 
 
 async def test_cancellation_from_inside_is_a_retryable_refusal() -> None:

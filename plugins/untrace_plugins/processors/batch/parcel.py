@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import repeat
 
+from untrace_pipeline.api import QueueFullError
 from untrace_pipeline.data import Batch, Context
 
 __all__ = ["Key", "Parcel"]
@@ -30,11 +33,14 @@ class Parcel:
     timer: asyncio.TimerHandle | None = None
     _batches: list[Batch] = field(default_factory=list)
     _waiters: list[asyncio.Future[None]] = field(default_factory=list)
+    _sizes: list[int] = field(default_factory=list)
+    """Items of each caller; 0 for one that had gone when the batch was merged."""
 
     def add(self, batch: Batch, waiter: asyncio.Future[None], now: float) -> None:
         """Put a request in."""
         self._batches.append(batch)
         self._waiters.append(waiter)
+        self._sizes.append(batch.item_count)
         self.items += batch.item_count
         self.byte_size += batch.byte_size
         self.last = now
@@ -46,6 +52,7 @@ class Parcel:
         what all parts have in common by construction, and the arrival time of the first.
         """
         live = [batch for batch, waiter in zip(self._batches, self._waiters, strict=True) if not waiter.done()]
+        self._sizes = [0 if w.done() else items for items, w in zip(self._sizes, self._waiters, strict=True)]
         self._batches = []
         if not live:
             return None
@@ -58,10 +65,18 @@ class Parcel:
 
     def settle(self, error: Exception | None) -> None:
         """Tell every caller that still waits."""
-        for waiter in self._waiters:
+        answers = self._shares(error) if isinstance(error, QueueFullError) else repeat(error)
+        for waiter, answer in zip(self._waiters, answers, strict=False):
             if waiter.done():
                 continue
-            if error is None:
+            if answer is None:
                 waiter.set_result(None)
             else:
-                waiter.set_exception(error)
+                waiter.set_exception(answer)
+
+    def _shares(self, error: QueueFullError) -> Iterator[QueueFullError]:
+        """Yield the refusal for each caller: whoever counts the items as lost must count its own alone."""
+        before, total = 0, sum(self._sizes)
+        for items in self._sizes:
+            yield error.share(before, items, total)
+            before += items

@@ -7,7 +7,15 @@ from collections import deque
 from collections.abc import Sequence
 from functools import partial
 
-from untrace_pipeline.api import ConsumeError, Consumer, Host, PermanentError, RetryableError, Settings
+from untrace_pipeline.api import (
+    ConsumeError,
+    Consumer,
+    Host,
+    PermanentError,
+    QueueFullError,
+    RetryableError,
+    Settings,
+)
 from untrace_pipeline.data import Batch
 from untrace_plugins.processors.batch.config import BatchConfig
 from untrace_plugins.processors.batch.parcel import Key, Parcel
@@ -219,10 +227,15 @@ async def _all_accepted(waiters: Sequence[asyncio.Future[None]]) -> None:
         raise
     errors = [error for waiter in waiters if (error := waiter.exception())]
     if errors:
-        raise min(errors, key=_severity)
+        worst = min(errors, key=_severity)
+        if isinstance(worst, QueueFullError):
+            worst.refused = QueueFullError.total([error for error in errors if isinstance(error, QueueFullError)])
+        raise worst
 
 
 def _severity(error: BaseException) -> int:
     if not isinstance(error, ConsumeError):
         return 0
-    return 1 if isinstance(error, RetryableError) else 2
+    if isinstance(error, QueueFullError):  # a fan-out may swallow it, and others must not go with it
+        return 2
+    return 1 if isinstance(error, RetryableError) else 3

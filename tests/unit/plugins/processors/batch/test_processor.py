@@ -8,7 +8,7 @@ import pytest
 
 from untrace_pipeline.api import Consumer, Kind
 from untrace_pipeline.data import Batch, Context, Signal
-from untrace_pipeline.errors import ConsumeError, PermanentError, RetryableError
+from untrace_pipeline.errors import ConsumeError, PermanentError, QueueFullError, RetryableError
 from untrace_pipeline.testing import (
     BlockingSink,
     FailingSink,
@@ -222,6 +222,43 @@ def test_cancelling_a_caller_does_not_cancel_the_merged_batch() -> None:
         await callers[1]
 
     _run(body, sink, send_batch_size=10)
+    assert sink.item_count == 10
+
+
+def test_a_full_queue_is_shared_out_among_the_callers() -> None:
+    """Each caller hears of its part of what was refused, and the parts add up: who counts them counts no item twice."""
+    full = QueueFullError("full")
+    full.refused = {"exporter:a": 10, "exporter:b": 5}
+
+    async def body(processor: BatchProcessor) -> None:
+        calls = (processor.consume(make_batch(items=items)) for items in (1, 2, 7))
+        errors = await asyncio.gather(*calls, return_exceptions=True)
+        refused = [error.refused for error in errors if isinstance(error, QueueFullError)]
+        assert [one["exporter:a"] for one in refused] == [1, 2, 7]
+        assert [one["exporter:b"] for one in refused] == [0, 1, 4]
+
+    _run(body, FailingSink(full))
+
+
+def test_a_split_request_hears_of_all_that_was_refused() -> None:
+    """The pieces that found a full queue are added up; those that were taken are not counted."""
+
+    class FullForSecond(Sink):
+        async def consume(self, batch: Batch) -> None:
+            if self.batches:
+                error = QueueFullError("full")
+                error.refused = {"exporter:a": batch.item_count}
+                raise error
+            await super().consume(batch)
+
+    sink = FullForSecond()
+
+    async def body(processor: BatchProcessor) -> None:
+        with pytest.raises(QueueFullError) as refused:
+            await processor.consume(make_batch(items=25))
+        assert refused.value.refused == {"exporter:a": 15}
+
+    _run(body, sink, send_batch_size=10, send_batch_max_size=10)
     assert sink.item_count == 10
 
 
