@@ -21,12 +21,11 @@ from __future__ import annotations
 
 import copy
 import enum
-from collections.abc import Iterable, Mapping
-from types import MappingProxyType
+import types
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from untrace_pipeline.config.diagnostics import Problem
 
@@ -149,7 +148,7 @@ class QueueFullError(RetryableError):
     (docs/decisions/0001-fan-out.md).
     """
 
-    refused: Mapping[str, int] = MappingProxyType({})
+    refused: Mapping[str, int] = types.MappingProxyType({})
     """Items that each component refused, by its name: ``exporter:otlp``; the engine fills this in. They are fewer than
     the caller passed on where some were filtered on the way."""
 
