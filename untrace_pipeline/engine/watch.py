@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 from collections.abc import AsyncIterator, Callable, Iterable
 from pathlib import Path
 
@@ -15,6 +16,8 @@ __all__ = ["watch_files"]
 POLL_SECONDS = 1.0
 SETTLE_SECONDS = 0.1
 """After something happened: editors write in several steps, and a file may be absent for a moment."""
+
+logger = logging.getLogger(__name__)
 
 
 async def watch_files(files: Callable[[], Iterable[Path]]) -> AsyncIterator[None]:
@@ -37,8 +40,12 @@ async def _something_happened(files: Iterable[Path]) -> None:
         await asyncio.sleep(POLL_SECONDS)
         return
     folders = {file.resolve().parent for file in files} | {file.absolute().parent for file in files}
-    async for _ in awatch(*folders, recursive=False):
-        return
+    try:
+        async for _ in awatch(*folders, recursive=False):
+            return
+    except (OSError, RuntimeError) as error:  # a folder is gone for a moment, or the system has no watch left
+        logger.debug("files cannot be watched and are looked at every %g s: %s", POLL_SECONDS, error)
+        await asyncio.sleep(POLL_SECONDS)
 
 
 def _fingerprint(files: Iterable[Path]) -> dict[Path, str]:

@@ -20,6 +20,27 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     return str(request.param)
 
 
+async def test_a_folder_that_is_gone_for_a_while_does_not_end_watching(
+    way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A configuration that is unmounted and mounted again is still followed."""
+    monkeypatch.setattr(watch, "POLL_SECONDS", 0.01)
+    folder = tmp_path / "mounted"
+    folder.mkdir()
+    config = folder / "config.yaml"
+    config.write_text("one")
+    folder.rename(tmp_path / "away")
+
+    async def change() -> None:
+        async for _ in watch.watch_files(lambda: [config]):
+            return
+
+    task = asyncio.create_task(change())
+    await asyncio.sleep(0)  # it looks at the files
+    (tmp_path / "away").rename(folder)
+    await asyncio.wait_for(task, 20)
+
+
 async def test_a_new_content_is_noticed_and_an_equal_one_is_not(way: str, tmp_path: Path) -> None:
     """Writing the same again, or swapping a link to an equal file, is no change."""
     first, second, third = tmp_path / "a", tmp_path / "b", tmp_path / "c"
