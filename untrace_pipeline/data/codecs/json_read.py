@@ -265,16 +265,14 @@ def _base64(value: Any) -> bytes:
         raise _expected("base64", value) from None
 
 
-_SHOWN = 40
-
-
 def _expected(what: str, value: Any) -> _MisfitError:
-    """Return the error for a wrong value; only its beginning is shown."""
+    """Return the error for a wrong value. Strings show their length alone: errors are logged, and these may be prompts."""
     if isinstance(value, dict):
         shown = "an object"
     elif isinstance(value, list):
         shown = "an array"
+    elif isinstance(value, str):
+        shown = f"a string of {len(value)} characters"
     else:
         shown = orjson.dumps(value).decode()
-        shown = shown if len(shown) <= _SHOWN else shown[:_SHOWN] + "…"
     return _MisfitError(f"expected {what}, not {shown}")
