@@ -10,7 +10,7 @@ from untrace_pipeline.data.codecs.json_read import read_json
 from untrace_pipeline.data.codecs.json_write import write_json
 from untrace_pipeline.data.codecs.upb_schema import REQUESTS
 from untrace_pipeline.data.codecs.upb_table import UpbTable
-from untrace_pipeline.data.codecs.wire import walk
+from untrace_pipeline.data.codecs.wire import MAX_MESSAGES, walk
 from untrace_pipeline.data.signal import Signal
 from untrace_pipeline.errors import DecodeError
 
@@ -46,6 +46,8 @@ class UpbCodec:
 
 
 def _parse(signal: Signal, data: bytes) -> Any:
+    if len(data) > MAX_MESSAGES:  # only a body larger than this can hold too many, empty ones take two bytes
+        walk(signal, data)
     try:
         return REQUESTS[signal].FromString(data)
     except ProtobufError as error:

@@ -16,7 +16,7 @@ class BatchConfig(ComponentConfig):
 
     timeout: Duration = Field(0.2, ge=0)
     """Longest time that the first request of a batch waits, for example ``200ms``. 0 sends every request at once."""
-    quiet_period: Duration = Field(0.002, ge=0)
+    quiet_period: Duration = Field(0.005, ge=0)
     """A batch leaves early when nothing new arrived for this long: then all senders are probably waiting for their
     acknowledgement, and waiting longer gains nothing. 0 switches it off."""
     send_batch_size: int = Field(8192, ge=0)

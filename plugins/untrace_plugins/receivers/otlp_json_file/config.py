@@ -32,6 +32,10 @@ class OtlpJsonFileConfig(ComponentConfig):
     """How often files are looked at."""
     replay_file: bool = False
     """Begin each file again when its end is reached, for ever: for load tests."""
+    include_file_name: bool = True
+    """Add the name of the file as ``log.file.name`` to each span and log record, and to the metadata of each metric."""
+    include_file_path: bool = False
+    """Add its path as ``log.file.path`` in the same places."""
     max_log_size: Size = Field(64 * 1024 * 1024, ge=1024)
     """Longest line; a longer one is skipped and counted. Differs from the Collector, whose 1 MiB is less than many a
     request of LLM spans."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from untrace_pipeline.data import Signal
-from untrace_pipeline.data.codecs.wire import read_varint, varint, walk
+from untrace_pipeline.data.codecs.upb import UpbCodec
+from untrace_pipeline.data.codecs.wire import MAX_MESSAGES, read_varint, varint, walk
 from untrace_pipeline.errors import DecodeError
 from untrace_pipeline.testing.generate import make_request
 
@@ -74,3 +75,10 @@ def test_metric_data_follow_the_rules_of_oneof() -> None:
     assert points(gauge + gauge) == 2
     assert points(gauge + total) == 1
     assert points(gauge + total + gauge) == 1
+
+
+@pytest.mark.parametrize("signal", Signal)
+def test_millions_of_empty_messages_are_refused(signal: Signal) -> None:
+    """Two bytes make an empty container: a request of too many is refused before it is decoded."""
+    with pytest.raises(DecodeError, match=f"more than {MAX_MESSAGES} messages"):
+        UpbCodec().table(signal, b"\x0a\x00" * (MAX_MESSAGES + 1))

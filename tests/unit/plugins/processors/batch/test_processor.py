@@ -56,7 +56,7 @@ def test_requests_that_arrive_together_leave_as_one() -> None:
 
     async def body(processor: BatchProcessor) -> None:
         await asyncio.gather(*(processor.consume(make_batch(items=3, seed=n)) for n in range(5)))
-        assert _now() == pytest.approx(0.002, abs=1e-3)
+        assert _now() == pytest.approx(0.005, abs=1e-3)
 
     _run(body, sink)
     assert [batch.item_count for batch in sink.batches] == [15]

@@ -14,7 +14,7 @@ import zstandard
 from pydantic import ValidationError
 
 from untrace_pipeline.api import Kind, PermanentError, RetryableError, Status
-from untrace_pipeline.data import Field, Level, Signal
+from untrace_pipeline.data import Field, Level, Signal, attribute
 from untrace_pipeline.testing import FailingSink, RecordingMeter, Sink, StubHost, make_batch, make_settings
 from untrace_plugins.receivers.otlp_json_file import FACTORY
 
@@ -66,13 +66,24 @@ async def reading(
 async def test_every_signal_is_read(tmp_path: Path) -> None:
     """Traces, metrics and logs in one file arrive, equal to what was written."""
     (tmp_path / "a.jsonl").write_bytes(b"".join(line(3, signal) for signal in Signal))
-    async with reading(tmp_path / "*.jsonl") as run:
+    async with reading(tmp_path / "*.jsonl", include_file_name=False) as run:
         await run.sink.wait_for_items(9)
     assert {batch.signal: batch.to_otlp() for batch in run.sink.batches} == {
         signal: make_batch(signal, 3).to_otlp() for signal in Signal
     }
     assert {batch.context.transport for batch in run.sink.batches} == {"file"}
     assert run.sink.batches[0].context.peer == str(tmp_path / "a.jsonl")
+
+
+async def test_items_say_which_file_they_came_from(tmp_path: Path) -> None:
+    """Spans and log records have file name and path as attributes, metrics in their metadata."""
+    (tmp_path / "a.jsonl").write_bytes(b"".join(line(2, signal) for signal in Signal))
+    async with reading(tmp_path / "*.jsonl", include_file_path=True) as run:
+        await run.sink.wait_for_items(6)
+    for batch in run.sink.batches:
+        level = Level.METRIC if batch.signal is Signal.METRICS else Level.ITEM
+        assert batch.column(attribute("log.file.name", level)) == ["a.jsonl"] * 2
+        assert batch.column(attribute("log.file.path", level)) == [str(tmp_path / "a.jsonl")] * 2
 
 
 async def test_lines_of_other_signals_are_counted(tmp_path: Path) -> None:
