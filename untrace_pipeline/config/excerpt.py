@@ -82,11 +82,12 @@ def _excerpt(place: Place, masks: Sequence[Place] | None) -> tuple[str, int]:
             continue
         start = max(begin, end)
         shown += line[end:start]
+        mask = "" if begin < end else MASK  # a token in a secret, with the quote behind it
         if place.column - 1 >= stop:
-            caret += len(MASK) - (stop - start)
+            caret += len(mask) - (stop - start)
         elif place.column - 1 > start:
             caret = len(shown) + 1
-        shown += MASK
+        shown += mask
         end = stop
     shown += line[end:]
     return _cut("".join(c if c.isprintable() else " " for c in shown).rstrip(), caret)

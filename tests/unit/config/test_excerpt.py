@@ -40,6 +40,14 @@ def test_known_secrets() -> None:
     assert at(3, 3).excerpt == f"  {MASK}"
 
 
+def test_a_secret_that_holds_another_is_masked_once() -> None:
+    """A bearer token within a header is one secret, and the caret behind it stays in place."""
+    source = Source("test", 'a: {authorization: "Bearer hunter2", b: c}\n')
+    problem = at_place(Place(source, 1, 41, 1, 42), masks=[Place(source, 1, 20, 1, 36)], code="x", message="y")
+    assert problem.excerpt == f"a: {{authorization: {MASK} b: c}}"
+    assert problem.excerpt[problem.caret - 1] == "c"
+
+
 @pytest.mark.parametrize(
     ("text", "line"),
     [
