@@ -162,7 +162,7 @@ def configure_logs(config: LogsConfig, resource: Mapping[str, str] | None = None
     root.addHandler(relay)
     root.setLevel(_LEVELS[config.level])
     logging.captureWarnings(capture=True)
-    for noisy in ("asyncio", "aiohttp", "grpc"):
+    for noisy in ("asyncio", "aiohttp", "grpc", "watchfiles"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, _LEVELS[config.level]))
 
 

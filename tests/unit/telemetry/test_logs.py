@@ -41,6 +41,14 @@ def test_console_lines_name_the_component(log: Path) -> None:
     assert rest == "warn  exporter otlp/eu.west: 512 spans refused  zone=a  peer=localhost:4317\n"
 
 
+def test_libraries_are_quiet(log: Path) -> None:
+    """What libraries tell at info, such as every file that changed beside the configuration, is no line of ours."""
+    configure(log)
+    for name in ("asyncio", "aiohttp.access", "grpc", "watchfiles.main"):
+        logging.getLogger(name).info("1 change detected")
+    assert log.read_text() == ""
+
+
 def test_json_lines_are_objects(log: Path) -> None:
     """Machines find the same in fields, with the daemon's resource."""
     configure(log, encoding="json", initial_fields={"zone": "a"})
