@@ -124,7 +124,7 @@ def main() -> int:
         print(f"The daemon at {ENDPOINT} did not take everything: {failures[0]}", file=sys.stderr)
         return 1
     print(f"Sent {len(TURNS)} LLM conversations as traces, metrics and logs to {ENDPOINT}.")
-    print("They are on the daemon's console now, and in out/telemetry.jsonl; e-mail and SSN are masked on the way.")
+    print("After make run they are on the daemon's console and in out/telemetry.jsonl, with e-mail and SSN masked.")
     return 0
 
 
