@@ -266,7 +266,7 @@ def _base64(value: Any) -> bytes:
 
 
 def _expected(what: str, value: Any) -> _MisfitError:
-    """Return the error for a wrong value. Strings show their length alone: errors are logged, and these may be prompts."""
+    """Return the error for a wrong value. A string shows only its length: errors are logged, and it may be a prompt."""
     if isinstance(value, dict):
         shown = "an object"
     elif isinstance(value, list):
