@@ -76,11 +76,13 @@ class RoutingConnector:
         copied: list[Part] = []
         free = [True] * batch.item_count
         taken: list[int | None] = [None] * len(free)
+        unseen = free
         for number, route in enumerate(table.routes):
             matched = [item and match for item, match in zip(free, self._matched(route, batch), strict=True)]
             if not any(matched):
                 continue
             if route.copies:
+                unseen = [item and not match for item, match in zip(unseen, matched, strict=True)]
                 selected = batch.copy().select(matched)
                 copied += [(route.consumers, selected)] if selected is not None else []
                 continue
@@ -88,17 +90,15 @@ class RoutingConnector:
             free = [item and not match for item, match in zip(free, matched, strict=True)]
             if not any(free):
                 break
-        return copied + self._moved(batch, table, taken, free)
-
-    def _moved(self, batch: Batch, table: _Table, taken: Sequence[int | None], free: Sequence[bool]) -> list[Part]:
-        keys: list[int | None] = list(taken)
-        rest = len(table.routes)
         if table.default:
-            keys = [rest if left else key for key, left in zip(keys, free, strict=True)]
-        elif lost := sum(free):
+            rest = len(table.routes)
+            taken = [rest if left else owner for owner, left in zip(taken, free, strict=True)]
+        elif lost := sum(left and new for left, new in zip(free, unseen, strict=True)):
             self._lost[batch.signal].add(lost)
-            if lost == len(free):
-                return []
+        return copied if all(owner is None for owner in taken) else copied + self._moved(batch, table, taken)
+
+    @staticmethod
+    def _moved(batch: Batch, table: _Table, keys: Sequence[int | None]) -> list[Part]:
         consumers = [*[route.consumers for route in table.routes], table.default]
         return [(consumers[key], part) for key, part in batch.partition(keys).items() if isinstance(key, int)]
 

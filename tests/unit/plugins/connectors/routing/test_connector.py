@@ -109,6 +109,20 @@ async def test_without_default_the_rest_is_counted() -> None:
     assert await Router({"condition": "false", "to": "a"}, default=False).route(make_batch()) == [0, 0, 0]
 
 
+async def test_what_was_copied_is_not_lost() -> None:
+    """An item that a copying route passed on has arrived, though no route took it away."""
+    table = {"condition": 'span.name == "chat 1"', "action": "copy", "to": "a"}, {"condition": RESOURCE, "to": "b"}
+    router = Router(*table, default=False)
+    expected = make_batch(items=6, resources=2)
+    assert await router.route(expected.copy()) == [2, 3, 0]
+    arrived = {*router.sinks["a"].column(SPAN_ID), *router.sinks["b"].column(SPAN_ID)}
+    lost = router.meter.value("dropped_items", signal="traces", reason="no_route")
+    assert lost == 6 - len(arrived) == len({*expected.column(SPAN_ID)} - arrived)
+    everything = Router({"statement": "route()", "action": "copy", "to": "a"}, default=False)
+    assert await everything.route(make_batch(items=6)) == [6, 0, 0]
+    assert everything.meter.value("dropped_items", reason="no_route") == 0
+
+
 async def test_the_request_decides_without_decoding() -> None:
     """Conditions on metadata read no span, and the bytes pass as they are."""
 
