@@ -56,7 +56,7 @@ class Accounting:
         self.in_flight += items
 
     def not_enqueued(self, signal: Signal, items: int) -> None:
-        """Items did not come in: the queue was full, and whoever sent them was told."""
+        """Items did not come in: the queue was full, or is smaller than the batch, and whoever sent them was told."""
         self._enqueue_failed[signal].add(items)
 
     def deliver(self, signal: Signal, items: int, rejected: int) -> None:

@@ -83,8 +83,7 @@ class Delivery:
             return
         if self._config.wait_for_result:
             entry.result = loop.create_future()
-        self._source.make_way(entry)
-        await self._enqueue(self._queue, entry)
+        await self._enqueue(self._queue, self._source, entry)
         if entry.result is not None:
             await entry.result
 
@@ -115,12 +114,12 @@ class Delivery:
 
     # --------------------------------------------------------------------- in
 
-    async def _enqueue(self, queue: Queue, entry: Entry) -> None:
-        signal = entry.batch.signal
+    async def _enqueue(self, queue: Queue, source: Source, entry: Entry) -> None:
         try:
+            source.make_way(entry)
             evicted = await queue.put(entry)
-        except QueueFullError:
-            self.accounting.not_enqueued(signal, entry.items)
+        except ConsumeError:
+            self.accounting.not_enqueued(entry.batch.signal, entry.items)
             raise
         self.accounting.enqueue(entry.items)
         self._enqueue_size.record(entry.items)

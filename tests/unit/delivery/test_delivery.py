@@ -444,6 +444,7 @@ def test_a_batch_larger_than_the_queue_is_refused_for_good() -> None:
         async with Bench(ScriptedSender(), sending_queue={"queue_size": 5, "sizer": "items"}) as bench:
             with pytest.raises(OversizeError, match="queue_size 5"):
                 await bench.delivery.consume(make_batch(items=6))
+            assert bench.meter.value("exporter_enqueue_failed_spans") == 6
         assert bench.delivery.accounting.enqueued == 0
 
     run(main())
