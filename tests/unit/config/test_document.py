@@ -117,6 +117,15 @@ def test_schema_accepts_every_file_of_ours(path: Path, validator: jsonschema.Dra
     assert error is None, f"{list(error.path)}: {error.message}"
 
 
+def test_schema_accepts_every_form_of_conditions(validator: jsonschema.Draft7Validator) -> None:
+    """Flat lists take strings and mappings directly, or groups of them."""
+    mapping = {"field": "name", "operator": "eq", "value": "x"}
+    group = {"context": "span", "conditions": ['name == "x"', mapping]}
+    for conditions in (['span.name == "x"', mapping], [group]):
+        validator.validate({"processors": {"filter": {"trace_conditions": conditions}}})
+    assert not validator.is_valid({"processors": {"filter": {"trace_conditions": [{"conditoins": []}]}}})
+
+
 def test_every_option_is_described(validator: jsonschema.Draft7Validator) -> None:
     """Every option of every installed component has a docstring."""
     definitions: dict[str, Any] = validator.schema["definitions"]

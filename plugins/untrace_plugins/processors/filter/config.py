@@ -183,7 +183,10 @@ def _groups(signal: Signal) -> Any:
                 compile_condition(condition, signal, level)
         return groups
 
-    return Annotated[list[ConditionGroup], BeforeValidator(_grouped), AfterValidator(check)]
+    written = list[ConditionGroup | ConditionSource]
+    return Annotated[
+        list[ConditionGroup], BeforeValidator(_grouped, json_schema_input_type=written), AfterValidator(check)
+    ]
 
 
 class FilterConfig(ComponentConfig):
