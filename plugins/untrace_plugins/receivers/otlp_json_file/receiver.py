@@ -6,6 +6,7 @@ import asyncio
 import glob
 import os
 import re
+import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -37,6 +38,8 @@ class OtlpJsonFileReceiver:
         self._logger = settings.logger
         self._next = next
         self._tails: dict[Identity, Tail] = {}
+        self._looking = threading.Lock()
+        self._closed = False
         self._unreadable: set[str] = set()
         self._task: asyncio.Task[None] | None = None
         self._host: Host | None = None
@@ -50,13 +53,12 @@ class OtlpJsonFileReceiver:
     async def shutdown(self) -> None:
         """Stop reading; lines that were not accepted yet count as unread."""
         task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
-        for tail in self._tails.values():
-            tail.close()
-        self._tails.clear()
+        try:
+            if task is not None:
+                task.cancel()
+                await asyncio.wait({task})  # if it failed, the host has said so
+        finally:
+            await asyncio.to_thread(self._close)
 
     # ------------------------------------------------------------------ files
 
@@ -78,16 +80,25 @@ class OtlpJsonFileReceiver:
     def _look(self, from_end: bool) -> set[Identity]:
         """Open new files; return those that are gone."""
         present: set[Identity] = set()
-        for path in self._paths():
-            with suppress(FileNotFoundError):
-                status = os.stat(path)
-                identity = (status.st_dev, status.st_ino)
-                present.add(identity)
-                if identity in self._tails:
-                    self._tails[identity].path = path
-                else:
-                    self._open(path, identity, from_end)
-        return self._tails.keys() - present
+        with self._looking:
+            for path in () if self._closed else self._paths():
+                with suppress(FileNotFoundError):
+                    status = os.stat(path)
+                    identity = (status.st_dev, status.st_ino)
+                    present.add(identity)
+                    if identity in self._tails:
+                        self._tails[identity].path = path
+                    else:
+                        self._open(path, identity, from_end)
+            return self._tails.keys() - present
+
+    def _close(self) -> None:
+        """Close all files, after a look that goes on in its thread although the task was cancelled."""
+        with self._looking:
+            self._closed = True
+            for tail in self._tails.values():
+                tail.close()
+            self._tails.clear()
 
     def _paths(self) -> list[str]:
         def matching(patterns: Sequence[str]) -> set[str]:
@@ -157,7 +168,7 @@ class OtlpJsonFileReceiver:
                     self._mark(batch, path)
                     await self._next.consume(batch)
             except RetryableError as error:
-                delay = wait if error.retry_after is None else error.retry_after
+                delay = error.retry_after or wait  # 0 is no wish: it would keep the event loop busy
                 self._report(Status.RECOVERABLE_ERROR, f"{path} waits: {error}")
                 await asyncio.sleep(delay)
                 wait = min(wait * 2, LONGEST_WAIT_SECONDS)

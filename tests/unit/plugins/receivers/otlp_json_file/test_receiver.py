@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,10 +14,11 @@ import pytest
 import zstandard
 from pydantic import ValidationError
 
-from untrace_pipeline.api import Kind, PermanentError, RetryableError, Status
-from untrace_pipeline.data import Field, Level, Signal, attribute
+from untrace_pipeline.api import Kind, PermanentError, Receiver, RetryableError, Status
+from untrace_pipeline.data import Batch, Field, Level, Signal, attribute
 from untrace_pipeline.testing import FailingSink, RecordingMeter, Sink, StubHost, make_batch, make_settings
-from untrace_plugins.receivers.otlp_json_file import FACTORY
+from untrace_plugins.receivers.otlp_json_file import FACTORY, tail
+from untrace_plugins.receivers.otlp_json_file import receiver as receiver_module
 
 NAME = Field(Level.ITEM, "name")
 
@@ -146,6 +148,61 @@ async def test_refused_line_is_offered_until_accepted(tmp_path: Path) -> None:
         await run.sink.wait_for_items(3)
     assert run.sink.item_count == 3
     assert (Status.RECOVERABLE_ERROR, f"{tmp_path / 'a'} waits: full") in run.host.reports
+
+
+async def test_a_refusal_that_names_no_wait_is_not_asked_again_at_once(tmp_path: Path) -> None:
+    """``retry_after`` of 0 would turn the wait into a busy loop."""
+    (tmp_path / "a").write_bytes(line(1))
+    sink = FailingSink(RetryableError("full", retry_after=0.0))
+    async with reading(tmp_path / "a", sink) as run:
+        await run.until(lambda: bool(run.host.reports))
+        for _ in range(50):
+            await asyncio.sleep(0)
+    assert len([status for status, _ in run.host.reports if status is Status.RECOVERABLE_ERROR]) == 1
+
+
+def new_receiver(include: Path, sink: Sink) -> Receiver:
+    config = FACTORY.config.model_validate({"include": [str(include)], "poll_interval": "5ms", "start_at": "beginning"})
+    return FACTORY.create(config, make_settings(Kind.RECEIVER, "otlp_json_file", signals=tuple(Signal)), sink)
+
+
+async def test_shutdown_closes_files_after_reading_failed(tmp_path: Path) -> None:
+    """An unexpected error ended the task; shutdown neither raises it again nor leaves a file open."""
+
+    class Broken(Sink):
+        async def consume(self, batch: Batch) -> None:
+            raise ZeroDivisionError
+
+    (tmp_path / "a").write_bytes(line(1))
+    receiver, host = new_receiver(tmp_path / "a", Broken()), StubHost()
+    await receiver.start(host)
+    with pytest.raises(ZeroDivisionError):
+        await next(iter(host.tasks))
+    await receiver.shutdown()
+
+
+async def test_shutdown_closes_what_a_late_look_opens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread that looks for files cannot be cancelled; what it opens meanwhile is closed too."""
+    opening, go_on = threading.Event(), threading.Event()
+    opened: list[Any] = []
+
+    def slow(path: str, max_line_bytes: int) -> Any:
+        opening.set()
+        go_on.wait(10)
+        opened.append(tail.open_tail(path, max_line_bytes))
+        return opened[-1]
+
+    monkeypatch.setattr(receiver_module, "open_tail", slow)
+    receiver = new_receiver(tmp_path / "*", Sink())
+    await receiver.start(StubHost())
+    (tmp_path / "a").write_bytes(line(1))
+    await asyncio.to_thread(opening.wait, 10)
+    stopping = asyncio.create_task(receiver.shutdown())
+    await asyncio.sleep(0)
+    go_on.set()
+    await stopping
+    with pytest.raises(ValueError, match="closed file"):
+        opened[0].read()
 
 
 async def test_line_refused_for_good_is_counted(tmp_path: Path) -> None:
