@@ -13,6 +13,7 @@ import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,13 +22,14 @@ from pydantic import BaseModel
 
 from untrace_pipeline.api.identity import ComponentId, Kind
 from untrace_pipeline.config.model import ServiceSpec
+from untrace_pipeline.errors import StartError
+from untrace_pipeline.telemetry.exposition import pages_of
 
 __all__ = ["check_environment"]
 
 _TIMEOUT = 3.0
 """Seconds that a destination has for answering a connection."""
 _PORTS = {"http": 80, "https": 443}
-_METRICS_ENDPOINT = "localhost:8888"
 
 Check = Callable[[], str | None]
 
@@ -52,16 +54,15 @@ def _component_checks(spec: ServiceSpec) -> Iterator[tuple[str, Check]]:
 
 
 def _telemetry_checks(spec: ServiceSpec) -> Iterator[tuple[str, Check]]:
-    metrics = spec.telemetry.metrics
-    if metrics.level == "none":
+    try:
+        pages = pages_of(spec.telemetry.metrics)
+    except StartError as error:
+        path, _, text = str(error).partition(": ")
+        yield path, lambda: text
         return
-    endpoints = [metrics.address or _METRICS_ENDPOINT] if metrics.readers is None else []
-    for reader in metrics.readers or []:
-        server = reader.get("pull", {}).get("exporter", {}).get("prometheus")
-        if isinstance(server, dict):
-            endpoints.append(f"{server.get('host', 'localhost')}:{server.get('port', 8888)}")
-    for endpoint in endpoints:
-        yield "service.telemetry.metrics", lambda endpoint=endpoint: _port(endpoint)  # type: ignore[misc]
+    for page in pages:
+        host = f"[{page.host}]" if ":" in page.host else page.host
+        yield "service.telemetry.metrics", partial(_port, f"{host}:{page.port}")
 
 
 def _options(model: BaseModel, path: str) -> Iterator[tuple[str, BaseModel, str, Any]]:
