@@ -19,7 +19,7 @@ ALLOWED = {
     "net": {"api", "data"},
     "delivery": {"api", "data", "net"},
     "registry": {"api"},
-    "config": {"api", "data", "registry", "engine"},  # of the engine, only graph findings
+    "config": {"api", "conditions", "data", "registry", "engine"},  # of the engine, only graph findings
     "telemetry": {"api", "config", "data", "net", "registry"},
     "admin": {"api", "net", "data"},
     "engine": {"admin", "api", "config", "data", "registry", "telemetry"},

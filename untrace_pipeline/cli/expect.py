@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from untrace_pipeline.cli.items import RESOURCES, items_of
-from untrace_pipeline.conditions import ConditionConfig, compile_condition
+from untrace_pipeline.conditions import ConditionSource, compile_condition
 from untrace_pipeline.config.test_blocks import Expectation, Item
 from untrace_pipeline.data import Batch, Signal
 from untrace_pipeline.errors import ConditionError
@@ -76,13 +76,12 @@ def _compared(expected: Any, actual: Any, path: str) -> Iterator[str]:
         yield f"{path}: expected {wanted}, got {'nothing' if actual is None else _shown(actual)}"
 
 
-def _condition(source: str | dict[str, Any], batches: Sequence[Batch]) -> Iterator[str]:
+def _condition(source: ConditionSource, batches: Sequence[Batch]) -> Iterator[str]:
     seen = 0
     for batch in batches:
         try:
-            given = source if isinstance(source, str) else ConditionConfig.model_validate(source)
-            mask = compile_condition(given, batch.signal).mask(batch)
-        except (ConditionError, ValueError) as error:
+            mask = compile_condition(source, batch.signal).mask(batch)
+        except ConditionError as error:  # of another signal than the one that it was written for
             yield f"conditions: {_written(source)}: {error}"
             return
         for number, holds in enumerate(mask, seen):
@@ -93,8 +92,8 @@ def _condition(source: str | dict[str, Any], batches: Sequence[Batch]) -> Iterat
         yield f"conditions: {_written(source)}: nothing arrived"
 
 
-def _written(source: str | dict[str, Any]) -> str:
-    return source if isinstance(source, str) else _shown(source)
+def _written(source: ConditionSource) -> str:
+    return source if isinstance(source, str) else _shown(source.model_dump(mode="json", exclude_unset=True))
 
 
 def _shown(value: Any) -> str:

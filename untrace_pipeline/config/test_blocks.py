@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from untrace_pipeline.api.config import ConfigModel, Duration
+from untrace_pipeline.conditions import ConditionSource, compile_condition
+from untrace_pipeline.data import Signal
+from untrace_pipeline.errors import ConditionError
 
 __all__ = ["ConfigTest", "EventItem", "Expectation", "InputSpec", "Item", "LogItem", "MetricItem", "SpanItem"]
 
@@ -119,6 +122,19 @@ class InputSpec(ConfigModel):
         return self
 
 
+def _compiles(source: ConditionSource) -> ConditionSource:
+    """Check that a condition can be asked of items of some signal; which one arrives, only the run knows."""
+    errors = []
+    for signal in (Signal.TRACES, Signal.LOGS, Signal.METRICS):
+        try:
+            compile_condition(source, signal)
+        except ConditionError as error:
+            errors.append(error)
+        else:
+            return source
+    raise errors[0]
+
+
 class Expectation(ConfigModel):
     """What must have arrived at one exporter, or at the end of one pipeline."""
 
@@ -132,7 +148,7 @@ class Expectation(ConfigModel):
     """All log records, in order; of each only what is written must hold."""
     otlp: dict[str, Any] | None = None
     """Part of the OTLP JSON request: mappings may have more keys, lists must have the same length."""
-    conditions: list[str | dict[str, Any]] = []
+    conditions: list[Annotated[ConditionSource, AfterValidator(_compiles)]] = []
     """Conditions, in the language of filter and routing; each must hold for every item."""
 
 
