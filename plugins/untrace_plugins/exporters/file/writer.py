@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import threading
@@ -27,12 +28,14 @@ class FileWriter:
         self._limit = rotation.max_megabytes * MEBIBYTE if rotation else 0
         self._lock = threading.Lock()
         self._file = -1
+        self._closed = False
         self._regular = True
         self._size = 0
 
     def open(self, *, empty: bool = False) -> None:
         """Open the file for appending, creating it where it is missing; ``empty`` throws away what is in it."""
         with self._lock:
+            self._closed = False
             self._open(empty=empty)
 
     def write(self, record: bytes) -> None:
@@ -41,8 +44,9 @@ class FileWriter:
             self._append(record)
 
     def close(self) -> None:
-        """Close the file. Safe twice."""
+        """Close the file; what a thread still wants to write then fails. Safe twice."""
         with self._lock:
+            self._closed = True
             self._close()
 
     def _open(self, *, empty: bool = False) -> None:
@@ -54,6 +58,8 @@ class FileWriter:
         self._size = status.st_size if self._regular else 0
 
     def _append(self, record: bytes) -> None:
+        if self._closed:  # the attempt was cancelled and counted as lost, but its thread runs on
+            raise OSError(errno.EBADF, "the file is closed")
         if self._file < 0 or self._moved():
             self._open()
         if self._limit and self._size and self._size + len(record) > self._limit:

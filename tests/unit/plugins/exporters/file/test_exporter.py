@@ -19,6 +19,7 @@ from untrace_pipeline.api import PermanentError, RetryableError, StartError
 from untrace_pipeline.data import Batch, Signal
 from untrace_pipeline.testing import make_batch
 from untrace_plugins.exporters.file import FACTORY
+from untrace_plugins.exporters.file.writer import FileWriter
 
 
 def records(path: Path) -> list[bytes]:
@@ -227,6 +228,17 @@ async def test_a_disk_that_stays_full_is_told_to_the_sender(tmp_path: Path, monk
         with pytest.raises(RetryableError, match="No space left"):
             await r.consume(make_batch(items=2))
         assert r.dropped == {}
+
+
+def test_a_late_thread_does_not_open_the_file_again(tmp_path: Path) -> None:
+    """A write cannot be cancelled: after shutdown it fails, as it was counted, and leaves no file open."""
+    writer = FileWriter(tmp_path / "a", None)
+    writer.open()
+    writer.write(b"one\n")
+    writer.close()
+    with pytest.raises(OSError, match="closed"):
+        writer.write(b"two\n")
+    assert (tmp_path / "a").read_bytes() == b"one\n"
 
 
 async def test_devices_can_be_written() -> None:
