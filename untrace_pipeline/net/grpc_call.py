@@ -73,12 +73,7 @@ class GrpcCall:
 
 def announced_size(stream: Stream) -> int | None:
     """Return the size of the message as its prefix says, ``None`` if that is not there yet."""
-    chunks = stream.chunks
-    if stream.size < PREFIX_BYTES:
-        return None
-    if len(chunks[0]) < PREFIX_BYTES:
-        stream.chunks = chunks = [b"".join(chunks)]
-    return int.from_bytes(chunks[0][1:PREFIX_BYTES], "big")
+    return None if stream.size < PREFIX_BYTES else int.from_bytes(stream.chunks[0][1:PREFIX_BYTES], "big")
 
 
 async def read_message(stream: Stream, encoding: str, limit: int) -> bytes:

@@ -52,8 +52,8 @@ class GrpcMethod:
     handler: Callable[[bytes, GrpcCall], Awaitable[bytes]]
     """Returns the response or raises :class:`GrpcError`. Runs to its end even if the client goes away."""
     admit: Callable[[int], GrpcError | None] = lambda _byte_size: None
-    """Asked when the headers of a call are there (0 = unknown size), and again when a message that needs several frames
-    has announced its size."""
+    """Asked when the headers of a call are there (0 = unknown size), again when a message that needs several frames
+    has announced its size, and about the rest of it before the client is told to go on."""
 
 
 class _Pending:
@@ -172,12 +172,20 @@ class GrpcServer:
         elif stream.ended:
             if pending.ready:
                 self._spawn(self._serve, stream, pending)
-        elif size is not None and not pending.sized and (refusal := pending.method.admit(size)):
+        elif size is not None and (refusal := self._reconsider(stream, pending, size)):
             refuse(stream, refusal)
         else:
             pending.sized = size is not None
             if pending.ready:
                 stream.connection.grant(stream)
+
+    def _reconsider(self, stream: Stream, pending: _Pending, size: int) -> GrpcError | None:
+        """Ask again where more is known now: otherwise messages that are begun could fill the memory."""
+        if not pending.sized:
+            return pending.method.admit(size)
+        if pending.ready and stream.connection.is_due(stream):
+            return pending.method.admit(max(0, size + PREFIX_BYTES - stream.size))
+        return None
 
     def abandon(self, stream: Stream) -> None:
         """Stop authenticating; a handler that has its message goes on."""

@@ -19,6 +19,7 @@ from untrace_pipeline.net.http2_frames import (
     MAX_PAYLOAD,
     MAX_WINDOW,
     PREFACE,
+    SETTING_BYTES,
     ErrorCode,
     Flag,
     FrameType,
@@ -46,6 +47,10 @@ MAX_CONTINUATIONS = 32
 """CONTINUATION frames of one header block (CVE-2024-27983 and its kin send them for ever)."""
 FREE_RESETS = 200
 """Streams that a client may cancel beyond those that were answered (CVE-2023-44487, rapid reset)."""
+IDLE_FRAMES = 1000
+"""Frames that bring nothing (settings, empty data and the like) between two answers (CVE-2019-9515, CVE-2019-9518)."""
+FRAMES_PER_TURN = 1000
+"""More frames than that in one read, and other connections get their turn first."""
 PING_STRIKES = 2
 """Pings in too quick succession that are forgiven, as in gRPC."""
 LINGER_SECONDS = 1.0
@@ -81,6 +86,7 @@ class Http2Connection(asyncio.Protocol):
         self._waiting: deque[tuple[Stream, bytes, bytes]] = deque()  # data and trailers that await the client's window
         self._out: list[bytes] = []
         self._resets = FREE_RESETS
+        self._idle_frames = 0  # since the last answer
         self._last_ping = -math.inf
         self._strikes = 0
         self._pinged = math.inf  # when our own ping left
@@ -119,7 +125,16 @@ class Http2Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         """It took them."""
         self._blocked_since = math.inf
-        self._transport.resume_reading()
+        self._resume_reading()
+
+    def _resume_reading(self) -> None:
+        if self._blocked_since == math.inf and not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    def _yield(self) -> None:
+        """Let other connections have their turn: the loop would read on here as long as there is more."""
+        self._transport.pause_reading()
+        self._loop.call_soon(self._resume_reading)
 
     def data_received(self, data: bytes) -> None:
         """Read frames; the application is told from here."""
@@ -152,6 +167,7 @@ class Http2Connection(asyncio.Protocol):
     def _read(self, data: bytes, position: int) -> int:
         """Read the complete frames from a position on; return where the rest begins."""
         size = len(data)
+        frames = 0
         while size - position >= HEAD_BYTES:
             length = data[position] << 16 | data[position + 1] << 8 | data[position + 2]
             if length > MAX_PAYLOAD:
@@ -165,6 +181,9 @@ class Http2Connection(asyncio.Protocol):
             if self._dead:
                 break
             position = end
+            frames += 1
+        if frames > FRAMES_PER_TURN and not self._transport.is_closing():
+            self._yield()
         return position
 
     def _frame(self, kind: int, flags: int, stream: int, payload: bytes) -> None:
@@ -180,6 +199,13 @@ class Http2Connection(asyncio.Protocol):
             self._on_headers(flags, stream, payload)
         elif kind in _CONTROL:
             _CONTROL[kind](self, flags, stream, payload)
+        else:
+            self._count_idle(1)
+
+    def _count_idle(self, frames: int) -> None:
+        self._idle_frames += frames
+        if self._idle_frames > IDLE_FRAMES:
+            raise Http2Error(ErrorCode.ENHANCE_YOUR_CALM, "too many frames that bring nothing")
 
     def _on_data(self, flags: int, id: int, payload: bytes) -> None:
         length = len(payload)
@@ -192,17 +218,20 @@ class Http2Connection(asyncio.Protocol):
         stream = self.streams.get(id)
         if stream is None or stream.ended:
             self._check_known(id)
+            self._count_idle(not length)
             return
         stream.receive_window -= length
         if stream.receive_window < 0:
             raise Http2Error(ErrorCode.FLOW_CONTROL_ERROR, "more data than the stream's window")
         if flags & Flag.PADDED:
             payload = unpad(payload)
-        stream.touched = self.now
-        stream.chunks.append(payload)
-        stream.size += len(payload)
         if flags & Flag.END_STREAM:
             stream.ended = True
+        elif not payload:
+            self._count_idle(1)
+            return
+        stream.touched = self.now
+        stream.take(payload)
         self._application.receive(stream)
 
     def _on_headers(self, flags: int, id: int, payload: bytes) -> None:
@@ -242,7 +271,7 @@ class Http2Connection(asyncio.Protocol):
         if len(self.streams) >= self.limits.max_streams or self.handlers >= self.limits.max_streams:
             self._send(build_reset(id, ErrorCode.REFUSED_STREAM))
             return
-        stream = self.streams[id] = Stream(self, id, headers, self._peer_window)
+        stream = self.streams[id] = Stream(self, id, headers)
         stream.ended = bool(flags & Flag.END_STREAM)
         self._application.begin(stream)
         if stream.ended and stream.open:
@@ -270,12 +299,11 @@ class Http2Connection(asyncio.Protocol):
             raise Http2Error(ErrorCode.PROTOCOL_ERROR, "SETTINGS on a stream, or a filled acknowledgement")
         if flags & Flag.ACK:
             return
+        self._count_idle(1 + len(payload) // SETTING_BYTES)
         for key, value in read_settings(payload):
             if key == Setting.INITIAL_WINDOW_SIZE:
                 if value > MAX_WINDOW:
                     raise Http2Error(ErrorCode.FLOW_CONTROL_ERROR, "INITIAL_WINDOW_SIZE too large")
-                for stream in self.streams.values():
-                    stream.send_window += value - self._peer_window
                 self._peer_window = value
         self._send(build(FrameType.SETTINGS, Flag.ACK, 0))
         self._send_waiting()
@@ -304,7 +332,7 @@ class Http2Connection(asyncio.Protocol):
             if stream is None:
                 return
             stream.send_window += increment
-            window = stream.send_window
+            window = self._peer_window + stream.send_window
         else:
             self._send_window += increment
             window = self._send_window
@@ -317,6 +345,7 @@ class Http2Connection(asyncio.Protocol):
 
     def _on_ignored(self, _flags: int, _id: int, _payload: bytes) -> None:
         """PRIORITY says nothing to us; GOAWAY says that the client sends no more streams, which we will see."""
+        self._count_idle(1)
 
     def _check_known(self, id: int) -> None:
         if id > self._last or not id & 1:
@@ -329,6 +358,7 @@ class Http2Connection(asyncio.Protocol):
         if not stream.open:
             return
         self._resets += 1
+        self._idle_frames = 0
         self._strikes, self._last_ping = 0, -math.inf
         if not trailers:
             self._send(build(FrameType.HEADERS, Flag.END_HEADERS | Flag.END_STREAM, stream.id, head))
@@ -336,13 +366,16 @@ class Http2Connection(asyncio.Protocol):
             return
         begin = build(FrameType.HEADERS, Flag.END_HEADERS, stream.id, head)
         size = len(data)
-        if not self._waiting and size <= MAX_PAYLOAD and size <= self._send_window and size <= stream.send_window:
+        window = min(MAX_PAYLOAD, self._send_window, self._peer_window + stream.send_window)
+        if not self._waiting and size <= window:
             self._send_window -= size
             end = build(FrameType.HEADERS, Flag.END_HEADERS | Flag.END_STREAM, stream.id, trailers)
             self._send(begin + build(FrameType.DATA, 0, stream.id, data) + end)
             self._end(stream)
         else:
             self._send(begin)
+            if len(self._waiting) > 2 * self.limits.max_streams:  # most of them were cancelled meanwhile
+                self._waiting = deque(one for one in self._waiting if one[0].open)
             self._waiting.append((stream, data, trailers))
             self._send_waiting()
 
@@ -351,7 +384,7 @@ class Http2Connection(asyncio.Protocol):
         while self._waiting:
             stream, data, trailers = self._waiting[0]
             if stream.open:
-                size = min(len(data), MAX_PAYLOAD, self._send_window, stream.send_window)
+                size = min(len(data), MAX_PAYLOAD, self._send_window, self._peer_window + stream.send_window)
                 if data and size <= 0:
                     return
                 if data:
@@ -364,12 +397,14 @@ class Http2Connection(asyncio.Protocol):
                 self._end(stream)
             self._waiting.popleft()
 
+    def is_due(self, stream: Stream) -> bool:
+        """Whether a client has used up so much of a stream's window that it should be told to go on, or not to."""
+        return stream.receive_window < self.limits.stream_window // 2 and not stream.ended
+
     def grant(self, stream: Stream) -> None:
         """Let a client send more on a stream whose data is wanted."""
-        if stream.ended:
-            return
-        window = self.limits.stream_window
-        if stream.receive_window < window // 2:
+        if self.is_due(stream):
+            window = self.limits.stream_window
             self._send(build_window_update(stream.id, window - stream.receive_window))
             stream.receive_window = window
 

@@ -11,6 +11,7 @@ __all__ = [
     "MAX_PAYLOAD",
     "MAX_WINDOW",
     "PREFACE",
+    "SETTING_BYTES",
     "ErrorCode",
     "Flag",
     "FrameType",
@@ -33,7 +34,7 @@ MAX_PAYLOAD = 16384
 """SETTINGS_MAX_FRAME_SIZE, ours and the least that any peer takes."""
 DEFAULT_WINDOW = 65535
 MAX_WINDOW = 2**31 - 1
-_SETTING_BYTES = 6
+SETTING_BYTES = 6
 
 
 class FrameType(IntEnum):
@@ -122,9 +123,9 @@ def build_settings(settings: dict[Setting, int]) -> bytes:
 
 def read_settings(payload: bytes) -> Iterator[tuple[int, int]]:
     """Return identifiers and values; unknown ones too. Raises :class:`Http2Error`."""
-    if len(payload) % _SETTING_BYTES:
+    if len(payload) % SETTING_BYTES:
         raise Http2Error(ErrorCode.FRAME_SIZE_ERROR, "SETTINGS of a wrong size")
-    for at in range(0, len(payload), _SETTING_BYTES):
+    for at in range(0, len(payload), SETTING_BYTES):
         yield int.from_bytes(payload[at : at + 2], "big"), int.from_bytes(payload[at + 2 : at + 6], "big")
 
 

@@ -49,6 +49,10 @@ class Http2Limits:
     ping_without_streams: bool
 
 
+JOINED_BYTES = 4096
+"""Pieces of a message are joined up to this size: each costs 50 bytes, and a client may send two at a time."""
+
+
 class Stream:
     """One request and its answer."""
 
@@ -57,7 +61,7 @@ class Stream:
         "touched",
     )  # fmt: skip
 
-    def __init__(self, connection: Http2Connection, id: int, headers: HeaderList | None, send_window: int) -> None:
+    def __init__(self, connection: Http2Connection, id: int, headers: HeaderList | None) -> None:
         self.connection = connection
         self.id = id
         self.headers = headers
@@ -70,8 +74,18 @@ class Stream:
         self.open = True
         """Whether an answer is still expected."""
         self.receive_window = connection.limits.stream_window
-        self.send_window = send_window
+        self.send_window = 0
+        """What the client granted beyond the window that its settings give to every stream."""
         self.touched = connection.now
         """When something came last, in the loop's time."""
         self.call: Any = None
         """The application's own."""
+
+    def take(self, piece: bytes) -> None:
+        """Add a piece of the message."""
+        chunks = self.chunks
+        if chunks and len(chunks[-1]) < JOINED_BYTES:
+            chunks[-1] += piece
+        else:
+            chunks.append(piece)
+        self.size += len(piece)

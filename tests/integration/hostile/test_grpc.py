@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 import grpc
@@ -193,6 +194,35 @@ async def test_admission_is_refused_before_the_message() -> None:
             assert info.retry_delay.seconds == 7
         sink.open = True
         await running.still_serves()
+
+
+async def test_message_that_is_begun_is_refused_when_memory_runs_short() -> None:
+    """Admission is asked again while a large message comes in: what is begun does not fill the memory."""
+    sink = Limiter()
+    sink.open = True
+    async with receiver(sink=sink, grpc={}) as running:
+        connection = h2.connection.H2Connection()
+        connection.initiate_connection()
+        method = [(":method", "POST"), (":scheme", "http"), (":authority", "x"), (":path", METHODS[Signal.TRACES])]
+        connection.send_headers(1, [*method, ("content-type", "application/grpc")])
+        connection.send_data(1, b"\0" + (32 * MIB).to_bytes(4, "big"))
+        host, _, port = running.grpc_target.partition(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        sent, answered = 0, False
+        async with asyncio.timeout(TIMEOUT):
+            while not answered:
+                room = min(connection.local_flow_control_window(1), 16_384)
+                if room and sent < 16 * MIB:
+                    connection.send_data(1, bytes(room))
+                    sent += room
+                    sink.open = sent < 4 * MIB
+                writer.write(connection.data_to_send())
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(0 if room else TIMEOUT):
+                        events = connection.receive_data(await reader.read(65536))
+                        answered = any(isinstance(event, h2.events.ResponseReceived) for event in events)
+        writer.close()
+        assert sent < 8 * MIB
 
 
 async def test_client_that_cancels_is_finished() -> None:

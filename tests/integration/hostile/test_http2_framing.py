@@ -167,6 +167,25 @@ async def test_broken_rule_ends_the_connection(running: Running, frames: bytes, 
     assert not running.sink.batches
 
 
+@pytest.mark.parametrize(
+    "frame",
+    [
+        build(FrameType.DATA, 0, 1),
+        build(FrameType.DATA, Flag.PADDED, 1, b"\x07" + bytes(7)),
+        build_settings({Setting.INITIAL_WINDOW_SIZE: 70_000}),
+        build(FrameType.PRIORITY, 0, 1, bytes(5)),
+        build(99, 0, 1),  # type: ignore[arg-type]
+    ],
+    ids=["empty-data", "padding", "settings", "priority", "unknown"],
+)
+async def test_frames_that_bring_nothing_are_counted(running: Running, frame: bytes) -> None:
+    """A flood of them ends the connection instead of keeping everybody busy."""
+    async with connected(running) as peer:
+        peer.send(opening(1), *[frame] * 2000)
+        assert (await peer.error())[0] is ErrorCode.ENHANCE_YOUR_CALM
+    await running.still_serves()
+
+
 async def test_first_frame_must_be_settings(running: Running) -> None:
     """A connection that begins otherwise is none."""
     async with connected(running, PREFACE + call(1)) as peer:

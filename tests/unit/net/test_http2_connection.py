@@ -11,7 +11,16 @@ from hypothesis import strategies as st
 
 from untrace_pipeline.net.grpc_settings import GrpcServerConfig
 from untrace_pipeline.net.http2_connection import Http2Connection
-from untrace_pipeline.net.http2_frames import PREFACE, FrameType, build, build_settings
+from untrace_pipeline.net.http2_frames import (
+    PREFACE,
+    ErrorCode,
+    Flag,
+    FrameType,
+    Setting,
+    build,
+    build_reset,
+    build_settings,
+)
 from untrace_pipeline.net.http2_stream import Stream
 
 BLOCK = hpack.Encoder().encode([(":method", "POST"), (":path", "/a/b"), ("content-type", "application/grpc")])
@@ -33,6 +42,7 @@ class Transport(asyncio.Transport):
         super().__init__()
         self.written = b""
         self.closed = False
+        self.pauses = 0
 
     def write(self, data: Any) -> None:
         assert not self.closed
@@ -46,6 +56,12 @@ class Transport(asyncio.Transport):
 
     def is_closing(self) -> bool:
         return self.closed
+
+    def pause_reading(self) -> None:
+        self.pauses += 1
+
+    def resume_reading(self) -> None:
+        self.pauses -= 1
 
     def can_write_eof(self) -> bool:
         return False
@@ -106,3 +122,49 @@ def test_any_bytes_are_read(data: bytes) -> None:
     asyncio.run(feed([data]))
     asyncio.run(feed([PREFACE + data]))
     asyncio.run(feed([PREFACE + build_settings({}) + data]))
+
+
+def opened() -> tuple[Http2Connection, Transport]:
+    """Return a connection that has been greeted."""
+    transport = Transport()
+    connection = Http2Connection(Echo(), GrpcServerConfig().limits(eager=True), asyncio.get_running_loop())
+    connection.connection_made(transport)
+    connection.data_received(PREFACE + build_settings({Setting.INITIAL_WINDOW_SIZE: 0}))
+    return connection, transport
+
+
+def opening(id: int) -> bytes:
+    return build(FrameType.HEADERS, Flag.END_HEADERS, id, BLOCK)
+
+
+async def test_small_pieces_cost_no_more_than_their_bytes() -> None:
+    """Bytes of a message that come two by two are not kept as an object each; the message is the same."""
+    connection, _ = opened()
+    connection.data_received(
+        opening(1) + b"".join(build(FrameType.DATA, 0, 1, b"%02d" % (i % 100)) for i in range(9000))
+    )
+    stream = connection.streams[1]
+    assert len(stream.chunks) < 10
+    assert b"".join(stream.chunks) == b"".join(b"%02d" % (i % 100) for i in range(9000))
+    assert stream.size == 18_000
+
+
+async def test_cancelled_answers_do_not_pile_up() -> None:
+    """Behind an answer that its client does not take, answers that were cancelled are forgotten."""
+    connection, _ = opened()
+    last = build(FrameType.DATA, Flag.END_STREAM, 1, b"x")
+    connection.data_received(opening(1) + last)
+    for number in range(3, 10_003, 2):
+        call = opening(number) + build(FrameType.DATA, Flag.END_STREAM, number, b"x")
+        connection.data_received(call + build_reset(number, ErrorCode.CANCEL))
+    assert list(connection.streams) == [1]
+    assert len(connection._waiting) <= 2 * connection.limits.max_streams + 1
+
+
+async def test_many_frames_let_others_have_their_turn() -> None:
+    """A client that floods frames is read on after the others, not before."""
+    connection, transport = opened()
+    connection.data_received(opening(1) + b"".join([build(FrameType.DATA, 0, 1, b"x")] * 2000))
+    assert transport.pauses == 1
+    await asyncio.sleep(0)
+    assert transport.pauses == 0
