@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import os
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -39,6 +40,13 @@ _NAMES = (
 )
 
 
+_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3
+_MIB = 1024 * 1024
+_KEEPING = {_M_TRIM_THRESHOLD: 256 * _MIB, _M_TOP_PAD: 16 * _MIB, _M_MMAP_THRESHOLD: 32 * _MIB}
+"""``mallopt`` parameters of glibc: bodies and merged batches of megabytes come from the heap, which keeps its end. Left
+alone, glibc maps memory for each and gives it back at once: 10 % of the CPU of passing requests through."""
+
+
 class _Mallinfo2(ctypes.Structure):  # as in malloc.h
     _fields_ = [(name, ctypes.c_size_t) for name in _NAMES]
 
@@ -55,13 +63,16 @@ class Heap:
 
 
 def glibc_heap() -> Heap | None:
-    """Return the heap, or ``None`` where the C library is not glibc ≥ 2.33."""
+    """Set the heap up and return it, or ``None`` where the C library is not glibc ≥ 2.33."""
     libc = ctypes.CDLL(None)
     try:
         mallinfo2, malloc_trim = libc.mallinfo2, libc.malloc_trim
     except AttributeError:
         return None
     mallinfo2.restype = _Mallinfo2
+    if not any(name.startswith("MALLOC_") for name in os.environ):  # whoever sets these knows better
+        for parameter, value in _KEEPING.items():
+            libc.mallopt(parameter, value)
     return Heap(lambda: int(mallinfo2().fordblks), lambda: malloc_trim(0))
 
 

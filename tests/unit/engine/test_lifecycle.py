@@ -138,7 +138,9 @@ async def test_expiring_the_deadline_stops_at_once(world: World) -> None:
     await start_all(graph.units.values())
     deadline = Deadline(3600)
     deadline.expire()
+    before = asyncio.get_running_loop().time()
     await stop_all(list(graph.units.values()), {}, deadline)
+    assert asyncio.get_running_loop().time() - before < 3600 / 2
     deadline.close()
 
 

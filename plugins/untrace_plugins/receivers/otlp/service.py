@@ -55,7 +55,7 @@ class OtlpService:
             return self._unserved[signal]
         try:
             self._next.admit(byte_size)
-        except RetryableError as error:
+        except ConsumeError as error:
             return _refused(error)
         return None
 
