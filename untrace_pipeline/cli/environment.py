@@ -22,7 +22,6 @@ from pydantic import BaseModel
 
 from untrace_pipeline.api.identity import ComponentId, Kind
 from untrace_pipeline.config.model import ServiceSpec
-from untrace_pipeline.errors import StartError
 from untrace_pipeline.telemetry.exposition import pages_of
 
 __all__ = ["check_environment"]
@@ -54,13 +53,7 @@ def _component_checks(spec: ServiceSpec) -> Iterator[tuple[str, Check]]:
 
 
 def _telemetry_checks(spec: ServiceSpec) -> Iterator[tuple[str, Check]]:
-    try:
-        pages = pages_of(spec.telemetry.metrics)
-    except StartError as error:
-        path, _, text = str(error).partition(": ")
-        yield path, lambda: text
-        return
-    for page in pages:
+    for page in pages_of(spec.telemetry.metrics):
         host = f"[{page.host}]" if ":" in page.host else page.host
         yield "service.telemetry.metrics", partial(_port, f"{host}:{page.port}")
 

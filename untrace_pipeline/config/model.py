@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from untrace_pipeline.api.config import ComponentConfig, ConfigModel, Duration
 from untrace_pipeline.api.factory import Factory
@@ -92,6 +92,60 @@ class LogsConfig(ConfigModel):
     """Fields added to every line."""
 
 
+class PrometheusConfig(ConfigModel):
+    """``prometheus``: a page that Prometheus scrapes."""
+
+    host: str = "localhost"
+    """Address to listen on."""
+    port: int = Field(8888, ge=0, le=65535)
+    """Port to listen on."""
+    without_type_suffix: bool = False
+    """Leave ``_total`` off the names of counters."""
+    without_units: bool = True
+    """Accepted for the Collector's sake; names carry their unit or none, as the table of metrics says."""
+    without_scope_info: bool = True
+    """Accepted for the Collector's sake; there are no scopes."""
+    with_resource_constant_labels: dict[str, Any] = {}
+    """Accepted for the Collector's sake; the resource is shown as ``target_info``."""
+    translation_strategy: str | None = None
+    """Accepted for the Collector's sake."""
+
+
+class PullExporterConfig(ConfigModel):
+    """``pull.exporter``: how metrics are shown; ``prometheus`` is the only way."""
+
+    prometheus: PrometheusConfig
+    """A page that Prometheus scrapes."""
+
+    @field_validator("prometheus", mode="before")
+    @classmethod
+    def _defaults(cls, value: object) -> object:
+        return {} if value is None else value
+
+
+class PullConfig(ConfigModel):
+    """``pull``: metrics are fetched."""
+
+    exporter: PullExporterConfig
+    """How they are shown."""
+
+
+class ReaderConfig(ConfigModel):
+    """One entry of ``readers``: ``pull`` or ``periodic``."""
+
+    pull: PullConfig | None = None
+    """Metrics are fetched from a page."""
+    periodic: dict[str, Any] | None = None
+    """Metrics are pushed: accepted with a warning, not supported yet."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (self.pull is None) is (self.periodic is None):
+            msg = "exactly one of pull and periodic"
+            raise ValueError(msg)
+        return self
+
+
 class MetricsConfig(ConfigModel):
     """``service.telemetry.metrics``: where and how the daemon shows its own metrics."""
 
@@ -99,9 +153,9 @@ class MetricsConfig(ConfigModel):
     """``none`` opens no port."""
     prefix: str = Field("untrace_", pattern=r"^[a-z_]*$")
     """Begins every name; ``otelcol_`` makes Collector dashboards work unchanged."""
-    readers: list[dict[str, Any]] | None = None
+    readers: list[ReaderConfig] | None = None
     """As in the Collector: ``[{pull: {exporter: {prometheus: {host: localhost, port: 8888}}}}]``; absent = that one."""
-    address: str | None = None
+    address: str | None = Field(None, pattern=r"^.*:\d{1,5}$")
     """``host:port``, the Collector's older spelling; ``readers`` wins."""
 
 

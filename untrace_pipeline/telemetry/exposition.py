@@ -10,10 +10,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from untrace_pipeline.api.telemetry import MetricKind, MetricSpec
-from untrace_pipeline.config.model import MetricsConfig, MetricsLevel
+from untrace_pipeline.config.model import MetricsConfig, MetricsLevel, ReaderConfig
 from untrace_pipeline.errors import StartError
 from untrace_pipeline.net.http_message import Request, Response
 from untrace_pipeline.net.http_server import HttpServer
@@ -33,8 +33,6 @@ MAX_CONNECTIONS = 100
 CLOSE_SECONDS = 1.0
 """How long closing waits for a scrape that is under way."""
 _MIN_GZIP_BYTES = 1024
-_KNOWN_OPTIONS = {"host", "port", "without_type_suffix"}
-_HARMLESS_OPTIONS = {"without_scope_info", "without_units", "with_resource_constant_labels", "translation_strategy"}
 
 logger = logging.getLogger(__name__)
 
@@ -51,40 +49,24 @@ class Page:
 
 
 def pages_of(config: MetricsConfig) -> list[Page]:
-    """Return where metrics are shown. Raises :class:`StartError` for readers that cannot be understood."""
+    """Return where metrics are shown; readers that push are warned about."""
     if config.level is MetricsLevel.NONE:
         return []
     if config.readers is not None:
         return [page for number, reader in enumerate(config.readers) for page in _page(number, reader, config.prefix)]
     if config.address is not None:
         host, _, port = config.address.rpartition(":")
-        if not port.isdigit():
-            msg = f"service.telemetry.metrics.address: {config.address} is no host:port"
-            raise StartError(msg)
         return [Page(host.strip("[]"), int(port), config.prefix)]
     return [Page(HOST, PORT, config.prefix)]
 
 
-def _page(number: int, reader: Mapping[str, Any], prefix: str) -> Iterator[Page]:
-    where = f"service.telemetry.metrics.readers.{number}"
-    if "periodic" in reader:
+def _page(number: int, reader: ReaderConfig, prefix: str) -> Iterator[Page]:
+    if reader.pull is None:
+        where = f"service.telemetry.metrics.readers.{number}"
         logger.warning("%s: periodic readers are not supported yet; scrape the pull reader instead", where)
         return
-    try:
-        options = dict(reader["pull"]["exporter"]["prometheus"] or {})
-        unknown = options.keys() - _KNOWN_OPTIONS - _HARMLESS_OPTIONS
-        if unknown:
-            raise KeyError(*unknown)
-        page = Page(
-            str(options.get("host", HOST)),
-            int(options.get("port", PORT)),
-            prefix,
-            not options.get("without_type_suffix", False),
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        msg = f"{where}: expected pull.exporter.prometheus with host and port; not understood: {error}"
-        raise StartError(msg) from error
-    yield page
+    page = reader.pull.exporter.prometheus
+    yield Page(page.host, page.port, prefix, not page.without_type_suffix)
 
 
 class Exposition:
