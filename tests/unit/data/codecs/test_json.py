@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from untrace_pipeline.data import Batch, Field, Level, Signal, attribute
+from untrace_pipeline.data.codecs.json_read import MAX_NODES
 from untrace_pipeline.data.codecs.upb_schema import REQUESTS
 from untrace_pipeline.errors import DecodeError
 from untrace_pipeline.testing.generate import make_batch, to_any_value
@@ -219,3 +220,13 @@ def test_fixed_fields_of_logs() -> None:
     names = ("severity_number", "body", "event_name")
     columns = Batch.from_json(Signal.LOGS, data).columns([Field(Level.ITEM, name) for name in names])
     assert columns == [[13], ["hot"], ["e"]]
+
+
+@pytest.mark.parametrize("empty", [b"{}", b"[]"])
+def test_millions_of_empty_values_are_refused(empty: bytes) -> None:
+    """They are refused before they are read, and braces in texts are not taken for them."""
+    with pytest.raises(DecodeError, match=f"more than {MAX_NODES} objects and arrays"):
+        Batch.from_json(Signal.TRACES, b'{"resourceSpans":[' + (empty + b",") * MAX_NODES + empty + b"]}")
+    text = r"\"[{" * (MAX_NODES // 2)
+    data = b'{"resourceSpans":[{"scopeSpans":[{"spans":[{"name":"%b"}]}]}]}' % text.encode()
+    assert Batch.from_json(Signal.TRACES, data).item_count == 1

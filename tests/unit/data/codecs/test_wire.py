@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from untrace_pipeline.data import Signal
+from untrace_pipeline.data.codecs import wire
 from untrace_pipeline.data.codecs.upb import UpbCodec
 from untrace_pipeline.data.codecs.wire import MAX_MESSAGES, read_varint, varint, walk
 from untrace_pipeline.errors import DecodeError
@@ -82,3 +83,29 @@ def test_millions_of_empty_messages_are_refused(signal: Signal) -> None:
     """Two bytes make an empty container: a request of too many is refused before it is decoded."""
     with pytest.raises(DecodeError, match=f"more than {MAX_MESSAGES} messages"):
         UpbCodec().table(signal, b"\x0a\x00" * (MAX_MESSAGES + 1))
+
+
+@pytest.mark.parametrize("signal", list(Signal))
+@pytest.mark.parametrize(
+    "field",
+    [b"\xf8\x01\x01", b"\x7a\x00", b"\x79" + bytes(8), b"\x7b" + b"\x08\x01" * 1000 + b"\x7c"],
+    ids=["varint", "bytes", "fixed", "group"],
+)
+def test_number_of_unknown_fields_is_bounded(signal: Signal, field: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Millions of fields to step over cannot hold the event loop, at any depth; thousands may be there."""
+    per_field = 1000 if field.endswith(b"\x7c") else 1
+    monkeypatch.setattr(wire, "MAX_SKIPPED", 10_000)
+    flood = field * (20_000 // per_field + 1)
+    assert len(walk(signal, field * 5)[-1]) == 0
+    for outer in range(4 if signal is Signal.METRICS else 3):
+        data = flood
+        for tag in (b"\x0a", b"\x12", b"\x12")[:outer][::-1]:
+            data = tag + varint(len(data)) + data
+        with pytest.raises(DecodeError, match="more than a million unknown fields"):
+            walk(signal, data)
+
+
+def test_size_of_unknown_groups_is_bounded() -> None:
+    """A group is stepped through, so it is not to be long."""
+    with pytest.raises(DecodeError, match="a group is too large"):
+        walk(Signal.TRACES, b"\x7b" + b"\x08\x01" * 600_000 + b"\x7c")
