@@ -6,7 +6,7 @@ import asyncio
 import logging
 from functools import lru_cache
 from typing import TYPE_CHECKING, Self
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 from urllib.request import getproxies, proxy_bypass
 
 from pydantic import Field, field_validator, model_validator
@@ -105,6 +105,12 @@ class HttpClientConfig(ConfigModel):
         return self
 
 
+def _without_user(url: str) -> str:
+    """Return a URL without its credentials: a header with others is stronger, as in Go, and aiohttp takes one only."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])) if "@" in parts.netloc else url
+
+
 def check_url(url: str) -> str:
     """Return the URL. Raises ``ValueError`` unless it is empty or an absolute ``http`` or ``https`` URL."""
     if not url:
@@ -165,6 +171,8 @@ class HttpClient:
         headers = {"Content-Type": content_type, **self._headers}
         if self._authenticator is not None:
             headers.update(await self._authenticator.headers())
+        if any(name.lower() == "authorization" for name in headers):
+            url = _without_user(url)
         if self._compressor is not None:
             data = await self._compressor.compress(data)
         try:

@@ -113,6 +113,20 @@ async def test_connections_are_kept() -> None:
             assert connection.startswith(expected)
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"headers": {"Authorization": "Bearer secret"}},
+        {"auth": {"authenticator": "token"}, "extensions": {"token": Token()}},
+    ],
+)
+async def test_credentials_of_a_header_win_over_those_of_the_url(options: dict[str, Any]) -> None:
+    """Both at once is no error that loses data."""
+    async with HttpServer() as server, client(**options) as c:
+        await c.post(f"{server.url.replace('://', '://ann:pass@')}/v1/traces", DATA, PROTOBUF)
+        assert server.accepted[0].headers["authorization"] == "Bearer secret"
+
+
 async def test_headers_and_credentials_are_sent() -> None:
     """Static headers win over our own; those of the extension are asked for each request."""
     options = {"headers": {"X-Tenant": "acme", "User-Agent": "mine"}, "auth": {"authenticator": "token"}}
