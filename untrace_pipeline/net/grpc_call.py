@@ -35,7 +35,8 @@ _STATUS_200 = b"\x88"  # entry 8 of HPACK's static table
 _TYPE = encode_header(b"content-type", b"application/grpc")
 _HEAD = _STATUS_200 + _TYPE
 _OK = encode_header(b"grpc-status", b"0")
-_NOT_GRPC = encode_header(b":status", b"415")
+_NOT_GRPC = encode_header(b":status", b"415") + encode_header(b"content-type", b"text/plain; charset=utf-8")
+_NOT_GRPC_TEXT = b"this endpoint speaks gRPC; OTLP/HTTP has an endpoint of its own\n"
 
 
 class GrpcError(Exception):
@@ -133,4 +134,4 @@ def refuse(stream: Stream, error: GrpcError) -> None:
 
 def refuse_foreign(stream: Stream) -> None:
     """End a request that is no gRPC call, as the protocol asks for: with an HTTP status."""
-    stream.connection.respond(stream, _NOT_GRPC, b"", b"")
+    stream.connection.respond(stream, _NOT_GRPC, _NOT_GRPC_TEXT, b"")

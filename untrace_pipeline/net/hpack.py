@@ -31,12 +31,14 @@ class HpackError(Exception):
 class HpackDecoder:
     """Decodes the header blocks of one connection, in order."""
 
-    __slots__ = ("_limit", "_size", "_table")
+    __slots__ = ("_limit", "_size", "_table", "literals")
 
     def __init__(self) -> None:
         self._table: list[tuple[bytes, bytes]] = []  # newest first
         self._size = 0
         self._limit = TABLE_BYTES
+        self.literals: HeaderList = []
+        """The headers of the last block that were spelled out; all others are repeated from blocks before."""
 
     def decode(self, block: bytes, max_bytes: int) -> HeaderList | None:
         """Return the headers in order, or ``None`` if they are larger than ``max_bytes`` (counted as in 4.1).
@@ -45,6 +47,7 @@ class HpackDecoder:
         :class:`HpackError`.
         """
         headers: HeaderList = []
+        self.literals = literals = []
         position, size = 0, 0
         try:
             while position < len(block):
@@ -55,12 +58,16 @@ class HpackDecoder:
                 elif first & 0x40:
                     header, position = self._literal(block, position, 0x3F)
                     self._add(header)
+                    literals.append(header)
                 elif first & 0x20:
+                    if size:
+                        raise HpackError("a table size update behind a header")  # 4.2
                     limit, position = _integer(block, position, 0x1F)
                     self._resize(limit)
                     continue
                 else:
                     header, position = self._literal(block, position, 0x0F)
+                    literals.append(header)
                 size += len(header[0]) + len(header[1]) + ENTRY_OVERHEAD
                 if size <= max_bytes:
                     headers.append(header)

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections import deque
+import re
 from collections.abc import Callable
 from typing import cast
 
-from untrace_pipeline.net.hpack import HpackDecoder, HpackError
+from untrace_pipeline.net.hpack import HeaderList, HpackDecoder, HpackError
+from untrace_pipeline.net.http2_answers import AnswerQueue
 from untrace_pipeline.net.http2_frames import (
     DEFAULT_WINDOW,
     HEAD_BYTES,
@@ -25,16 +26,21 @@ from untrace_pipeline.net.http2_frames import (
     FrameType,
     Http2Error,
     Setting,
+    StreamError,
     build,
     build_goaway,
     build_reset,
     build_settings,
     build_window_update,
+    check_goaway,
+    check_priority,
     read_settings,
     read_word,
     unpad,
     without_priority,
 )
+from untrace_pipeline.net.http2_headers import check_characters, check_request, check_trailers
+from untrace_pipeline.net.http2_history import StreamHistory
 from untrace_pipeline.net.http2_stream import Application, Http2Limits, Stream
 
 __all__ = ["Http2Connection"]
@@ -46,7 +52,8 @@ MAX_HEADER_BYTES = 64 * 1024
 MAX_CONTINUATIONS = 32
 """CONTINUATION frames of one header block (CVE-2024-27983 and its kin send them for ever)."""
 FREE_RESETS = 200
-"""Streams that a client may cancel beyond those that were answered (CVE-2023-44487, rapid reset)."""
+"""Streams that a client may cancel beyond those that were answered (CVE-2023-44487, rapid reset), or make us cancel by
+breaking a rule (CVE-2025-8671)."""
 IDLE_FRAMES = 1000
 """Frames that bring nothing (settings, empty data and the like) between two answers (CVE-2019-9515, CVE-2019-9518)."""
 FRAMES_PER_TURN = 1000
@@ -79,11 +86,9 @@ class Http2Connection(asyncio.Protocol):
         self._greeted = False  # the client's first SETTINGS are there
         self._hpack = HpackDecoder()
         self._block: tuple[int, int, list[bytes]] | None = None  # stream, flags, fragments of an unfinished block
-        self._last = 0  # highest stream of the client
+        self._history = StreamHistory()
         self._window = CONNECTION_WINDOW
-        self._send_window = DEFAULT_WINDOW
-        self._peer_window = DEFAULT_WINDOW
-        self._waiting: deque[tuple[Stream, bytes, bytes]] = deque()  # data and trailers that await the client's window
+        self._answers = AnswerQueue(self._send, self._end, limits.max_streams)
         self._out: list[bytes] = []
         self._resets = FREE_RESETS
         self._idle_frames = 0  # since the last answer
@@ -159,7 +164,8 @@ class Http2Connection(asyncio.Protocol):
     def _read_preface(self, data: bytes) -> int:
         """Return where the first frame begins, 0 if the preface is not complete yet."""
         if not data.startswith(PREFACE[: len(data)]):
-            self._transport.write(_NOT_HTTP_2)
+            if _HTTP_1.match(data):
+                self._transport.write(_NOT_HTTP_2)
             raise Http2Error(ErrorCode.PROTOCOL_ERROR, "no HTTP/2")
         self._prefaced = len(data) >= len(PREFACE)
         return len(PREFACE) if self._prefaced else 0
@@ -177,7 +183,10 @@ class Http2Connection(asyncio.Protocol):
             if end > size:
                 break
             stream = int.from_bytes(data[position + 5 : begin], "big") & MAX_WINDOW
-            self._frame(data[position + 3], data[position + 4], stream, data[begin:end])
+            try:
+                self._frame(data[position + 3], data[position + 4], stream, data[begin:end])
+            except StreamError as error:
+                self._fail(stream, error)
             if self._dead:
                 break
             position = end
@@ -215,30 +224,41 @@ class Http2Connection(asyncio.Protocol):
         if self._window < CONNECTION_WINDOW // 2:
             self._send(build_window_update(0, CONNECTION_WINDOW - self._window))
             self._window = CONNECTION_WINDOW
+        if flags & Flag.PADDED:
+            payload = unpad(payload)
         stream = self.streams.get(id)
-        if stream is None or stream.ended:
-            self._check_known(id)
+        if stream is None:
+            self._history.check_late(id, bool(flags & Flag.END_STREAM))
             self._count_idle(not length)
             return
+        if stream.ended:
+            raise StreamError(ErrorCode.STREAM_CLOSED, "DATA behind the end of a stream")
         stream.receive_window -= length
         if stream.receive_window < 0:
             raise Http2Error(ErrorCode.FLOW_CONTROL_ERROR, "more data than the stream's window")
-        if flags & Flag.PADDED:
-            payload = unpad(payload)
         if flags & Flag.END_STREAM:
             stream.ended = True
         elif not payload:
             self._count_idle(1)
             return
         stream.touched = self.now
-        stream.take(payload)
-        self._application.receive(stream)
+        if not stream.answered:
+            stream.take(payload)
+            self._receive(stream)
+
+    def _receive(self, stream: Stream) -> None:
+        """Tell the application of data, or of the end of the stream."""
+        announced = stream.content_length
+        if announced >= 0 and (stream.size > announced or (stream.ended and stream.size < announced)):
+            raise StreamError(ErrorCode.PROTOCOL_ERROR, "more or less data than content-length says")
+        if not stream.answered:
+            self._application.receive(stream)
 
     def _on_headers(self, flags: int, id: int, payload: bytes) -> None:
         if flags & Flag.PADDED:
             payload = unpad(payload)
         if flags & Flag.PRIORITY:
-            payload = without_priority(payload)
+            payload = without_priority(id, payload)
         if flags & Flag.END_HEADERS:
             self._on_block(flags, id, payload)
         else:
@@ -257,59 +277,77 @@ class Http2Connection(asyncio.Protocol):
 
     def _on_block(self, flags: int, id: int, block: bytes) -> None:
         headers = self._hpack.decode(block, MAX_HEADER_BYTES)
+        if self._hpack.literals:
+            check_characters(self._hpack.literals)
+        ended = bool(flags & Flag.END_STREAM)
         known = self.streams.get(id)
         if known is not None:
-            self._on_trailers(known, flags)
+            self._on_trailers(known, headers, ended)
             return
-        if id and id <= self._last:
-            return  # a stream that was answered before it ended
-        if not id & 1:
-            raise Http2Error(ErrorCode.PROTOCOL_ERROR, "streams of clients have odd numbers")
-        self._last = id
-        if self._leaving:
-            return  # after GOAWAY: the client sends it elsewhere
-        if len(self.streams) >= self.limits.max_streams or self.handlers >= self.limits.max_streams:
-            self._send(build_reset(id, ErrorCode.REFUSED_STREAM))
+        if not self._history.open(id):
+            self._history.check_late(id, ended)
+            self._check_trailers(headers, ended)
             return
-        stream = self.streams[id] = Stream(self, id, headers)
-        stream.ended = bool(flags & Flag.END_STREAM)
+        if self._leaving or len(self.streams) >= self.limits.max_streams or self.handlers >= self.limits.max_streams:
+            self._refuse(id)
+            return
+        content_length = -1 if headers is None else check_request(headers)
+        stream = self.streams[id] = Stream(self, id, headers, content_length)
+        stream.ended = ended
         self._application.begin(stream)
-        if stream.ended and stream.open:
-            self._application.receive(stream)
+        if ended and stream.open:
+            self._receive(stream)
 
-    def _on_trailers(self, stream: Stream, flags: int) -> None:
-        if not flags & Flag.END_STREAM or stream.ended:
-            raise Http2Error(ErrorCode.PROTOCOL_ERROR, "HEADERS in the middle of a stream")
+    def _refuse(self, id: int) -> None:
+        """Take no new stream: the client repeats it here, or elsewhere after GOAWAY, which told it so."""
+        self._history.cut(id)
+        if not self._leaving:
+            self._send(build_reset(id, ErrorCode.REFUSED_STREAM))
+
+    def _on_trailers(self, stream: Stream, headers: HeaderList | None, ended: bool) -> None:
+        if stream.ended:
+            raise StreamError(ErrorCode.STREAM_CLOSED, "HEADERS behind the end of a stream")
+        self._check_trailers(headers, ended)
         stream.ended = True
-        self._application.receive(stream)
+        self._receive(stream)
+
+    def _check_trailers(self, headers: HeaderList | None, ended: bool) -> None:
+        if not ended:
+            raise StreamError(ErrorCode.PROTOCOL_ERROR, "HEADERS in the middle of a stream")
+        check_trailers(headers)
 
     def _on_reset(self, _flags: int, id: int, payload: bytes) -> None:
         read_word(payload, "RST_STREAM")
-        self._check_known(id)
+        self._history.check_opened(id)
+        self._history.end(id)
         stream = self.streams.get(id)
-        if stream is None:
-            return
+        if stream is not None:
+            self._count_reset()
+            self._drop(stream)
+
+    def _count_reset(self) -> None:
         self._resets -= 1
         if self._resets < 0:
             raise Http2Error(ErrorCode.ENHANCE_YOUR_CALM, "too many cancelled streams")
-        self._drop(stream)
 
     def _on_settings(self, flags: int, id: int, payload: bytes) -> None:
-        if id or (flags & Flag.ACK and payload):
-            raise Http2Error(ErrorCode.PROTOCOL_ERROR, "SETTINGS on a stream, or a filled acknowledgement")
+        if id:
+            raise Http2Error(ErrorCode.PROTOCOL_ERROR, "SETTINGS on a stream")
         if flags & Flag.ACK:
+            if payload:
+                raise Http2Error(ErrorCode.FRAME_SIZE_ERROR, "an acknowledgement of SETTINGS that is not empty")
             return
         self._count_idle(1 + len(payload) // SETTING_BYTES)
         for key, value in read_settings(payload):
             if key == Setting.INITIAL_WINDOW_SIZE:
-                if value > MAX_WINDOW:
-                    raise Http2Error(ErrorCode.FLOW_CONTROL_ERROR, "INITIAL_WINDOW_SIZE too large")
-                self._peer_window = value
+                self._answers.resize(value, self.streams.values())
         self._send(build(FrameType.SETTINGS, Flag.ACK, 0))
-        self._send_waiting()
+        self._answers.send_waiting()
 
     def _on_ping(self, flags: int, id: int, payload: bytes) -> None:
-        if id or len(payload) != 8:  # noqa: PLR2004
+        if id:
+            raise Http2Error(ErrorCode.PROTOCOL_ERROR, "PING on a stream")
+        if len(payload) != 8:  # noqa: PLR2004
             raise Http2Error(ErrorCode.FRAME_SIZE_ERROR, "PING of a wrong size")
         if flags & Flag.ACK:
             return
@@ -324,78 +362,34 @@ class Http2Connection(asyncio.Protocol):
 
     def _on_window_update(self, _flags: int, id: int, payload: bytes) -> None:
         increment = read_word(payload, "WINDOW_UPDATE")
-        if not increment:
-            raise Http2Error(ErrorCode.PROTOCOL_ERROR, "WINDOW_UPDATE of nothing")
         if id:
-            self._check_known(id)
-            stream = self.streams.get(id)
-            if stream is None:
-                return
-            stream.send_window += increment
-            window = self._peer_window + stream.send_window
+            self._history.check_opened(id)
+            self._answers.widen_stream(self.streams.get(id), increment)
         else:
-            self._send_window += increment
-            window = self._send_window
-        if window > MAX_WINDOW:
-            raise Http2Error(ErrorCode.FLOW_CONTROL_ERROR, "a window above 2^31-1")
-        self._send_waiting()
+            self._answers.widen(increment)
 
     def _on_push(self, _flags: int, _id: int, _payload: bytes) -> None:
         raise Http2Error(ErrorCode.PROTOCOL_ERROR, "clients do not push")
 
-    def _on_ignored(self, _flags: int, _id: int, _payload: bytes) -> None:
-        """PRIORITY says nothing to us; GOAWAY says that the client sends no more streams, which we will see."""
+    def _on_priority(self, _flags: int, id: int, payload: bytes) -> None:
         self._count_idle(1)
+        check_priority(id, payload)
 
-    def _check_known(self, id: int) -> None:
-        if id > self._last or not id & 1:
-            raise Http2Error(ErrorCode.PROTOCOL_ERROR, "a frame on a stream that was never opened")
+    def _on_goaway(self, _flags: int, id: int, payload: bytes) -> None:
+        self._count_idle(1)
+        check_goaway(id, payload)  # the client opens no more streams, which we will see
 
     # ---------------------------------------------------------------- writing
 
     def respond(self, stream: Stream, head: bytes, data: bytes, trailers: bytes) -> None:
-        """Answer a stream: header block, data, trailer block. Without data and trailers the head is all."""
-        if not stream.open:
+        """Answer a stream, once: header block, data, trailer block; data and trailers may be empty."""
+        if not stream.open or stream.answered:
             return
+        stream.answered = True
         self._resets += 1
         self._idle_frames = 0
         self._strikes, self._last_ping = 0, -math.inf
-        if not trailers:
-            self._send(build(FrameType.HEADERS, Flag.END_HEADERS | Flag.END_STREAM, stream.id, head))
-            self._end(stream)
-            return
-        begin = build(FrameType.HEADERS, Flag.END_HEADERS, stream.id, head)
-        size = len(data)
-        window = min(MAX_PAYLOAD, self._send_window, self._peer_window + stream.send_window)
-        if not self._waiting and size <= window:
-            self._send_window -= size
-            end = build(FrameType.HEADERS, Flag.END_HEADERS | Flag.END_STREAM, stream.id, trailers)
-            self._send(begin + build(FrameType.DATA, 0, stream.id, data) + end)
-            self._end(stream)
-        else:
-            self._send(begin)
-            if len(self._waiting) > 2 * self.limits.max_streams:  # most of them were cancelled meanwhile
-                self._waiting = deque(one for one in self._waiting if one[0].open)
-            self._waiting.append((stream, data, trailers))
-            self._send_waiting()
-
-    def _send_waiting(self) -> None:
-        """Send as much of the answers that wait as the client's windows let through, in order."""
-        while self._waiting:
-            stream, data, trailers = self._waiting[0]
-            if stream.open:
-                size = min(len(data), MAX_PAYLOAD, self._send_window, self._peer_window + stream.send_window)
-                if data and size <= 0:
-                    return
-                if data:
-                    self._send_window -= size
-                    stream.send_window -= size
-                    self._send(build(FrameType.DATA, 0, stream.id, data[:size]))
-                    self._waiting[0] = (stream, data[size:], trailers)
-                    continue
-                self._send(build(FrameType.HEADERS, Flag.END_HEADERS | Flag.END_STREAM, stream.id, trailers))
-                self._end(stream)
-            self._waiting.popleft()
+        self._answers.add(stream, head, data, trailers)
 
     def is_due(self, stream: Stream) -> bool:
         """Whether a client has used up so much of a stream's window that it should be told to go on, or not to."""
@@ -425,6 +419,7 @@ class Http2Connection(asyncio.Protocol):
         """A stream is answered; a client that still sends is told to stop (RFC 9113, 8.1)."""
         if not stream.ended:
             self._send(build_reset(stream.id, ErrorCode.NO_ERROR))
+            self._history.cut(stream.id)
         stream.open = False
         self.streams.pop(stream.id, None)
         self.close_if_done()
@@ -433,6 +428,17 @@ class Http2Connection(asyncio.Protocol):
         stream.open = False
         self.streams.pop(stream.id, None)
         self._application.abandon(stream)
+
+    def _fail(self, id: int, error: StreamError) -> None:
+        """Cancel a stream because of what the client did on it."""
+        self._history.check_opened(id)
+        self._count_reset()
+        self._history.cut(id)
+        self._send(build_reset(id, error.code))
+        stream = self.streams.get(id)
+        if stream is not None:
+            self._drop(stream)
+            self.close_if_done()
 
     def close_if_done(self) -> None:
         """Close a connection that is leaving when nothing is under way on it."""
@@ -445,7 +451,7 @@ class Http2Connection(asyncio.Protocol):
             return
         self._leaving = True
         self._cut_at = self._loop.time() + grace
-        self._send(build_goaway(self._last, ErrorCode.NO_ERROR))
+        self._send(build_goaway(self._history.last, ErrorCode.NO_ERROR))
         self.close_if_done()
 
     def abort(self) -> None:
@@ -457,7 +463,7 @@ class Http2Connection(asyncio.Protocol):
         self._dead = True
         for stream in list(self.streams.values()):
             self._drop(stream)
-        self._send(build_goaway(self._last, error.code, str(error)))
+        self._send(build_goaway(self._history.last, error.code, str(error)))
         self._cut_at = self._loop.time() + LINGER_SECONDS
         if self._transport.can_write_eof():
             self._loop.call_soon(_end_writing, self._transport)
@@ -490,15 +496,16 @@ def _end_writing(transport: asyncio.Transport) -> None:
 
 _Handler = Callable[[Http2Connection, int, int, bytes], None]
 _CONTROL: dict[int, _Handler] = {
-    FrameType.PRIORITY: Http2Connection._on_ignored,
+    FrameType.PRIORITY: Http2Connection._on_priority,
     FrameType.RST_STREAM: Http2Connection._on_reset,
     FrameType.SETTINGS: Http2Connection._on_settings,
     FrameType.PUSH_PROMISE: Http2Connection._on_push,
     FrameType.PING: Http2Connection._on_ping,
-    FrameType.GOAWAY: Http2Connection._on_ignored,
+    FrameType.GOAWAY: Http2Connection._on_goaway,
     FrameType.WINDOW_UPDATE: Http2Connection._on_window_update,
     FrameType.CONTINUATION: Http2Connection._on_continuation,
 }
+_HTTP_1 = re.compile(rb"[A-Z]+ [/*h]")
 _NOT_HTTP_2 = (
     b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n"
     b"this endpoint speaks gRPC, which is HTTP/2; OTLP/HTTP has an endpoint of its own\n"

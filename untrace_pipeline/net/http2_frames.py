@@ -17,11 +17,14 @@ __all__ = [
     "FrameType",
     "Http2Error",
     "Setting",
+    "StreamError",
     "build",
     "build_goaway",
     "build_reset",
     "build_settings",
     "build_window_update",
+    "check_goaway",
+    "check_priority",
     "read_settings",
     "read_word",
     "unpad",
@@ -32,9 +35,13 @@ PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 HEAD_BYTES = 9
 MAX_PAYLOAD = 16384
 """SETTINGS_MAX_FRAME_SIZE, ours and the least that any peer takes."""
+_LARGEST_PAYLOAD = 2**24 - 1
 DEFAULT_WINDOW = 65535
 MAX_WINDOW = 2**31 - 1
 SETTING_BYTES = 6
+_PRIORITY_BYTES = 5
+"""Dependency and weight."""
+_ON_ITSELF = "a stream that depends on itself"
 
 
 class FrameType(IntEnum):
@@ -65,6 +72,7 @@ class Flag:
 class Setting(IntEnum):
     """Section 6.5.2, the ones that matter to a server."""
 
+    ENABLE_PUSH = 2
     MAX_CONCURRENT_STREAMS = 3
     INITIAL_WINDOW_SIZE = 4
     MAX_FRAME_SIZE = 5
@@ -92,6 +100,10 @@ class Http2Error(Exception):
     def __init__(self, code: ErrorCode, message: str) -> None:
         super().__init__(message)
         self.code = code
+
+
+class StreamError(Http2Error):
+    """One stream cannot go on; goes to the client in RST_STREAM."""
 
 
 def build(kind: FrameType, flags: int, stream: int, payload: bytes = b"") -> bytes:
@@ -122,11 +134,18 @@ def build_settings(settings: dict[Setting, int]) -> bytes:
 
 
 def read_settings(payload: bytes) -> Iterator[tuple[int, int]]:
-    """Return identifiers and values; unknown ones too. Raises :class:`Http2Error`."""
+    """Return identifiers and values that are allowed; unknown ones too. Raises :class:`Http2Error`."""
     if len(payload) % SETTING_BYTES:
         raise Http2Error(ErrorCode.FRAME_SIZE_ERROR, "SETTINGS of a wrong size")
     for at in range(0, len(payload), SETTING_BYTES):
-        yield int.from_bytes(payload[at : at + 2], "big"), int.from_bytes(payload[at + 2 : at + 6], "big")
+        key, value = int.from_bytes(payload[at : at + 2], "big"), int.from_bytes(payload[at + 2 : at + 6], "big")
+        if key == Setting.INITIAL_WINDOW_SIZE and value > MAX_WINDOW:
+            raise Http2Error(ErrorCode.FLOW_CONTROL_ERROR, "INITIAL_WINDOW_SIZE too large")
+        if key == Setting.ENABLE_PUSH and value > 1:
+            raise Http2Error(ErrorCode.PROTOCOL_ERROR, "ENABLE_PUSH is neither 0 nor 1")
+        if key == Setting.MAX_FRAME_SIZE and not MAX_PAYLOAD <= value <= _LARGEST_PAYLOAD:
+            raise Http2Error(ErrorCode.PROTOCOL_ERROR, "MAX_FRAME_SIZE out of range")
+        yield key, value
 
 
 def unpad(payload: bytes) -> bytes:
@@ -136,11 +155,35 @@ def unpad(payload: bytes) -> bytes:
     return payload[1 : len(payload) - payload[0]]
 
 
-def without_priority(payload: bytes) -> bytes:
+def without_priority(stream: int, payload: bytes) -> bytes:
     """Return the block fragment of a HEADERS frame behind its priority fields (6.2). Raises :class:`Http2Error`."""
-    if len(payload) < 5:  # noqa: PLR2004  dependency and weight
+    if len(payload) < _PRIORITY_BYTES:
         raise Http2Error(ErrorCode.FRAME_SIZE_ERROR, "HEADERS too short for its priority")
-    return payload[5:]
+    if _dependency(payload) == stream:
+        raise Http2Error(ErrorCode.PROTOCOL_ERROR, _ON_ITSELF)
+    return payload[_PRIORITY_BYTES:]
+
+
+def check_priority(stream: int, payload: bytes) -> None:
+    """Check a PRIORITY frame (6.3). Raises :class:`Http2Error`."""
+    if not stream:
+        raise Http2Error(ErrorCode.PROTOCOL_ERROR, "PRIORITY without a stream")
+    if len(payload) != _PRIORITY_BYTES:
+        raise StreamError(ErrorCode.FRAME_SIZE_ERROR, "PRIORITY of a wrong size")
+    if _dependency(payload) == stream:
+        raise StreamError(ErrorCode.PROTOCOL_ERROR, _ON_ITSELF)
+
+
+def _dependency(payload: bytes) -> int:
+    return int.from_bytes(payload[:4], "big") & MAX_WINDOW
+
+
+def check_goaway(stream: int, payload: bytes) -> None:
+    """Check a GOAWAY frame (6.8). Raises :class:`Http2Error`."""
+    if stream:
+        raise Http2Error(ErrorCode.PROTOCOL_ERROR, "GOAWAY on a stream")
+    if len(payload) < 8:  # noqa: PLR2004  last stream and error code
+        raise Http2Error(ErrorCode.FRAME_SIZE_ERROR, "GOAWAY of a wrong size")
 
 
 def read_word(payload: bytes, name: str) -> int:

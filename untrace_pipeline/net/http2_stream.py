@@ -57,22 +57,26 @@ class Stream:
     """One request and its answer."""
 
     __slots__ = (
-        "call", "chunks", "connection", "ended", "headers", "id", "open", "receive_window", "send_window", "size",
-        "touched",
+        "answered", "call", "chunks", "connection", "content_length", "ended", "headers", "id", "open",
+        "receive_window", "send_window", "size", "touched",
     )  # fmt: skip
 
-    def __init__(self, connection: Http2Connection, id: int, headers: HeaderList | None) -> None:
+    def __init__(self, connection: Http2Connection, id: int, headers: HeaderList | None, content_length: int) -> None:
         self.connection = connection
         self.id = id
         self.headers = headers
         """In order, names in lower case; ``None`` if they are larger than the limit."""
+        self.content_length = content_length
+        """What the data must add up to, -1 if the client did not say."""
         self.chunks: list[bytes] = []
         self.size = 0
         """Bytes in ``chunks``."""
         self.ended = False
         """Whether the client has sent everything."""
+        self.answered = False
+        """Whether the application has answered; the answer may still wait for the client's window."""
         self.open = True
-        """Whether an answer is still expected."""
+        """Whether the client may still read an answer."""
         self.receive_window = connection.limits.stream_window
         self.send_window = 0
         """What the client granted beyond the window that its settings give to every stream."""

@@ -131,7 +131,8 @@ async def running() -> AsyncIterator[Running]:
         (build(FrameType.DATA, 0, 1, b"x"), ErrorCode.PROTOCOL_ERROR),
         (opening(2), ErrorCode.PROTOCOL_ERROR),
         (opening(0), ErrorCode.PROTOCOL_ERROR),
-        (opening(1) + opening(1), ErrorCode.PROTOCOL_ERROR),
+        (opening(3) + opening(1), ErrorCode.PROTOCOL_ERROR),
+        (opening(1, b"\x00\x01A\x01b"), ErrorCode.PROTOCOL_ERROR),
         (opening(1, b"\x80"), ErrorCode.COMPRESSION_ERROR),
         (opening(1, b"\xff" * 50), ErrorCode.COMPRESSION_ERROR),
         (opening(1, b"\xff" + BLOCK, WHOLE | Flag.PADDED), ErrorCode.PROTOCOL_ERROR),
@@ -144,9 +145,18 @@ async def running() -> AsyncIterator[Running]:
         (opening(1, flags=0) + build(FrameType.CONTINUATION, 0, 1, b"") * 100, ErrorCode.ENHANCE_YOUR_CALM),
         (opening(1, flags=0) + build(FrameType.CONTINUATION, 0, 1, bytes(16_000)) * 6, ErrorCode.ENHANCE_YOUR_CALM),
         (build(FrameType.SETTINGS, 0, 0, b"abc"), ErrorCode.FRAME_SIZE_ERROR),
-        (build(FrameType.SETTINGS, Flag.ACK, 0, bytes(6)), ErrorCode.PROTOCOL_ERROR),
+        (build(FrameType.SETTINGS, Flag.ACK, 0, bytes(6)), ErrorCode.FRAME_SIZE_ERROR),
         (build(FrameType.SETTINGS, 0, 1), ErrorCode.PROTOCOL_ERROR),
         (build_settings({Setting.INITIAL_WINDOW_SIZE: 2**31}), ErrorCode.FLOW_CONTROL_ERROR),
+        (build_settings({Setting.ENABLE_PUSH: 2}), ErrorCode.PROTOCOL_ERROR),
+        (build_settings({Setting.MAX_FRAME_SIZE: 2**14 - 1}), ErrorCode.PROTOCOL_ERROR),
+        (build_settings({Setting.MAX_FRAME_SIZE: 2**24}), ErrorCode.PROTOCOL_ERROR),
+        (build(FrameType.PRIORITY, 0, 0, bytes(5)), ErrorCode.PROTOCOL_ERROR),
+        (build(FrameType.PRIORITY, 0, 1, bytes(4)), ErrorCode.PROTOCOL_ERROR),
+        (opening(1, bytes(3) + b"\x01\x00" + BLOCK, WHOLE | Flag.PRIORITY), ErrorCode.PROTOCOL_ERROR),
+        (build(FrameType.GOAWAY, 0, 1, bytes(8)), ErrorCode.PROTOCOL_ERROR),
+        (build(FrameType.GOAWAY, 0, 0, bytes(7)), ErrorCode.FRAME_SIZE_ERROR),
+        (build(FrameType.PING, 0, 1, bytes(8)), ErrorCode.PROTOCOL_ERROR),
         (build(FrameType.PING, 0, 0, b"abc"), ErrorCode.FRAME_SIZE_ERROR),
         (build(FrameType.PING, 0, 0, bytes(8)) * 10, ErrorCode.ENHANCE_YOUR_CALM),
         (build(FrameType.PUSH_PROMISE, 0, 1, bytes(8)), ErrorCode.PROTOCOL_ERROR),
@@ -192,12 +202,19 @@ async def test_first_frame_must_be_settings(running: Running) -> None:
         assert (await peer.error())[0] is ErrorCode.PROTOCOL_ERROR
 
 
-@pytest.mark.parametrize("begin", [b"GET / HTTP/1.1\r\n\r\n", b"PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n", b"\x16\x03\x01"])
+@pytest.mark.parametrize("begin", [b"GET / HTTP/1.1\r\n\r\n", b"PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n"])
 async def test_what_does_not_begin_as_http_2_is_told(running: Running, begin: bytes) -> None:
     """A browser or an OTLP/HTTP client reads why this is the wrong port."""
     async with connected(running, begin) as peer:
         async with asyncio.timeout(TIMEOUT):
             assert b"this endpoint speaks gRPC" in await peer.reader.read()
+
+
+async def test_what_is_no_http_is_not_answered_in_http_1(running: Running) -> None:
+    """TLS on a port without gets HTTP/2's own error, and the connection is closed."""
+    async with connected(running, b"\x16\x03\x01\x02\x00") as peer:
+        assert (await peer.error())[0] is ErrorCode.PROTOCOL_ERROR
+        await peer.closed()
 
 
 async def test_every_byte_alone(running: Running) -> None:
@@ -306,16 +323,19 @@ async def test_cancelled_calls_do_not_pile_up() -> None:
 @pytest.mark.parametrize(
     ("headers", "status"),
     [
-        ([(":method", "GET"), (":path", "/")], "415"),
-        ([(":method", "POST"), (":path", METHODS[Signal.TRACES]), ("content-type", "application/json")], "415"),
+        ([(":method", "GET"), (":scheme", "http"), (":path", "/")], "415"),
+        ([*HEADERS[:3], ("content-type", "application/json")], "415"),
     ],
 )
 async def test_request_that_is_no_grpc(running: Running, headers: list[tuple[str, str]], status: str) -> None:
-    """A browser that speaks HTTP/2 gets an HTTP status."""
+    """A browser that speaks HTTP/2 gets an HTTP status, and reads why."""
     async with connected(running) as peer:
         peer.send(opening(1, hpack.Encoder().encode(headers), LAST))
         _, _, payload = await peer.until(FrameType.HEADERS)
         assert dict(hpack.Decoder().decode(payload))[":status"] == status
+        flags, _, text = await peer.until(FrameType.DATA)
+        assert flags == Flag.END_STREAM
+        assert b"gRPC" in text
 
 
 async def test_header_bomb_ends_one_call_only(running: Running) -> None:

@@ -60,8 +60,8 @@ def test_bomb_is_counted_and_not_kept() -> None:
 
 @pytest.mark.parametrize(
     "block",
-    [b"\x80", b"\xff" * 8 + b"\x01", b"\x3f\xff\xff\x7f", b"\x40\x7f\xff", b"\xfe", b"\x00\x85\xff\xff"],
-    ids=["index-0", "endless-integer", "table-too-large", "string-too-long", "no-such-entry", "huffman"],
+    [b"\x80", b"\xff" * 8 + b"\x01", b"\x3f\xff\xff\x7f", b"\x40\x7f\xff", b"\xfe", b"\x00\x85\xff\xff", b"\x88\x20"],
+    ids=["index-0", "endless-integer", "table-too-large", "string-too-long", "no-such-entry", "huffman", "late-resize"],
 )
 def test_damaged_blocks(block: bytes) -> None:
     """Each way of being wrong is an HpackError."""

@@ -23,7 +23,9 @@ from untrace_pipeline.net.http2_frames import (
 )
 from untrace_pipeline.net.http2_stream import Stream
 
-BLOCK = hpack.Encoder().encode([(":method", "POST"), (":path", "/a/b"), ("content-type", "application/grpc")])
+BLOCK = hpack.Encoder().encode(
+    [(":method", "POST"), (":scheme", "http"), (":path", "/a/b"), ("content-type", "application/grpc")]
+)
 streams = st.sampled_from([0, 1, 1, 1, 2, 3, 5, 2**31 - 1])
 payloads = st.sampled_from([b"", BLOCK, bytes(4), bytes(8), b"\0\0\0\0\1x", b"\0\0\0\0\0"]) | st.binary(max_size=60)
 frames = st.builds(
@@ -158,7 +160,7 @@ async def test_cancelled_answers_do_not_pile_up() -> None:
         call = opening(number) + build(FrameType.DATA, Flag.END_STREAM, number, b"x")
         connection.data_received(call + build_reset(number, ErrorCode.CANCEL))
     assert list(connection.streams) == [1]
-    assert len(connection._waiting) <= 2 * connection.limits.max_streams + 1
+    assert len(connection._answers._waiting) <= 2 * connection.limits.max_streams + 1
 
 
 async def test_many_frames_let_others_have_their_turn() -> None:
