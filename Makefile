@@ -64,7 +64,7 @@ fuzz: $(VENV)/.dev  ## Coverage-guided fuzzing of the decoders and the config lo
 	$(BIN)/python tests/fuzz/fuzz_config.py -max_total_time=$(or $(SECONDS_EACH),60)
 
 peers: $(VENV)/.dev  ## Build the real peers that tests and benchmarks compare with (Go Collector: about ten minutes once)
-	$(BIN)/python -m tests.support.peers build collector
+	$(BIN)/python -m tests.support.peers build collector h2spec
 
 bench: $(VENV)/.dev  ## Side by side with the Go Collector; results in benchmarks/results/ (ARGS=--quick)
 	$(BIN)/python -m benchmarks $(ARGS)

@@ -2,12 +2,13 @@
 
 `python -m tests.support.peers build collector` builds the OpenTelemetry Collector and prints where it is. Tests call
 `collector_binary(build=False)` and skip on `PeerUnavailable`. `Collector(config)` and `Daemon(config)` run the same
-YAML.
+YAML. `build h2spec` builds the conformance tests of HTTP/2 servers, `h2spec_binary` says where they are.
 """
 
 from tests.support.peers.cache import PeerUnavailable, build_go_program, cache_root
 from tests.support.peers.collector import COLLECTOR_RECIPE, Collector, collector_binary
 from tests.support.peers.daemon import Daemon, daemon_command
+from tests.support.peers.h2spec import h2spec_binary
 from tests.support.peers.process import ConfiguredProcess, PeerProcessError, free_port
 
 __all__ = [
@@ -22,4 +23,5 @@ __all__ = [
     "collector_binary",
     "daemon_command",
     "free_port",
+    "h2spec_binary",
 ]

@@ -1,4 +1,4 @@
-"""`python -m tests.support.peers build collector`: build a peer, print where it is."""
+"""`python -m tests.support.peers build collector h2spec`: build peers, print where they are."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import sys
 
 from tests.support.peers.cache import PeerUnavailable
 from tests.support.peers.collector import collector_binary
+from tests.support.peers.h2spec import h2spec_binary
 
-BUILDERS = {"collector": collector_binary}
+BUILDERS = {"collector": collector_binary, "h2spec": h2spec_binary}
 
 
 def main() -> int:
