@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 
+from untrace_pipeline.net.pieces import add_piece
+
 __all__ = ["ClientGoneError", "HttpError", "Request", "Response"]
 
 
@@ -49,10 +51,16 @@ class Response:
         )
 
 
+GROWTH_BYTES = 1024 * 1024
+"""How much of a body may come between two questions whether more is welcome."""
+
+
 class Request:
     """One request; the handler runs from its headers on and asks for the body when it wants it."""
 
     __slots__ = (
+        "_admit",
+        "_admitted",
         "_chunks",
         "_waiter",
         "_want",
@@ -96,6 +104,8 @@ class Request:
         self.expects_continue = False
         self.problem: Exception | None = None
         self._chunks: list[bytes] = []
+        self._admit: Callable[[int], HttpError | None] | None = None
+        self._admitted = GROWTH_BYTES
         self._waiter: asyncio.Future[None] | None = None
         self._want: Callable[[], None] | None = None
 
@@ -128,6 +138,10 @@ class Request:
         chunks = self._chunks
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
+    def on_growth(self, admit: Callable[[int], HttpError | None]) -> None:
+        """Ask, with the bytes that have come, whenever another MiB of the body is there: memory may be short by now."""
+        self._admit = admit
+
     # ------------------------------------------------- for the connection only
 
     def on_want(self, call: Callable[[], None]) -> None:
@@ -141,8 +155,12 @@ class Request:
         self.size += len(chunk)
         if self.size > self.limit:
             self.fail(self._too_large())
+        elif self.size > self._admitted and self._admit is not None and (refusal := self._admit(self.size)):
+            self.fail(refusal)
         else:
-            self._chunks.append(chunk)
+            add_piece(self._chunks, chunk)
+        while self.size > self._admitted:
+            self._admitted += GROWTH_BYTES
 
     def finish(self) -> None:
         """The body is complete."""

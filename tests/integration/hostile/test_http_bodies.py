@@ -258,6 +258,23 @@ async def test_admission_is_refused_before_the_body() -> None:
         assert limiter.asked == [5 * MIB]
 
 
+class Shrinking(Sink):
+    """Admits requests, until more than 3 MiB of one are there."""
+
+    def admit(self, byte_size: int) -> None:
+        if 3 * MIB < byte_size < 32 * MIB:
+            raise RetryableError("out of memory", retry_after=7)
+
+
+async def test_body_that_is_begun_is_refused_when_memory_runs_short() -> None:
+    """Admission is asked again while a large body comes in, so that many slow ones cannot fill the memory."""
+    async with receiver(sink=Shrinking(), http={}) as running, running.client() as client:
+        client.send(post(length=32 * MIB), bytes(5 * MIB))
+        reply = await client.reply()
+        assert (reply.status, reply.headers["retry-after"]) == (503, "7")
+        await running.still_serves()
+
+
 async def test_refused_small_body_keeps_the_connection() -> None:
     """Overload does not cost a new connection per refused request."""
     async with receiver(sink=Limiter(), http={}) as running, running.client() as client:

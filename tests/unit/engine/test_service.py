@@ -6,7 +6,8 @@ import asyncio
 import os
 import re
 import signal
-from collections.abc import Callable
+import socket
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -163,12 +164,22 @@ async def test_a_failed_reload_is_shown_and_changes_nothing(failure: str, world:
     assert await task == 0
 
 
+@pytest.fixture
+def taken_port() -> Iterator[int]:
+    """Hold a port for the time of a test."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        yield taken.getsockname()[1]
+
+
 @pytest.mark.parametrize("place", ["logs", "metrics"])
 async def test_a_reload_whose_telemetry_cannot_be_had_starts_nothing(
-    place: str, world: World, log_file: Path, tmp_path: Path
+    place: str, world: World, log_file: Path, tmp_path: Path, taken_port: int
 ) -> None:
-    """A log file that cannot be opened, or a reader that is not understood, leaves neither units nor gauges behind."""
-    telemetry = quiet(tmp_path / "missing" / "log") if place == "logs" else quiet(log_file, readers=[{"pull": {}}])
+    """A log file that cannot be opened, or a metrics port that is taken, leaves neither units nor gauges behind."""
+    page = {"pull": {"exporter": {"prometheus": {"host": "127.0.0.1", "port": taken_port}}}}
+    telemetry = quiet(tmp_path / "missing" / "log") if place == "logs" else quiet(log_file, readers=[page])
     bad = make_spec({"traces": (["fake/in"], [], ["fake/new"])}, telemetry=telemetry)
     service, task = await started(make_spec(CHAIN, telemetry=quiet(log_file)), lambda: Loaded(bad))
     service.request_reload()

@@ -67,6 +67,7 @@ class OtlpHttpServer:
             who = _NOBODY if self._authenticator is None else await self._authenticate(request, self._authenticator)
             answer = self._service.refusal(signal, request.content_length or 0)
             if answer is None:
+                request.on_growth(lambda size: _as_error(self._service.refusal(signal, size)))
                 body = await self._read(request)
                 answer = await self._service.export(signal, encoding, body, self._context(request, who))
             return _respond(answer, encoding)
@@ -129,6 +130,12 @@ def _respond(answer: Answer, encoding: Encoding) -> Response:
     if answer is OK:
         return Response(HTTPStatus.OK, _SUCCESS[encoding], encoding)
     return Response(http_status(answer), status_bytes(answer, encoding), encoding, retry_after_header(answer))
+
+
+def _as_error(refusal: Answer | None) -> HttpError | None:
+    if refusal is None:
+        return None
+    return HttpError(http_status(refusal), refusal.message, retry_after_header(refusal))
 
 
 def _render(request: Request | None, error: HttpError) -> Response:
