@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated, Any
 
@@ -11,12 +11,24 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 from untrace_pipeline.api.auth import ClientAuthenticator
 from untrace_pipeline.api.component import Host
 from untrace_pipeline.api.config import ConfigModel, Secret
-from untrace_pipeline.errors import StartError
+from untrace_pipeline.errors import ConsumeError, StartError
 
-__all__ = ["ClientAuthConfig", "Headers", "StatusBody", "find_authenticator", "one_line", "read_status", "user_agent"]
+__all__ = [
+    "ClientAuthConfig",
+    "Headers",
+    "StatusBody",
+    "find_authenticator",
+    "hide",
+    "one_line",
+    "read_status",
+    "user_agent",
+]
 
 LINE_LIMIT = 300
 """Characters of a foreign message that go into ours."""
+MASKED_LENGTH = 8
+"""Shorter words of a header are no secrets, and would mask half of a message."""
+MASK = "[REDACTED]"
 
 
 class ClientAuthConfig(ConfigModel):
@@ -87,6 +99,27 @@ def one_line(text: str, limit: int = LINE_LIMIT) -> str:
     """Return foreign text fit for a log line: printable, on one line, at most ``limit`` characters."""
     clean = " ".join("".join(c if c.isprintable() else " " for c in text[: 4 * limit]).split())
     return clean if len(clean) <= limit else clean[: limit - 1] + "…"
+
+
+def hide(error: ConsumeError, headers: Iterable[str]) -> ConsumeError:
+    """Take credentials out of an error: destinations quote what they refuse, and errors are logged.
+
+    ``headers`` are the values that were configured or made by an authenticator; words of 8 characters or more of them
+    are masked.
+    """
+    text = str(error)
+    for word in {word for value in headers for word in value.split() if len(word) >= MASKED_LENGTH}:
+        text = _masked(text, word)
+    error.args = (text,)
+    return error
+
+
+def _masked(text: str, word: str) -> str:
+    """Mask a word, also where the end of a shortened text cut it."""
+    text = text.replace(word, MASK)
+    whole = text.removesuffix("…")
+    cut = next((n for n in range(len(word) - 1, MASKED_LENGTH // 2, -1) if whole.endswith(word[:n])), 0)
+    return whole[:-cut] + MASK if cut else text
 
 
 class StatusBody:

@@ -14,7 +14,15 @@ from untrace_pipeline.api.auth import ClientAuthenticator
 from untrace_pipeline.api.component import Host
 from untrace_pipeline.api.config import ConfigModel, Duration
 from untrace_pipeline.errors import Code, ConsumeError, OversizeError, PermanentError, RetryableError, StartError
-from untrace_pipeline.net.client import ClientAuthConfig, Headers, find_authenticator, one_line, read_status, user_agent
+from untrace_pipeline.net.client import (
+    ClientAuthConfig,
+    Headers,
+    find_authenticator,
+    hide,
+    one_line,
+    read_status,
+    user_agent,
+)
 from untrace_pipeline.net.tls import ClientTls, ClientTlsConfig
 
 if TYPE_CHECKING:
@@ -177,7 +185,10 @@ class GrpcClient:
                 data, timeout=timeout, metadata=metadata, wait_for_ready=self._config.wait_for_ready
             )
         except Exception as error:
-            raise _translate(error) from error
+            translated = _translate(error)
+            if isinstance(translated, ConsumeError):
+                hide(translated, (value for _, value in metadata))
+            raise translated from error
         return answer
 
     async def close(self) -> None:

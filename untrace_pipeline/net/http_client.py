@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit, urlunsplit
@@ -15,7 +16,7 @@ from untrace_pipeline.api.auth import ClientAuthenticator
 from untrace_pipeline.api.component import Host
 from untrace_pipeline.api.config import ConfigModel, Duration
 from untrace_pipeline.errors import ConsumeError, RetryableError, StartError
-from untrace_pipeline.net.client import ClientAuthConfig, Headers, find_authenticator, user_agent
+from untrace_pipeline.net.client import ClientAuthConfig, Headers, find_authenticator, hide, user_agent
 from untrace_pipeline.net.compression import Compression, compressor
 from untrace_pipeline.net.http_answer import Answer, refusal, translate
 from untrace_pipeline.net.tls import ClientTls, ClientTlsConfig
@@ -148,6 +149,7 @@ class HttpClient:
         given = {name: value.reveal() for name, value in config.headers.items()}
         lower = {name.lower() for name in given}
         self._headers = {name: value for name, value in own.items() if name.lower() not in lower} | given
+        self._given = tuple(given.values())
         self._authenticator: ClientAuthenticator | None = None
         self._session: aiohttp.ClientSession | None = None
         self._closing: set[asyncio.Task[None]] = set()
@@ -169,16 +171,18 @@ class HttpClient:
         if self._session is None:
             raise RetryableError("the client is closed")
         headers = {"Content-Type": content_type, **self._headers}
+        proof: Mapping[str, str] = {}
         if self._authenticator is not None:
-            headers.update(await self._authenticator.headers())
+            proof = await self._authenticator.headers()
+            headers.update(proof)
         if any(name.lower() == "authorization" for name in headers):
             url = _without_user(url)
         if self._compressor is not None:
             data = await self._compressor.compress(data)
         try:
             return await self._exchange(self._session, url, data, headers)
-        except ConsumeError:
-            raise
+        except ConsumeError as error:
+            raise hide(error, (*self._given, *proof.values()))  # noqa: B904  the same error
         except Exception as error:
             raise translate(error) from error
 

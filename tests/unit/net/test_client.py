@@ -9,8 +9,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from tests.support.otlp_servers import Refuse
 from untrace_pipeline.api import StartError
-from untrace_pipeline.errors import Code
-from untrace_pipeline.net.client import ClientAuthConfig, Headers, find_authenticator, one_line, read_status
+from untrace_pipeline.errors import Code, PermanentError
+from untrace_pipeline.net.client import ClientAuthConfig, Headers, find_authenticator, hide, one_line, read_status
 from untrace_pipeline.testing import StubHost
 
 HEADERS: TypeAdapter[dict[str, Any]] = TypeAdapter(Headers)
@@ -58,3 +58,17 @@ def test_an_extension_that_cannot_authenticate_clients_is_refused() -> None:
     with pytest.raises(StartError):
         find_authenticator(StubHost(), auth)
     assert find_authenticator(StubHost(), None) is None
+
+
+@pytest.mark.parametrize(
+    ("said", "left"),
+    [
+        ("bad token sk-0123456789abcdef", "bad token [REDACTED]"),
+        ("Bearer sk-0123456789abcdef is expired", "Bearer [REDACTED] is expired"),
+        ("a shortened quote: sk-01234567…", "a shortened quote: [REDACTED]"),
+        ("nothing of ours", "nothing of ours"),
+    ],
+)
+def test_credentials_are_hidden_in_what_a_destination_quotes(said: str, left: str) -> None:
+    """Our own token never reaches a log, although the destination repeats it in its refusal."""
+    assert str(hide(PermanentError(said), ["Bearer sk-0123456789abcdef", "acme"])) == left

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from pydantic import Field, field_validator
 
-from untrace_pipeline.api import ConfigModel, Duration
+from untrace_pipeline.api import ConfigModel, Duration, Size
 from untrace_pipeline.delivery import DeliveryConfig, QueueConfig, RetryConfig
 
 __all__ = ["FileCompression", "FileConfig", "Format", "RotationConfig"]
@@ -53,6 +53,8 @@ class FileQueueConfig(QueueConfig):
 
     num_consumers: int = Field(1, ge=1, le=1)
     """A file is written by one at a time."""
+    queue_size: Size = Field(100, gt=0)
+    """Batches that may wait, each with its sender: a disk that is full or slow turns into back-pressure soon."""
     wait_for_result: bool = True
     """Accepted means written. ``false``: queued is accepted, so that a full disk delays no other exporter."""
 
