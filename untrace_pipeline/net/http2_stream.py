@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from untrace_pipeline.net.hpack import HeaderList
+from untrace_pipeline.net.pieces import add_piece
 
 if TYPE_CHECKING:
     from untrace_pipeline.net.http2_connection import Http2Connection
@@ -49,10 +50,6 @@ class Http2Limits:
     ping_without_streams: bool
 
 
-JOINED_BYTES = 4096
-"""Pieces of a message are joined up to this size: each costs 50 bytes, and a client may send two at a time."""
-
-
 class Stream:
     """One request and its answer."""
 
@@ -87,9 +84,5 @@ class Stream:
 
     def take(self, piece: bytes) -> None:
         """Add a piece of the message."""
-        chunks = self.chunks
-        if chunks and len(chunks[-1]) < JOINED_BYTES:
-            chunks[-1] += piece
-        else:
-            chunks.append(piece)
+        add_piece(self.chunks, piece)
         self.size += len(piece)
