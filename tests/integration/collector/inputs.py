@@ -11,7 +11,7 @@ from google.protobuf.message import Message
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, InstrumentationScope, KeyValue, KeyValueList
+from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope, KeyValue
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, ResourceLogs, ScopeLogs, SeverityNumber
 from opentelemetry.proto.metrics.v1.metrics_pb2 import (
     AggregationTemporality,
@@ -27,6 +27,7 @@ from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span, Status
 
 from tests.support.peers.canonical import SignalName
+from untrace_pipeline.testing.generate import to_any_value
 
 START = 1_700_000_000_000_000_000
 MODELS = ("gpt-4o", "gpt-4o-mini", "claude-sonnet-4", "llama-3.3-70b")
@@ -42,28 +43,9 @@ PERSONAL = (
 Inputs = Mapping[SignalName, list[Message]]
 
 
-def any_value(value: Any) -> AnyValue:
-    """Turn a Python value into an OTLP value; `None` becomes the empty value."""
-    if value is None:
-        return AnyValue()
-    if isinstance(value, bool):
-        return AnyValue(bool_value=value)
-    if isinstance(value, int):
-        return AnyValue(int_value=value)
-    if isinstance(value, float):
-        return AnyValue(double_value=value)
-    if isinstance(value, bytes):
-        return AnyValue(bytes_value=value)
-    if isinstance(value, list):
-        return AnyValue(array_value=ArrayValue(values=[any_value(each) for each in value]))
-    if isinstance(value, dict):
-        return AnyValue(kvlist_value=KeyValueList(values=attributes(value)))
-    return AnyValue(string_value=value)
-
-
 def attributes(values: Mapping[str, Any]) -> list[KeyValue]:
     """Turn a mapping into OTLP attributes."""
-    return [KeyValue(key=key, value=any_value(value)) for key, value in values.items()]
+    return [KeyValue(key=key, value=to_any_value(value)) for key, value in values.items()]
 
 
 def _resources() -> list[Resource]:
@@ -191,7 +173,7 @@ def _record(rng: random.Random, index: int) -> LogRecord:
     )
     body = BODIES[index % len(BODIES)]
     if body is not None:
-        record.body.CopyFrom(any_value(body))
+        record.body.CopyFrom(to_any_value(body))
     if index % 3:
         record.trace_id, record.span_id = rng.randbytes(16), rng.randbytes(8)
     return record

@@ -269,7 +269,7 @@ KNOWN_HTTP: Mapping[str, str] = {
 }
 UNPARSED = "what cannot be parsed is the client's fault: INVALID_ARGUMENT; the Collector's gRPC library says INTERNAL"
 KNOWN_GRPC: Mapping[str, str] = {
-    **{f"{signal} deflate": "our gRPC library takes deflate, the Collector's does not" for signal in SIGNALS},
+    **{f"{signal} deflate": "our server takes deflate, the Collector's gRPC library does not" for signal in SIGNALS},
     **{f"{signal} {fault}": UNPARSED for signal in SIGNALS for fault in ("garbage", "truncated")},
 }
 

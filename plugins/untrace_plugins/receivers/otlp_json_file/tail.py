@@ -9,6 +9,7 @@ import gzip
 import io
 import os
 import zlib
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import BinaryIO, cast
@@ -42,7 +43,7 @@ class Block:
     end: int
 
 
-class Tail:
+class Tail(ABC):
     """A file and how far it was read; ``read`` looks ahead, ``advance`` moves on."""
 
     outlives_path = False
@@ -54,9 +55,9 @@ class Tail:
         self.line_number = 0
         self._max_line = max_line_bytes
 
+    @abstractmethod
     def read(self) -> Block:
         """Return the next lines from the position on; no lines if there is nothing new. Raises ``OSError``."""
-        raise NotImplementedError
 
     def advance(self, block: Block) -> None:
         """Move behind a block whose lines are all dealt with."""
@@ -67,10 +68,11 @@ class Tail:
         """Begin again."""
         self.offset = self.line_number = 0
 
+    @abstractmethod
     def skip_to_end(self) -> None:
         """Read only what is added from now on. Raises ``OSError``."""
-        raise NotImplementedError
 
+    @abstractmethod
     def close(self) -> None:
         """Close the file."""
 
