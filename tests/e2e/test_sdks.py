@@ -77,7 +77,7 @@ def command(language: str, protocol: str, daemon: Daemon) -> tuple[list[str], Pa
 def arrived(path: Path, service: str) -> dict[str, dict[str, Any]]:
     """Return what the backend wrote for a service: signal -> the resource group."""
     found = {}
-    for line in path.read_bytes().splitlines() if path.exists() else ():
+    for line in path.read_bytes().rpartition(b"\n")[0].splitlines() if path.exists() else ():
         for signal, key in (("traces", "resourceSpans"), ("logs", "resourceLogs"), ("metrics", "resourceMetrics")):
             for group in orjson.loads(line).get(key, ()):
                 if plain(group["resource"]["attributes"]).get("service.name") == service:

@@ -73,7 +73,7 @@ def test_plugin_runs_in_a_pipeline(environment: Path, tmp_path: Path) -> None:
     }
     output = tmp_path / "out.jsonl"
     with Installed(config, directory=tmp_path / "daemon") as daemon:
-        line = wait_until(lambda: output.read_bytes() if output.exists() else b"", daemon)
+        line = wait_until(lambda: output.read_bytes().rpartition(b"\n")[0] if output.exists() else b"", daemon)
     spans = orjson.loads(line.splitlines()[0])["resourceSpans"][0]["scopeSpans"][0]["spans"]
     lengths = [a["value"] for span in spans for a in span["attributes"] if a["key"] == "question.length"]
     assert lengths == [{"intValue": "4"}, {"intValue": "4"}]
