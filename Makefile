@@ -9,7 +9,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test integration lint format type docs docs-check fuzz peers bench wheel clean
+.PHONY: help run demo native test integration lint format type docs docs-check fuzz peers bench wheel clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -28,6 +28,9 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
 
 run: $(VENV)/.run  ## Run the daemon on configs/quickstart.yaml (CONFIG=… for another)
 	$(BIN)/untrace-pipeline run --config $(CONFIG)
+
+native: $(VENV)/.run  ## Build and install the native codec and transports (needs cargo); optional
+	$(PIP) ./native
 
 demo: $(VENV)/.run  ## Send a few realistic LLM traces, metrics and logs to a running daemon
 	$(BIN)/python examples/demo.py

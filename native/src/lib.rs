@@ -1,0 +1,13 @@
+//! The Python module `untrace_pipeline_native`. One file per area; each adds its classes in `register`.
+
+use pyo3::prelude::*;
+
+#[pymodule]
+mod untrace_pipeline_native {
+    use super::*;
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        module.add("__version__", env!("CARGO_PKG_VERSION"))
+    }
+}

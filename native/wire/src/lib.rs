@@ -1,0 +1,15 @@
+//! OTLP requests as bytes: which messages they hold and where, whether they are valid, what their fields say.
+//!
+//! Nothing here copies or allocates per message beyond one [`Node`]; nothing panics on any input.
+
+#![forbid(unsafe_code)]
+
+mod error;
+mod field;
+mod index;
+mod signal;
+
+pub use error::DecodeError;
+pub use field::{Field, Fields, Wire, put_varint, read_varint, varint_len};
+pub use index::{Decoded, Index, Node};
+pub use signal::{Level, Signal};
