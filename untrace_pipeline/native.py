@@ -3,7 +3,7 @@
 The distribution ``untrace-pipeline-native`` brings three parts: the codec, the transports of the ``otlp`` receiver
 (ingress) and those of the OTLP exporters (egress). None is ever required. Each part is chosen once per process, the
 first time that somebody asks: ``auto`` takes the native one where it is installed and made for this daemon. An
-environment variable (``UNTRACE_PIPELINE_CODEC``, ``_INGRESS``, ``_EGRESS``) forces either, and so does the configuration
+environment variable (``UNTRACE_PIPELINE_CODEC``, ``_INGRESS``, ``_EGRESS``) forces either, as does the configuration
 (``service.runtime``); the variable wins.
 
 The extension is imported only when a part that may be native is asked for.
