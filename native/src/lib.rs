@@ -2,12 +2,17 @@
 
 use pyo3::prelude::*;
 
+pub mod edits;
+pub mod errors;
+pub mod table;
+
 #[pymodule]
 mod untrace_pipeline_native {
     use super::*;
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        table::register(module)?;
         module.add("__version__", env!("CARGO_PKG_VERSION"))
     }
 }

@@ -30,6 +30,21 @@ impl Index {
     pub fn items(&self) -> &[Node] {
         self.depths.last().map_or(&[], Vec::as_slice)
     }
+
+    /// Add the messages of a request that follows at byte `shift`: two requests one after the other are one.
+    pub fn append(&mut self, other: Self, shift: u32) {
+        let mut above = 0;
+        for (own, others) in self.depths.iter_mut().zip(other.depths) {
+            let first = own.len() as u32;
+            own.extend(others.into_iter().map(|node| Node {
+                tag: node.tag + shift,
+                start: node.start + shift,
+                end: node.end + shift,
+                parent: node.parent + above,
+            }));
+            above = first;
+        }
+    }
 }
 
 /// What decoding finds.

@@ -4,11 +4,13 @@
 
 #![forbid(unsafe_code)]
 
+mod decode;
 mod error;
 mod field;
 mod index;
 mod signal;
 
+pub use decode::{count, decode};
 pub use error::DecodeError;
 pub use field::{Field, Fields, Wire, put_varint, read_varint, varint_len};
 pub use index::{Decoded, Index, Node};
