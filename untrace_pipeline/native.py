@@ -21,7 +21,7 @@ from types import ModuleType
 
 from untrace_pipeline.errors import PluginError
 
-__all__ = ["API", "DISTRIBUTION", "Choice", "Part", "choices", "codec", "configure", "egress", "ingress"]
+__all__ = ["API", "DISTRIBUTION", "Choice", "Part", "choices", "codec", "configure", "egress", "ingress", "summary"]
 
 DISTRIBUTION = "untrace-pipeline-native"
 """The distribution; its module has the same name with underscores."""
@@ -108,24 +108,33 @@ def choices() -> dict[Part, Choice]:
 
 
 def configure(wishes: Mapping[Part, str]) -> list[Part]:
-    """Take the wishes of ``service.runtime`` into account, and return the parts where that is too late.
+    """Take the wishes of ``service.runtime``, and return the parts that would be others after a restart.
 
     A part for which a choice was made keeps it until the process ends.
     """
-    late: list[Part] = []
-    for part, wish in wishes.items():
-        made = _made.get(part)
-        if made is None:
-            _configured[part] = wish
-        elif _configured.get(part, AUTO) != wish and not os.environ.get(part.variable):
-            late.append(part)
-    return late
+    _configured.update(wishes)
+    return [part for part, made in _made.items() if _name_now(part) != made.name]
+
+
+def summary() -> str:
+    """Return all choices with their reasons in one phrase, for logs and pages. Raises like :func:`choices`."""
+    by_reason: dict[str, list[str]] = {}
+    for part, choice in choices().items():
+        by_reason.setdefault(choice.reason, []).append(f"{part} {choice.name}")
+    return ", ".join(f"{', '.join(parts)} ({reason})" for reason, parts in by_reason.items())
 
 
 def _choice(part: Part) -> Choice:
     if part not in _made:
         _made[part] = _choose(part)
     return _made[part]
+
+
+def _name_now(part: Part) -> str:
+    try:
+        return _choose(part).name
+    except PluginError:  # forced and missing: the next start will fail, and say why
+        return NATIVE
 
 
 def _choose(part: Part) -> Choice:

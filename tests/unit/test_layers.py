@@ -10,9 +10,12 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# Room -> rooms of untrace_pipeline that it may import; every room may import errors.
+EVERYWHERE = {"errors", "native"}
+"""Every room, and every component, may raise our errors and ask which parts of the process are native."""
+# Room -> rooms of untrace_pipeline that it may import, besides those.
 ALLOWED = {
     "errors": {"config"},  # for the type of ConfigError.problems only
+    "native": set(),
     "api": {"data"},
     "data": set(),
     "conditions": {"api", "data"},
@@ -35,12 +38,14 @@ def imports(path: Path) -> Iterator[str]:
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
             yield node.module
+            if node.module == "untrace_pipeline":
+                yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
 def rooms_of(path: Path) -> set[str]:
-    """Return the rooms of untrace_pipeline that a file imports."""
+    """Return the rooms of untrace_pipeline that a file imports, but for those that are open to all."""
     names = (name.split(".") for name in imports(path))
-    return {parts[1] for parts in names if parts[0] == "untrace_pipeline" and len(parts) > 1} - {"errors"}
+    return {parts[1] for parts in names if parts[0] == "untrace_pipeline" and len(parts) > 1} - EVERYWHERE
 
 
 def core_files() -> list[Path]:

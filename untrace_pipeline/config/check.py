@@ -189,6 +189,7 @@ class Checker:
             extensions=tuple(wiring.extensions),
             telemetry=service.telemetry,
             shutdown_timeout=service.shutdown_timeout,
+            runtime=service.runtime,
             tests=tuple(_test_blocks(tests[1])) if tests else (),
         )
 

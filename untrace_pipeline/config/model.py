@@ -19,6 +19,7 @@ __all__ = [
     "MetricsConfig",
     "PipelineSection",
     "PipelineSpec",
+    "RuntimeConfig",
     "ServiceSection",
     "ServiceSpec",
     "TelemetryConfig",
@@ -172,6 +173,21 @@ class TelemetryConfig(ConfigModel):
     """Attributes of the daemon itself, shown in logs and on ``target_info``; ``null`` removes a default one."""
 
 
+class RuntimeConfig(ConfigModel):
+    """``service.runtime``: which parts of the process are native, where ``untrace-pipeline-native`` is installed.
+
+    Read once, when the process starts. Environment variables win: ``UNTRACE_PIPELINE_CODEC``,
+    ``UNTRACE_PIPELINE_INGRESS``, ``UNTRACE_PIPELINE_EGRESS``.
+    """
+
+    codec: Literal["auto", "native", "upb"] = "auto"
+    """What reads and writes OTLP: ``auto`` is native where installed; ``native`` fails to start where it is not."""
+    ingress: Literal["auto", "native", "python"] = "auto"
+    """The servers of the ``otlp`` receiver, in the same words."""
+    egress: Literal["auto", "native", "python"] = "auto"
+    """The clients of the OTLP exporters, in the same words."""
+
+
 class PipelineSection(ConfigModel):
     """One pipeline: which receivers feed it, what happens in between, in order, and where it leads."""
 
@@ -192,6 +208,8 @@ class ServiceSection(ConfigModel):
     """By id: ``traces``, ``metrics`` or ``logs``, each optionally with ``/name``; at least one."""
     telemetry: TelemetryConfig = TelemetryConfig()
     """What the daemon tells about itself."""
+    runtime: RuntimeConfig = RuntimeConfig()
+    """Which parts are native."""
     shutdown_timeout: Annotated[Duration, Field(ge=0)] = 30.0
     """How long SIGTERM waits for queues to drain."""
 
@@ -226,6 +244,8 @@ class ServiceSpec:
     telemetry: TelemetryConfig = field(default_factory=TelemetryConfig)
     shutdown_timeout: float = 30.0
     """Seconds for draining at SIGTERM: ``service.shutdown_timeout``."""
+    runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
+    """Which parts are to be native; read when the process starts."""
     tests: tuple[Mapping[str, Any], ...] = ()
     """The ``tests:`` blocks, unchecked: ``untrace-pipeline test`` reads them."""
     resolved: Mapping[str, Any] = field(default_factory=dict)

@@ -11,9 +11,10 @@ from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
 from typing import Any
 
+from untrace_pipeline import native
 from untrace_pipeline.api.status import Status, StatusEvent
 from untrace_pipeline.config.loader import Loaded
-from untrace_pipeline.config.model import ServiceSpec, TelemetryConfig
+from untrace_pipeline.config.model import RuntimeConfig, ServiceSpec, TelemetryConfig
 from untrace_pipeline.data.signal import Signal
 from untrace_pipeline.engine import describe
 from untrace_pipeline.engine.account import Account
@@ -68,6 +69,7 @@ class Service:
         self.graph = Graph(loaded.spec, {})
         self._running = False
         self._config_event = StatusEvent(Status.OK, "", time.time())
+        self._runtime_event = StatusEvent(Status.STARTING, "", time.time())
         self._reload_wanted = asyncio.Event()
         self._stop_wanted = asyncio.Event()
         self._stop_reason = ""
@@ -100,7 +102,8 @@ class Service:
 
     def statuses(self) -> Mapping[str, Mapping[str, StatusEvent]]:
         """Return the state of every component by pipeline, and the groups ``extensions`` and ``service``."""
-        return {**describe.statuses(self.graph), "service": {"service:config": self._config_event}}
+        service = {"service:config": self._config_event, "service:runtime": self._runtime_event}
+        return {**describe.statuses(self.graph), "service": service}
 
     # -------------------------------------------------------------------- life
 
@@ -152,6 +155,7 @@ class Service:
         spec = self._loaded.spec
         resource = describe.resource(spec.telemetry)
         configure_logs(spec.telemetry.logs, resource)
+        self._choose_runtime(spec.runtime)
         self.graph = self._builder.build(spec)
         Wiring(self.graph, self._drop).apply(self.graph.units.values())
         await self._exposition.change(pages_of(spec.telemetry.metrics), resource)
@@ -163,6 +167,21 @@ class Service:
         gc.freeze()
         pages = self._exposition.addresses()
         logger.info("ready in %.2f s: %s", seconds_since_start(), describe.line(self.graph, pages))
+
+    def _choose_runtime(self, config: RuntimeConfig) -> None:
+        """Choose what is native, once for the process, and tell. Raises :class:`PluginError`."""
+        self._check_runtime(config)
+        meter = self.metrics.meter()  # not the one that a reload closes
+        for part, choice in native.choices().items():
+            meter.gauge("runtime_info", part=part, implementation=choice.name, reason=choice.reason).set(1)
+        self._runtime_event = StatusEvent(Status.OK, native.summary(), time.time())
+        logger.info("runtime: %s", native.summary())
+
+    @staticmethod
+    def _check_runtime(config: RuntimeConfig) -> None:
+        for part in native.configure({part: getattr(config, part) for part in native.Part}):
+            made = native.choices()[part].name
+            logger.warning("%s: this process goes on with %s; the change takes a restart", part.option, made)
 
     async def _stop(self) -> None:
         timeout = self.graph.spec.shutdown_timeout
@@ -219,6 +238,7 @@ class Service:
         loaded = await asyncio.to_thread(self._reload)
         for warning in loaded.warnings:
             logger.warning("%s", warning)
+        self._check_runtime(loaded.spec.runtime)
         if _same(loaded.spec, self.graph.spec):
             self._loaded = loaded
             logger.info("reload: nothing has changed")

@@ -169,6 +169,12 @@ _DELIVERY = (
 )
 
 _PROCESS = (
+    MetricSpec(
+        "runtime_info",
+        GAUGE,
+        "Always 1: which implementation of the codec, ingress and egress the process uses, and why.",
+        ("part", "implementation", "reason"),
+    ),
     MetricSpec("process_uptime", COUNTER, "Seconds since the process started."),
     MetricSpec("process_cpu_seconds", COUNTER, "User and system CPU time."),
     MetricSpec("process_memory_rss", GAUGE, "Resident memory in bytes."),

@@ -8,18 +8,20 @@ import re
 import signal
 import socket
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support.components import World, make_spec, until
+from untrace_pipeline import native
 from untrace_pipeline.api import Status
 from untrace_pipeline.config.diagnostics import Problem
 from untrace_pipeline.config.loader import Loaded
-from untrace_pipeline.config.model import ServiceSpec, TelemetryConfig
+from untrace_pipeline.config.model import RuntimeConfig, ServiceSpec, TelemetryConfig
 from untrace_pipeline.engine.service import Service, run_service
-from untrace_pipeline.errors import ConfigError
+from untrace_pipeline.errors import ConfigError, PluginError
 from untrace_pipeline.testing import make_batch
 
 CHAIN = {"traces": (["fake/in"], [], ["fake/out"])}
@@ -54,10 +56,60 @@ async def test_runs_until_asked_to_stop_and_returns_0(world: World, log_file: Pa
     service.request_stop("SIGTERM")
     assert await task == 0
     lines = [line.split(" ", 1)[1] for line in log_file.read_text().splitlines()]
-    assert re.fullmatch(r"info  ready in \d+\.\d\d s: traces: fake/in > odd > fake/a \+ fake/b", lines[0])
-    assert lines[1] == "info  SIGTERM: draining for at most 5 s"
-    assert re.fullmatch(r"info  stopped in \d\.\d\d s, nothing was left", lines[2])
-    assert len(lines) == 3
+    assert lines[0] == f"info  runtime: {native.summary()}"
+    assert re.fullmatch(r"info  ready in \d+\.\d\d s: traces: fake/in > odd > fake/a \+ fake/b", lines[1])
+    assert lines[2] == "info  SIGTERM: draining for at most 5 s"
+    assert re.fullmatch(r"info  stopped in \d\.\d\d s, nothing was left", lines[3])
+    assert len(lines) == 4
+
+
+async def test_what_is_native_is_told(world: World, log_file: Path) -> None:
+    """The log, the state of the service and a metric say which implementation of each part runs, and why."""
+    service, task = await started(make_spec(CHAIN, telemetry=quiet(log_file)))
+    event = service.statuses()["service"]["service:runtime"]
+    assert (event.status, event.message) == (Status.OK, native.summary())
+    for part, choice in native.choices().items():
+        labels = {"part": part, "implementation": choice.name, "reason": choice.reason}
+        assert service.metrics.value("runtime_info", **labels) == 1
+    service.request_stop("test")
+    assert await task == 0
+
+
+async def test_a_forced_part_that_is_missing_ends_the_start(
+    world: World, log_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is made or started; the command line shows the message and ends with 2."""
+    monkeypatch.setattr(native, "_made", {})
+    monkeypatch.setattr(native, "_configured", {})
+    monkeypatch.setattr(native, "_extension", lambda: (None, "nothing is installed"))
+    monkeypatch.delenv("UNTRACE_PIPELINE_CODEC", raising=False)
+    runtime = RuntimeConfig(codec="native")
+    spec = replace(make_spec(CHAIN, telemetry=quiet(log_file)), runtime=runtime)
+    with pytest.raises(PluginError, match=r"service\.runtime\.codec asks .* nothing is installed"):
+        await Service(Loaded(spec), never).run()
+    assert world.made == {}
+
+
+async def test_what_is_native_changes_with_a_restart_only(
+    world: World, log_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reload that asks for something else is told so, and everything else of it happens."""
+    monkeypatch.setattr(native, "_made", {native.Part.CODEC: native.Choice("native", "test")})
+    monkeypatch.setattr(native, "_configured", {})
+    monkeypatch.setattr(native, "_extension", lambda: (native, "test"))
+    monkeypatch.setattr(native, "_NAMES", dict.fromkeys(native.Part, ()))
+    monkeypatch.delenv("UNTRACE_PIPELINE_CODEC", raising=False)
+    first = make_spec(CHAIN, telemetry=quiet(log_file))
+    other = make_spec({"traces": (["fake/in"], [], ["fake/new"])}, telemetry=quiet(log_file))
+    wish = replace(other, runtime=RuntimeConfig(codec="upb"))
+    service, task = await started(first, lambda: Loaded(wish))
+    service.request_reload()
+    await until(lambda: service.metrics.value("config_reloads", outcome="success"))
+    expected = "service.runtime.codec: this process goes on with native; the change takes a restart"
+    assert expected in log_file.read_text()
+    assert world.get("exporter fake/new").running
+    service.request_stop("test")
+    assert await task == 0
 
 
 async def test_a_failed_start_is_exit_code_1_and_one_line(world: World, log_file: Path) -> None:
@@ -65,7 +117,7 @@ async def test_a_failed_start_is_exit_code_1_and_one_line(world: World, log_file
     spec = make_spec(CHAIN, {"receiver fake/in": {"fail_start": True, "port": "1"}}, telemetry=quiet(log_file))
     _, task = await started(spec)
     assert await task == 1
-    [line] = log_file.read_text().splitlines()
+    line = log_file.read_text().splitlines()[-1]
     assert line.endswith("error receiver fake/in: cannot listen on 1")
     assert not world.get("exporter fake/out").running
 
