@@ -8,6 +8,7 @@ mod decode;
 mod error;
 mod field;
 mod index;
+pub mod schema;
 mod signal;
 
 pub use decode::{count, decode};
