@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from functools import cache
-from importlib import import_module
-from importlib.util import find_spec
 
 from untrace_pipeline import native
 from untrace_pipeline.data.codec import Codec
@@ -15,9 +13,10 @@ __all__ = ["active_codec"]
 @cache
 def active_codec() -> Codec:
     """Return the codec of this process. Raises :class:`PluginError` where a native one is forced and missing."""
-    if native.codec().is_native and find_spec(f"{__name__}.native"):
-        chosen: Codec = import_module(f"{__name__}.native").NativeCodec()
-        return chosen
+    if native.codec().is_native:
+        from untrace_pipeline.data.codecs.native import NativeCodec  # noqa: PLC0415  only there is the extension needed
+
+        return NativeCodec()
     from untrace_pipeline.data.codecs.upb import UpbCodec  # noqa: PLC0415  loaded on first use: 15 ms of protobuf
 
     return UpbCodec()
