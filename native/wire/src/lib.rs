@@ -4,14 +4,19 @@
 
 #![forbid(unsafe_code)]
 
+mod count;
 mod decode;
 mod error;
 mod field;
 mod index;
+pub mod limits;
+mod path;
 pub mod schema;
 mod signal;
+mod text;
 
-pub use decode::{count, decode};
+pub use count::count;
+pub use decode::decode;
 pub use error::DecodeError;
 pub use field::{Field, Fields, Wire, put_varint, read_varint, varint_len};
 pub use index::{Decoded, Index, Node};

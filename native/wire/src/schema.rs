@@ -131,18 +131,98 @@ pub struct MessageType {
     /// For each field number its place in `fields` plus one.
     places: [u8; NUMBERS],
     /// For each field number the bits of those that may not have come before it: itself and the others of its oneof.
-    pub(crate) conflicts: [u32; NUMBERS],
+    conflicts: [u32; NUMBERS],
+    /// What to do with a field, by its tag.
+    ops: [Op; NUMBERS * 8],
+}
+
+/// How to validate the value of a field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Op {
+    Unknown,
+    Irregular,
+    Illegal,
+    Message,
+    Text,
+    Id,
+    Bytes,
+    Fixed64,
+    Fixed32,
+    Varint,
+    Int32,
+    Uint32,
+    Bool,
+    PackedFixed64,
+    PackedVarint,
+}
+
+impl Op {
+    /// Return what to do with a field that the message does not have.
+    const fn of_unknown(key: usize) -> Self {
+        match (key >> 3, key & 7) {
+            (0, _) | (_, 6 | 7) => Self::Illegal,
+            (_, 3 | 4) => Self::Irregular,
+            _ => Self::Unknown,
+        }
+    }
+}
+
+impl FieldType {
+    const fn op(&self) -> Op {
+        match (self.kind, self.repeated) {
+            (Kind::Message(_), _) => Op::Message,
+            (Kind::String, _) => Op::Text,
+            (Kind::Bytes, _) if self.id > 0 => Op::Id,
+            (Kind::Bytes, _) => Op::Bytes,
+            (Kind::Double | Kind::Fixed64 | Kind::Sfixed64, true) => Op::PackedFixed64,
+            (Kind::Double | Kind::Fixed64 | Kind::Sfixed64, false) => Op::Fixed64,
+            (Kind::Int64 | Kind::Uint64, true) => Op::PackedVarint,
+            (Kind::Int64 | Kind::Uint64, false) => Op::Varint,
+            (Kind::Fixed32, false) => Op::Fixed32,
+            (Kind::Int32 | Kind::Enum(_), false) => Op::Int32,
+            (Kind::Uint32 | Kind::Sint32, false) => Op::Uint32,
+            (Kind::Bool, false) => Op::Bool,
+            (Kind::Fixed32 | Kind::Int32 | Kind::Enum(_) | Kind::Uint32 | Kind::Sint32 | Kind::Bool, true) => {
+                Op::Irregular // OTLP has none
+            }
+        }
+    }
+
+    const fn wire(&self) -> usize {
+        match self.op() {
+            Op::Fixed64 => 1,
+            Op::Fixed32 => 5,
+            Op::Varint | Op::Int32 | Op::Uint32 | Op::Bool => 0,
+            _ => 2,
+        }
+    }
+
+    const fn may_repeat(&self) -> bool {
+        self.repeated && !matches!(self.op(), Op::PackedFixed64 | Op::PackedVarint)
+    }
 }
 
 impl MessageType {
     const fn new(name: &'static str, title: &'static str, fields: &'static [FieldType]) -> Self {
         let mut places = [0; NUMBERS];
         let mut conflicts = [0; NUMBERS];
+        let mut ops = [Op::Unknown; NUMBERS * 8];
+        let mut tag = 0;
+        while tag < ops.len() {
+            ops[tag] = Op::of_unknown(tag);
+            tag += 1;
+        }
         let mut i = 0;
         while i < fields.len() {
             let field = &fields[i];
-            places[field.number as usize] = i as u8 + 1;
-            if !field.repeated {
+            let number = field.number as usize;
+            places[number] = i as u8 + 1;
+            let mut wire = 0;
+            while wire < 6 {
+                ops[number << 3 | wire] = if wire == field.wire() { field.op() } else { Op::Irregular };
+                wire += 1;
+            }
+            if !field.may_repeat() {
                 let mut bits = 1 << field.number;
                 let mut j = 0;
                 while j < fields.len() {
@@ -156,7 +236,7 @@ impl MessageType {
             }
             i += 1;
         }
-        Self { name, title, fields, places, conflicts }
+        Self { name, title, fields, places, conflicts, ops }
     }
 
     /// Return a field by its number.
@@ -164,6 +244,25 @@ impl MessageType {
     pub fn field(&self, number: u32) -> Option<&'static FieldType> {
         let place = *self.places.get(number as usize)?;
         self.fields.get(usize::from(place).checked_sub(1)?)
+    }
+
+    /// Return the type of the messages in a field.
+    #[inline]
+    pub fn child(&self, number: u32) -> Option<&'static Self> {
+        match self.field(number)?.kind {
+            Kind::Message(child) => Some(child),
+            _ => None,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn op(&self, key: u32) -> Op {
+        self.ops.get(key as usize).copied().unwrap_or_else(|| Op::of_unknown(key as usize))
+    }
+
+    #[inline]
+    pub(crate) fn conflicts(&self, number: u32) -> u32 {
+        self.conflicts.get(number as usize).copied().unwrap_or_default()
     }
 }
 

@@ -9,6 +9,17 @@ pub enum Signal {
     Logs,
 }
 
+impl Signal {
+    /// Its name in paths and configurations.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Traces => "traces",
+            Self::Metrics => "metrics",
+            Self::Logs => "logs",
+        }
+    }
+}
+
 /// Rows that a field can belong to, from the outside in; the numbers are those of the Python side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
