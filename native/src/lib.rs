@@ -4,6 +4,7 @@ use pyo3::prelude::*;
 
 pub mod edits;
 pub mod errors;
+pub mod search;
 pub mod table;
 
 #[pymodule]
@@ -13,6 +14,7 @@ mod untrace_pipeline_native {
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         table::register(module)?;
+        search::register(module)?;
         module.add("__version__", env!("CARGO_PKG_VERSION"))
     }
 }
