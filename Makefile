@@ -7,9 +7,15 @@ CONFIG ?= configs/quickstart.yaml
 VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+CARGO  ?= cargo
+RUST   := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' native/Cargo.toml)
+NATIVE := $(shell find native -path native/target -prune -o -path native/fuzz -prune -o -type f -print)
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
+FORCE_NATIVE := UNTRACE_PIPELINE_CODEC=native UNTRACE_PIPELINE_INGRESS=native UNTRACE_PIPELINE_EGRESS=native
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo native test integration lint format type docs docs-check fuzz peers bench wheel clean
+.PHONY: help run demo native native-test test test-native test-python integration lint format type docs \
+        docs-check fuzz peers bench wheel wheel-check has-cargo clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -29,14 +35,38 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
 run: $(VENV)/.run  ## Run the daemon on configs/quickstart.yaml (CONFIG=… for another)
 	$(BIN)/untrace-pipeline run --config $(CONFIG)
 
-native: $(VENV)/.run  ## Build and install the native codec and transports (needs cargo); optional
-	$(PIP) ./native
+native: has-cargo $(VENV)/.native  ## Build and install the native codec and transports (needs cargo); optional
+
+# Built in native/target, so that only what has changed is compiled; with symbols, for profilers.
+$(VENV)/.native: $(NATIVE) | $(VENV)/.run
+	MATURIN_STRIP=false $(PIP) ./native
+	@touch $@
+
+has-cargo:
+	@have=$$($(CARGO) --version 2>/dev/null | cut -d' ' -f2); \
+	if [ -z "$$have" ]; then echo "cargo (Rust $(RUST) or newer) is not on the path: https://rustup.rs; without it everything runs in Python" >&2; exit 1; fi; \
+	if [ "$$(printf '%s\n' $(RUST) "$$have" | sort -V | head -n 1)" != $(RUST) ]; then echo "Rust $(RUST) or newer is needed, this is $$have: rustup update; without it everything runs in Python" >&2; exit 1; fi
 
 demo: $(VENV)/.run  ## Send a few realistic LLM traces, metrics and logs to a running daemon
 	$(BIN)/python examples/demo.py
 
 test: $(VENV)/.dev  ## All tests; those that need a real peer skip with the reason where it is not built (make peers)
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	@$(BIN)/python -c 'from untrace_pipeline import native; print("runtime:", native.summary())'
+	$(PYTEST)
+
+test-native: native $(VENV)/.dev  ## All tests with the native codec and transports
+	@$(FORCE_NATIVE) $(BIN)/python -c 'from untrace_pipeline import native; print("runtime:", native.summary())'
+	$(PYTEST)
+
+test-python: export UNTRACE_PIPELINE_CODEC = upb
+test-python: export UNTRACE_PIPELINE_INGRESS = python
+test-python: export UNTRACE_PIPELINE_EGRESS = python
+test-python: test  ## All tests without anything native, installed or not
+
+native-test: has-cargo  ## Format, lint and tests of the Rust crates
+	cd native && $(CARGO) fmt --all --check
+	cd native && $(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	cd native && $(CARGO) test --locked --workspace --quiet
 
 integration: $(VENV)/.dev  ## Only the tests against real peers and the daemon as a process
 	$(BIN)/python -m pytest tests/integration tests/e2e
@@ -72,8 +102,12 @@ peers: $(VENV)/.dev  ## Build the real peers that tests and benchmarks compare w
 bench: $(VENV)/.dev  ## Side by side with the Go Collector; results in benchmarks/results/ (ARGS=--quick)
 	$(BIN)/python -m benchmarks $(ARGS)
 
-wheel: $(VENV)/.dev  ## Build the distribution into dist/
+wheel: $(VENV)/.dev  ## Build the distributions into dist/; the native one where cargo is
 	$(BIN)/python -m build
+	@if $(MAKE) --no-print-directory has-cargo; then $(BIN)/python -m build --outdir dist native; else echo "the native wheel is left out" >&2; fi
+
+wheel-check: has-cargo wheel  ## Install the wheels under each other Python that is here, and send data through
+	UNTRACE_WHEELS=dist $(BIN)/python -m pytest tests/integration/test_wheels.py
 
 clean:  ## Remove what the other targets made
-	rm -rf $(VENV) build dist out .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) native/target build dist out .mypy_cache .ruff_cache .pytest_cache .hypothesis
