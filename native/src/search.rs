@@ -17,6 +17,8 @@ pub struct Searcher {
 
 /// Level, row, key (`None` for a body), start and end of a value in the request.
 type PyPlace<'py> = (u8, u32, Option<Bound<'py, PyString>>, usize, usize);
+/// Places, hidden values, bodies.
+type PyFound<'py> = (Vec<PyPlace<'py>>, Vec<(u8, u32)>, Vec<(u32, bool)>);
 
 #[pymethods]
 impl Searcher {
@@ -59,8 +61,9 @@ impl Searcher {
     /// Search the string values of a table: attributes of resources, scopes, items and span events, bodies of log
     /// records; of one level, under one key, or all. Strings within lists and maps are not looked at.
     ///
-    /// Returns the values in which a pattern matches: level, row, key (`None` for a body), start and end in the request.
-    /// And level and row of such values that lie behind an equal key, so that columns do not show them.
+    /// Returns three lists. The values in which a pattern matches: level, row, key (`None` for a body), start and end in
+    /// the request. Level and row of such values that lie behind an equal key, so that columns do not show them. The
+    /// rows of bodies that are neither strings nor absent, and whether a string inside of it matches.
     #[pyo3(signature = (table, level=None, key=None))]
     fn search<'py>(
         &self,
@@ -68,7 +71,7 @@ impl Searcher {
         table: &Bound<'py, Table>,
         level: Option<u8>,
         key: Option<&str>,
-    ) -> PyResult<(Vec<PyPlace<'py>>, Vec<(u8, u32)>)> {
+    ) -> PyResult<PyFound<'py>> {
         let level = level.map(self::level).transpose()?;
         let key = key.map(str::as_bytes);
         let Table { data, index, .. } = table.get();
@@ -80,7 +83,7 @@ impl Searcher {
             Ok((level as u8, row, key, value.start, value.end))
         });
         let hidden = found.hidden.into_iter().map(|(level, row)| (level as u8, row));
-        Ok((places.collect::<PyResult<_>>()?, hidden.collect()))
+        Ok((places.collect::<PyResult<_>>()?, hidden.collect(), found.bodies))
     }
 }
 

@@ -3,6 +3,7 @@
 from untrace_pipeline.data.batch import Batch, Item
 from untrace_pipeline.data.codec import Codec, Edits, Table
 from untrace_pipeline.data.fields import ATTRIBUTES, Field, Level, Value, attribute
+from untrace_pipeline.data.search import Found, Place, Searcher
 from untrace_pipeline.data.signal import EMPTY_CONTEXT, Context, Signal
 
 __all__ = [
@@ -13,8 +14,11 @@ __all__ = [
     "Context",
     "Edits",
     "Field",
+    "Found",
     "Item",
     "Level",
+    "Place",
+    "Searcher",
     "Signal",
     "Table",
     "Value",

@@ -15,6 +15,7 @@ from untrace_pipeline.data.codecs import active_codec
 from untrace_pipeline.data.fields import ATTRIBUTES, READ_ONLY, ZERO_VALUES, Field, Level, Value
 from untrace_pipeline.data.item import Item
 from untrace_pipeline.data.overlay import Overlay
+from untrace_pipeline.data.search import Found, Searcher
 from untrace_pipeline.data.signal import EMPTY_CONTEXT, Context, Signal
 
 __all__ = ["Batch", "Item"]
@@ -194,6 +195,14 @@ class Batch:
         """
         self.to_otlp()
         return self._table().repeated_keys(level)
+
+    def search(self, searcher: Searcher, level: Level | None = None, key: str | None = None) -> Found | None:
+        """Return which string values in :meth:`to_otlp` match; writes pending edits first. See :class:`Found`.
+
+        ``None`` where this request cannot be searched, because its codec had to leave it to another one.
+        """
+        self.to_otlp()
+        return searcher.search(self._table(), level, key)
 
     def ranges(self) -> tuple[Sequence[int], Sequence[int]]:
         """Return start and end offset of each item in :meth:`to_otlp`; writes pending edits first."""

@@ -27,6 +27,8 @@ pub struct Found {
     pub places: Vec<Place>,
     /// Level and row of values that match, but lie behind an equal key: receivers may see them, columns do not.
     pub hidden: Vec<(Level, u32)>,
+    /// Log records whose body is neither a string nor absent, and whether a string anywhere inside of it matches.
+    pub bodies: Vec<(u32, bool)>,
 }
 
 /// Field numbers of what a message of some level has; 0 where it has no such part.
@@ -130,15 +132,41 @@ impl<'a> Walk<'a> {
                 if self.wants(Level::Event) {
                     self.message(event, part.start, part.end, EVENT);
                 }
-            } else if part.number == layout.body
-                && wanted
-                && self.key.is_none()
-                && let Some(value) = self.string(part.start, part.end)
-                && self.searcher.matches(self.slice(value.clone()))
-            {
-                self.found.places.push(Place { level: layout.level, row, key: None, value });
+            } else if part.number == layout.body && wanted && self.key.is_none() {
+                self.body(row, part);
             }
         }
+    }
+
+    fn body(&mut self, row: u32, body: Part) {
+        if let Some(value) = self.string(body.start, body.end) {
+            if self.searcher.matches(self.slice(value.clone())) {
+                self.found.places.push(Place { level: Level::Item, row, key: None, value });
+            }
+        } else if body.start < body.end {
+            self.found.bodies.push((row, self.matches_within(body)));
+        }
+    }
+
+    /// Whether a string within a list or a map matches.
+    fn matches_within(&self, value: Part) -> bool {
+        let mut pending = vec![value];
+        while let Some(value) = pending.pop() {
+            for kind in self.parts(value.start, value.end) {
+                match kind.number {
+                    1 if self.searcher.matches(self.slice(kind.start..kind.end)) => return true,
+                    5 => pending.extend(self.parts(kind.start, kind.end).filter(|part| part.number == 1)),
+                    6 => {
+                        let pairs = self.parts(kind.start, kind.end).filter(|part| part.number == 1);
+                        pending.extend(
+                            pairs.flat_map(|pair| self.parts(pair.start, pair.end).filter(|part| part.number == 2)),
+                        );
+                    }
+                    _ => {}
+                }
+            }
+        }
+        false
     }
 
     #[inline]

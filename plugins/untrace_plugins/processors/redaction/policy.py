@@ -9,10 +9,10 @@ import enum
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from untrace_pipeline.data import Value
+from untrace_pipeline.data import Searcher, Value
 from untrace_plugins.processors.redaction.config import HashFunction, RedactionConfig, Summary
 from untrace_plugins.processors.redaction.confirm import Pattern
-from untrace_plugins.processors.redaction.mask import make_mask
+from untrace_plugins.processors.redaction.mask import STARS, make_mask
 from untrace_plugins.processors.redaction.scanner import Candidates, Scanner
 from untrace_plugins.processors.redaction.text import as_string
 
@@ -46,12 +46,17 @@ class Notes:
 
 
 class Policy:
-    """The configured rules. ``scanner`` finds candidates for ``value_patterns(config)``, in that order."""
+    """The configured rules. ``scanner`` finds candidates for ``value_patterns(config)``, in that order.
 
-    def __init__(self, config: RedactionConfig, scanner: Scanner) -> None:
+    ``searcher``, where there is one, is made of the blocked values and replaces what they match.
+    """
+
+    def __init__(self, config: RedactionConfig, scanner: Scanner, searcher: Searcher | None = None) -> None:
         self._config = config
         self._scanner = scanner
+        self._searcher = searcher
         self._mask = make_mask(config)
+        self._stars = STARS if config.hash_function is HashFunction.NONE else None
         self._blocked = [Pattern(text) for text in config.blocked_values]
         self._allowed = [Pattern(text) for text in config.allowed_values]
         # After a pattern masked something, can one behind it match what it could not match before? Not if none of their
@@ -86,10 +91,10 @@ class Policy:
             self.annotate(notes, found, changes, "redaction.")
         return changes
 
-    def text(self, key: str | None, text: bytes, candidates: Candidates) -> str | None:
+    def text(self, key: str | None, text: bytes, candidates: Candidates = _NONE) -> str | None:
         """Return the new value of a string attribute, or of a log body (no key), or ``None`` if it stays as it is.
 
-        For policies without blocked keys and without a summary.
+        For policies without blocked keys and without a summary. ``candidates`` are not needed with a searcher.
         """
         if key is not None and (self._fates.get(key) or self._fate(key)) is _Fate.IGNORE:
             return None
@@ -164,6 +169,8 @@ class Policy:
 
     def _masked(self, text: bytes, candidates: Candidates) -> bytes:
         """Apply the patterns one after the other; each sees what those before it left."""
+        if self._searcher is not None:
+            return self._searcher.replace(text, self._stars or self._mask)
         unscanned = self._scanner.unscanned
         growth = 0
         for number, pattern in enumerate(self._blocked):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from functools import lru_cache
 
 from untrace_pipeline.api import Settings
-from untrace_pipeline.data import ATTRIBUTES, Batch, Field, Level, Signal, Value, attribute
+from untrace_pipeline.data import ATTRIBUTES, Batch, Field, Found, Level, Searcher, Signal, Value, attribute
 from untrace_plugins.processors.redaction.config import RedactionConfig, Summary
 from untrace_plugins.processors.redaction.locate import LAYOUTS, Place, locate
 from untrace_plugins.processors.redaction.policy import Changes, Notes, Policy
@@ -33,8 +34,20 @@ def _scanner(patterns: tuple[str, ...], use_hyperscan: bool) -> Scanner:
     return Scanner(patterns, use_hyperscan=use_hyperscan)
 
 
+def _searcher(patterns: Sequence[str]) -> Searcher | None:
+    """Return what finds and replaces exactly these patterns in native code, if there is such a thing."""
+    try:
+        return Searcher(patterns)
+    except ValueError:
+        return None
+
+
 class Redaction:
-    """A transform with the Collector's results. ``use_hyperscan=False`` scans with RE2."""
+    """A transform with the Collector's results. ``use_hyperscan=False`` scans with RE2.
+
+    Where single values decide, and the codec is native, it names the values that match; elsewhere the raw request is
+    scanned for values that may match. What happens to a value is the policy's matter either way.
+    """
 
     def __init__(self, config: RedactionConfig, settings: Settings, *, use_hyperscan: bool = True) -> None:
         summary = config.summary is not Summary.SILENT
@@ -42,7 +55,8 @@ class Redaction:
         values = (*config.blocked_values, *(config.allowed_values if summary else ()))
         value_scanner = _scanner(values, use_hyperscan)
         self._request_scanner = _scanner((*values, *config.blocked_key_patterns), use_hyperscan)
-        self._policy = Policy(config, value_scanner)
+        searcher = _searcher(config.blocked_values)
+        self._policy = Policy(config, value_scanner, searcher)
         self._summary = summary
         counts_ignored = summary and (config.ignored_keys or config.ignored_key_patterns)
         # Where nothing else of an item matters, single values are masked without reading the item.
@@ -53,6 +67,9 @@ class Redaction:
             and not counts_ignored
             and not self._request_scanner.unscanned
         )
+        self._searcher = (
+            searcher if self._single_values and config.allow_all_keys and not config.redact_all_types else None
+        )
         meter = settings.meter
         self._suspect_items = meter.counter("processor_redaction_suspect_items")
         self._masked_values = meter.counter("processor_redaction_masked_values")
@@ -61,6 +78,10 @@ class Redaction:
 
     def process(self, batch: Batch) -> Batch:
         """Redact every level of a batch."""
+        found = batch.search(self._searcher) if self._searcher is not None else None
+        if found is not None:
+            self._redact_found(batch, found)
+            return batch
         data = batch.to_otlp()
         suspects = self._request_scanner.suspects(data, batch.ranges) if self._scans else None
         if suspects is None:
@@ -77,7 +98,7 @@ class Redaction:
             if rows is None or rows:
                 self._redact(batch, level, rows)
         if batch.signal is Signal.LOGS:
-            self._redact_bodies(batch, suspects, rest)
+            self._redact_all_bodies(batch, suspects, rest)
         return batch
 
     # -------------------------------------------------------------- internal
@@ -120,24 +141,54 @@ class Redaction:
         edits.write()
         return Suspects(rest, suspects.outside)
 
-    def _redact_bodies(self, batch: Batch, suspects: Suspects | None, rest: Suspects | None) -> None:
-        """Redact the bodies of log records; they are summed up in the attributes of their record.
+    def _redact_found(self, batch: Batch, found: Found) -> None:
+        """Mask values that are known to match."""
+        data = batch.to_otlp()
+        hidden = set(found.hidden)
+        for level in _LEVELS[batch.signal] if hidden else ():
+            rows = sorted(row for at, row in hidden if at is level)
+            if rows:
+                self._redact(batch, level, rows)
+        edits = _Edits(batch)
+        masked = 0
+        for level, row, key, start, stop in found.places:
+            new = self._policy.text(key, data[start:stop]) if (level, row) not in hidden else None
+            if new is not None:
+                edits.set(_BODY if key is None else _attribute(key, level), row, new)
+                masked += 1
+        edits.write()
+        if found.bodies:
+            rows = [row for row, _ in found.bodies]
+            bodies = batch.columns([_BODY], rows=rows)[0]
+            self._redact_bodies(batch, dict(zip(rows, bodies, strict=True)), {row for row, hit in found.bodies if hit})
+        if masked:
+            self._masked_values.add(masked)
+        if found.places or found.hidden:
+            self._suspect_items.add(_count_items(batch, found))
 
-        ``rest`` are the suspects whose values were not already looked at one by one.
-        """
-        bodies = batch.column(_BODY)
-        rows: Sequence[int] = range(len(bodies))
+    def _redact_all_bodies(self, batch: Batch, suspects: Suspects | None, rest: Suspects | None) -> None:
+        """Redact the bodies that have to be read; ``rest`` are the suspects that were not already looked at."""
+        bodies = dict(enumerate(batch.column(_BODY)))
+        hits = set(bodies if suspects is None else suspects.items)
         if rest is not None:
             # A number or a nested value is checked in its text, which is not in the request.
-            rows = [row for row, body in enumerate(bodies) if row in rest.items or not isinstance(body, str | None)]
+            bodies = {
+                row: body for row, body in bodies.items() if row in rest.items or not isinstance(body, str | None)
+            }
+        self._redact_bodies(batch, bodies, hits)
+
+    def _redact_bodies(self, batch: Batch, bodies: Mapping[int, Value], hits: AbstractSet[int]) -> None:
+        """Redact bodies of log records by row; they are summed up in the attributes of their record.
+
+        In the rows of ``hits`` something may match that is not in the body as it was read.
+        """
         changed: dict[int, Value] = {}
         summaries: dict[int, Notes] = {}
-        for row in rows:
-            body, notes = self._policy.body(bodies[row])
+        for row, before in bodies.items():
+            body, notes = self._policy.body(before)
             self._count(notes)
             # What a repeated key hides within a map is gone when it is written anew.
-            hides = isinstance(body, list | dict) and (suspects is None or row in suspects.items)
-            if hides or body is not bodies[row]:
+            if body is not before or (row in hits and isinstance(body, list | dict)):
                 changed[row] = body
             if self._summary:
                 summaries[row] = notes
@@ -163,6 +214,8 @@ class Redaction:
 
     def _announce(self, settings: Settings, patterns: Sequence[str]) -> None:
         scanner = self._request_scanner
+        if self._searcher is not None:
+            return
         if scanner.engine == "re2":
             settings.logger.warning(
                 "processor %s: Hyperscan is not installed; RE2 scans instead, which takes about four times as long",
@@ -185,6 +238,23 @@ def _suspect_rows(batch: Batch, level: Level, suspects: Suspects) -> _Rows:
     return [row for row, item in enumerate(batch.parents(level, Level.ITEM)) if item in suspects.items]
 
 
+def _count_items(batch: Batch, found: Found) -> int:
+    """Return how many items have a value that matches."""
+    rows = {(level, row) for level, row, *_ in found.places}.union(found.hidden)
+    items = {row for level, row in rows if level is Level.ITEM}
+    events = [row for level, row in rows if level is Level.EVENT]
+    if events:
+        parents = batch.parents(Level.EVENT, Level.ITEM)
+        items.update([parents[row] for row in events])
+    return len(items)
+
+
+@lru_cache(maxsize=1024)
+def _attribute(key: str, level: Level) -> Field:
+    """Return the field of an attribute; making one anew costs more than all else that is done with a value."""
+    return attribute(key, level)
+
+
 class _Edits:
     """Collects changes row by row and sets them column by column."""
 
@@ -195,26 +265,26 @@ class _Edits:
 
     def add(self, level: Level, row: int, changes: Changes) -> None:
         for key, value in changes.items():
-            self._add(attribute(key, level), row, value)
+            self.set(_attribute(key, level), row, value)
 
     def replace(self, level: Level, row: int, attributes: Mapping[str, Value], changes: Changes) -> None:
         """Set the whole map, so that of repeated keys only the first, which was looked at, remains."""
         changed = {**attributes, **changes}
         whole = {key: value for key, value in changed.items() if value is not None or key not in changes}
-        self._add(Field(level, ATTRIBUTES), row, whole)
+        self.set(Field(level, ATTRIBUTES), row, whole)
 
     def add_place(self, item: int, place: Place, value: str) -> None:
         if place.key is None:
-            self._add(_BODY, item, value)
+            self.set(_BODY, item, value)
         elif place.level is Level.EVENT:
             if self._event_items is None:
                 self._event_items = self._batch.parents(Level.EVENT, Level.ITEM)
             first = bisect_left(self._event_items, item)
-            self._add(attribute(place.key, Level.EVENT), first + place.event, value)
+            self.set(attribute(place.key, Level.EVENT), first + place.event, value)
         else:
-            self._add(attribute(place.key), item, value)
+            self.set(attribute(place.key), item, value)
 
-    def _add(self, field: Field, row: int, value: Value) -> None:
+    def set(self, field: Field, row: int, value: Value) -> None:
         rows, values = self._columns.setdefault(field, ([], []))
         rows.append(row)
         values.append(value)

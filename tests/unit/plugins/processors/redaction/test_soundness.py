@@ -197,6 +197,7 @@ class _Everywhere(Redaction):
     def __init__(self, config: RedactionConfig) -> None:
         super().__init__(config, make_settings(Kind.PROCESSOR, "redaction"))
         self._scans = False
+        self._searcher = self._policy._searcher = None
         self._policy._scanner = Scanner([])
         self._policy._scanner.unscanned.update(dict.fromkeys(range(len(config.blocked_values) + 1), "in this test"))
 
