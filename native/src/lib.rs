@@ -4,6 +4,7 @@ use pyo3::prelude::*;
 
 pub mod edits;
 pub mod errors;
+pub mod json;
 pub mod search;
 pub mod table;
 
@@ -14,6 +15,7 @@ mod untrace_pipeline_native {
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         table::register(module)?;
+        json::register(module)?;
         search::register(module)?;
         module.add("__version__", env!("CARGO_PKG_VERSION"))
     }

@@ -1,0 +1,332 @@
+//! From the text straight to protobuf.
+
+use otlp_wire::schema::{FieldType, Kind, MessageType, request};
+use otlp_wire::{Signal, put_varint, varint_len};
+
+use crate::binary::{read_base64, read_hex};
+use crate::scan::{Number, Scanner, double, unescape};
+
+/// Messages within messages; protobuf itself reads no more.
+const MAX_DEPTH: usize = 100;
+
+/// Protobuf writes and reads no more.
+const MAX_SIZE: usize = i32::MAX as usize;
+
+/// Return a request of OTLP JSON as protobuf, or `None` where the text is wrong or unusual.
+pub fn from_json(signal: Signal, data: &[u8]) -> Option<Vec<u8>> {
+    if data.len() > MAX_SIZE {
+        return None;
+    }
+    let mut widths = [1; MAX_DEPTH + 2];
+    let outer = varint_len((data.len() / 2) as u64);
+    for width in widths.iter_mut().skip(2).take(2) {
+        *width = outer;
+    }
+    let mut reader = Reader {
+        text: Scanner::new(data),
+        out: Vec::with_capacity(data.len() / 2 + 16),
+        widths,
+        allowance: 8 * data.len() + 4096,
+    };
+    reader.object(request(signal), 1)?;
+    reader.text.end()?;
+    (reader.out.len() <= MAX_SIZE).then_some(reader.out)
+}
+
+struct Reader<'a> {
+    text: Scanner<'a>,
+    out: Vec<u8>,
+    /// How many bytes the length of the last message of each depth took. The length of a message is known only behind
+    /// it; where the next one takes as many, its content need not move.
+    widths: [usize; MAX_DEPTH + 2],
+    /// Bytes that may still move because a length takes more or fewer bytes than expected. Only texts made for that
+    /// need more: a large one at the bottom of many messages.
+    allowance: usize,
+}
+
+impl Reader<'_> {
+    /// Read an object into a message that lies so many messages deep; return whether anything was set in it.
+    fn object(&mut self, message: &'static MessageType, depth: usize) -> Option<bool> {
+        if depth > MAX_DEPTH {
+            return None;
+        }
+        let mut more = !self.text.open(b'{')?;
+        let mut set = false;
+        let mut seen = 0u32;
+        let mut is_chosen = false;
+        let mut expected = 0;
+        while more {
+            self.text.next();
+            match self.key(message, expected)? {
+                None => self.text.skip(0)?,
+                Some(place) => {
+                    let field = message.fields.get(place)?;
+                    expected = place + 1;
+                    if seen & 1 << place != 0 {
+                        return None; // twice, perhaps once in each spelling
+                    }
+                    seen |= 1 << place;
+                    if self.text.next() == b'n' {
+                        self.text.literal(b"null")?;
+                    } else {
+                        if field.oneof.is_some() && std::mem::replace(&mut is_chosen, true) {
+                            return None;
+                        }
+                        set |= self.field(field, depth)?;
+                    }
+                }
+            }
+            more = self.text.more(b'{')?;
+        }
+        Some(set)
+    }
+
+    /// Read a key and its colon and return its place in `fields`; most texts have them in one order.
+    #[inline]
+    fn key(&mut self, message: &'static MessageType, expected: usize) -> Option<Option<usize>> {
+        if let Some(field) = message.fields.get(expected)
+            && self.text.is_key(field.json.as_bytes())
+        {
+            return Some(Some(expected));
+        }
+        let key = self.text.string()?.plain()?;
+        self.text.expect(b':')?;
+        Some(message.fields.iter().position(|field| field.json.as_bytes() == key || field.name.as_bytes() == key))
+    }
+
+    /// Read the value of a field; return whether it sets anything.
+    fn field(&mut self, field: &'static FieldType, depth: usize) -> Option<bool> {
+        match field.kind {
+            Kind::Message(message) if field.repeated => {
+                let mut more = !self.text.open(b'[')?;
+                let set = more;
+                while more {
+                    self.message(field, message, depth)?;
+                    more = self.text.more(b'[')?;
+                }
+                Some(set)
+            }
+            Kind::Message(message) => {
+                let before = self.out.len();
+                // An empty object says something only about which member of a oneof is set.
+                let set = self.message(field, message, depth)? || field.oneof.is_some();
+                if !set {
+                    self.out.truncate(before);
+                }
+                Some(set)
+            }
+            _ if field.repeated => self.list(field),
+            _ => self.scalar(field, !field.presence).map(|()| true),
+        }
+    }
+
+    /// Read an object as a message within another.
+    fn message(&mut self, field: &'static FieldType, message: &'static MessageType, depth: usize) -> Option<bool> {
+        self.tag(field, 2);
+        let depth = depth + 1;
+        let width = self.widths.get(depth).copied()?;
+        let start = self.reserve(width);
+        let set = self.object(message, depth)?;
+        *self.widths.get_mut(depth)? = self.close(start, width)?;
+        Some(set)
+    }
+
+    /// Read an array of texts, or of numbers into one packed field.
+    fn list(&mut self, field: &'static FieldType) -> Option<bool> {
+        let mut more = !self.text.open(b'[')?;
+        let set = more;
+        if let Kind::String = field.kind {
+            while more {
+                self.text.next();
+                self.tag(field, 2);
+                self.string()?;
+                more = self.text.more(b'[')?;
+            }
+        } else if set {
+            self.tag(field, 2);
+            let start = self.reserve(1);
+            while more {
+                self.text.next();
+                self.number(field.kind)?;
+                more = self.text.more(b'[')?;
+            }
+            self.close(start, 1)?;
+        }
+        Some(set)
+    }
+
+    /// Read a single value. Zero is left out where that means the same.
+    fn scalar(&mut self, field: &'static FieldType, omits_zero: bool) -> Option<()> {
+        let before = self.out.len();
+        self.tag(field, field.kind.wire() as u32);
+        let start = self.out.len();
+        match field.kind {
+            Kind::String => self.string()?,
+            Kind::Bytes if field.id > 0 => self.id(usize::from(field.id))?,
+            Kind::Bytes => self.bytes()?,
+            kind => self.number(kind)?,
+        }
+        if omits_zero && self.out.get(start..)?.iter().all(|&byte| byte == 0) {
+            self.out.truncate(before);
+        }
+        Some(())
+    }
+
+    fn tag(&mut self, field: &FieldType, wire: u32) {
+        put_varint(&mut self.out, u64::from(field.number << 3 | wire));
+    }
+
+    /// Leave room for a length of so many bytes; return where its content begins.
+    fn reserve(&mut self, width: usize) -> usize {
+        self.out.resize(self.out.len() + width, 0);
+        self.out.len()
+    }
+
+    /// Write the length of what was written since `reserve` in front of it; return how many bytes it takes.
+    fn close(&mut self, start: usize, reserved: usize) -> Option<usize> {
+        let end = self.out.len();
+        let length = end.checked_sub(start)?;
+        let width = varint_len(length as u64);
+        if width != reserved {
+            self.allowance = self.allowance.checked_sub(length)?;
+            let place = start - reserved + width;
+            self.out.resize(end.max(place + length), 0);
+            self.out.copy_within(start..end, place);
+            self.out.truncate(place + length);
+        }
+        let mut rest = length;
+        for byte in self.out.iter_mut().skip(start - reserved).take(width) {
+            *byte = rest as u8 | 0x80;
+            rest >>= 7;
+        }
+        if let Some(last) = self.out.get_mut(start - reserved + width - 1) {
+            *last &= 0x7F;
+        }
+        Some(width)
+    }
+
+    fn string(&mut self) -> Option<()> {
+        let text = self.text.string()?;
+        if text.escaped {
+            let width = varint_len(text.raw.len() as u64);
+            let start = self.reserve(width);
+            unescape(text.raw, &mut self.out)?;
+            self.close(start, width)?;
+        } else {
+            put_varint(&mut self.out, text.raw.len() as u64);
+            self.out.extend_from_slice(text.raw);
+        }
+        Some(())
+    }
+
+    fn id(&mut self, size: usize) -> Option<()> {
+        let digits = self.text.string()?.plain()?;
+        if !digits.is_empty() && digits.len() != 2 * size {
+            return None;
+        }
+        put_varint(&mut self.out, digits.len() as u64 / 2);
+        read_hex(digits, &mut self.out)
+    }
+
+    fn bytes(&mut self) -> Option<()> {
+        let text = self.text.string()?.plain()?;
+        let width = varint_len(text.len() as u64 * 3 / 4);
+        let start = self.reserve(width);
+        read_base64(text, &mut self.out)?;
+        self.close(start, width).map(drop)
+    }
+
+    /// Read a value that is neither text nor bytes, without a tag.
+    fn number(&mut self, kind: Kind) -> Option<()> {
+        let varint = match kind {
+            Kind::Fixed64 => return self.unsigned().map(|value| self.fixed(&value.to_le_bytes())),
+            Kind::Double => return self.double().map(|value| self.fixed(&value.to_le_bytes())),
+            Kind::Sfixed64 => return self.signed().map(|value| self.fixed(&value.to_le_bytes())),
+            Kind::Fixed32 => {
+                return self
+                    .unsigned()
+                    .and_then(|value| u32::try_from(value).ok())
+                    .map(|value| self.fixed(&value.to_le_bytes()));
+            }
+            Kind::Int64 => self.signed()? as u64,
+            Kind::Uint64 => self.unsigned()?,
+            Kind::Int32 => i64::from(i32::try_from(self.signed()?).ok()?) as u64,
+            Kind::Uint32 => u64::from(u32::try_from(self.unsigned()?).ok()?),
+            Kind::Sint32 => {
+                let value = i32::try_from(self.signed()?).ok()?;
+                u64::from(((value << 1) ^ (value >> 31)) as u32)
+            }
+            Kind::Bool => u64::from(self.bool()?),
+            Kind::Enum(names) => i64::from(self.member(names.values)?) as u64,
+            Kind::String | Kind::Bytes | Kind::Message(_) => return None,
+        };
+        put_varint(&mut self.out, varint);
+        Some(())
+    }
+
+    fn fixed(&mut self, bytes: &[u8]) {
+        self.out.extend_from_slice(bytes);
+    }
+
+    fn bool(&mut self) -> Option<bool> {
+        let value = self.text.peek() == b't';
+        self.text.literal(if value { b"true" } else { b"false" })?;
+        Some(value)
+    }
+
+    fn signed(&mut self) -> Option<i64> {
+        match self.integer()? {
+            (true, magnitude) if magnitude <= 1 << 63 => Some((magnitude as i64).wrapping_neg()),
+            (true, _) => None,
+            (false, magnitude) => i64::try_from(magnitude).ok(),
+        }
+    }
+
+    fn unsigned(&mut self) -> Option<u64> {
+        let (negative, magnitude) = self.integer()?;
+        (!negative || magnitude == 0).then_some(magnitude)
+    }
+
+    /// Read an integer, as a number or a text; return whether it is negative, and its magnitude.
+    fn integer(&mut self) -> Option<(bool, u64)> {
+        if self.text.peek() == b'"' {
+            return self.text.quoted_integer();
+        }
+        match self.text.number()? {
+            Number::Integer(negative, magnitude) => Some((negative, magnitude)),
+            Number::Other(text) => {
+                let value = double(text)?;
+                let is_integer = value.trunc() == value && value.abs() < 18_446_744_073_709_551_616.0;
+                is_integer.then_some((value < 0.0, value.abs() as u64))
+            }
+        }
+    }
+
+    fn double(&mut self) -> Option<f64> {
+        if self.text.peek() == b'"' {
+            return match self.text.string()?.plain()? {
+                b"NaN" => Some(f64::NAN),
+                b"Infinity" => Some(f64::INFINITY),
+                b"-Infinity" => Some(f64::NEG_INFINITY),
+                text if text.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E')) => {
+                    double(text)
+                }
+                _ => None,
+            };
+        }
+        match self.text.number()? {
+            Number::Integer(false, magnitude) => Some(magnitude as f64),
+            Number::Integer(true, magnitude) => Some(0.0 - magnitude as f64), // "-0" is the integer
+            Number::Other(text) => double(text),
+        }
+    }
+
+    /// Read a member of an enumeration, as its number or its name.
+    fn member(&mut self, names: &[(&str, i32)]) -> Option<i32> {
+        if self.text.peek() == b'"' {
+            let name = self.text.string()?.plain()?;
+            return names.iter().find(|(known, _)| known.as_bytes() == name).map(|&(_, number)| number);
+        }
+        i32::try_from(self.signed()?).ok()
+    }
+}
