@@ -15,7 +15,7 @@ FORCE_NATIVE := UNTRACE_PIPELINE_CODEC=native UNTRACE_PIPELINE_INGRESS=native UN
 
 .DEFAULT_GOAL := help
 .PHONY: help run demo native native-test test test-native test-python integration lint format type docs \
-        docs-check fuzz peers bench wheel wheel-check has-cargo clean
+        docs-check fuzz peers bench wheel wheel-check dist-native has-cargo clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -103,8 +103,14 @@ bench: $(VENV)/.dev  ## Side by side with the Go Collector; results in benchmark
 	$(BIN)/python -m benchmarks $(ARGS)
 
 wheel: $(VENV)/.dev  ## Build the distributions into dist/; the native one where cargo is
+	rm -f dist/untrace_pipeline*
 	$(BIN)/python -m build
-	@if $(MAKE) --no-print-directory has-cargo; then $(BIN)/python -m build --outdir dist native; else echo "the native wheel is left out" >&2; fi
+	@if $(MAKE) --no-print-directory has-cargo; then $(MAKE) --no-print-directory dist-native; else echo "the native wheel is left out" >&2; fi
+
+# The wheel comes out of the source distribution, which is so known to be complete.
+dist-native: has-cargo $(VENV)/.dev
+	$(BIN)/python -m build --sdist --outdir dist native
+	CARGO_TARGET_DIR=$(CURDIR)/native/target $(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist dist/untrace_pipeline_native-*.tar.gz
 
 wheel-check: has-cargo wheel  ## Install the wheels under each other Python that is here, and send data through
 	UNTRACE_WHEELS=dist $(BIN)/python -m pytest tests/integration/test_wheels.py
