@@ -41,7 +41,10 @@ impl Counter {
                 self.count_found(depth, tag)?;
                 if !last {
                     let (_, body) = read_varint(buf, value, buf.len())?;
-                    self.container(buf.get(..end).unwrap_or_default(), body, depth + 1)?;
+                    let inner = self.container(buf.get(..end).unwrap_or_default(), body, depth + 1);
+                    // What is wrong in a metric's data counts for nothing where another member of the oneof follows.
+                    self.irregular |= inner.is_err() && children.count_ones() > 1;
+                    inner?;
                 }
             } else {
                 self.count_skipped(depth, tag)?;
@@ -91,8 +94,6 @@ impl Counter {
         if let Some(found) = self.found.get_mut(depth) {
             *found += 1;
             if *found > MAX_MESSAGES {
-                // Behind it another member of the oneof may follow and replace what was too much.
-                self.irregular |= self.path.len() > 3;
                 return Err(too_many_messages(tag));
             }
         }
@@ -104,7 +105,6 @@ impl Counter {
         if let Some(skipped) = self.skipped.get_mut(depth) {
             *skipped += 1;
             if *skipped > max_skipped(depth) {
-                self.irregular |= self.path.len() > 3;
                 return Err(too_many_fields(tag));
             }
         }
