@@ -17,39 +17,42 @@ pub fn from_json(signal: Signal, data: &[u8]) -> Option<Vec<u8>> {
     if data.len() > MAX_SIZE {
         return None;
     }
-    let mut widths = [1; MAX_DEPTH + 2];
-    let outer = varint_len((data.len() / 2) as u64);
-    for width in widths.iter_mut().skip(2).take(2) {
-        *width = outer;
+    let mut open = [Open { start: 0, width: 0, expected: 1 }; MAX_DEPTH + 1];
+    for outer in open.iter_mut().skip(1).take(2) {
+        outer.expected = varint_len((data.len() / 2) as u64);
     }
-    let mut reader = Reader {
-        text: Scanner::new(data),
-        out: Vec::with_capacity(data.len() / 2 + 16),
-        widths,
-        allowance: 8 * data.len() + 4096,
-    };
-    reader.object(request(signal), 1)?;
+    let out = Vec::with_capacity(data.len() / 2 + 16);
+    let mut reader = Reader { text: Scanner::new(data), out, open, depth: 0, allowance: 8 * data.len() + 4096 };
+    reader.object(request(signal))?;
     reader.text.end()?;
     (reader.out.len() <= MAX_SIZE).then_some(reader.out)
+}
+
+/// A message within others whose end has not been reached.
+#[derive(Clone, Copy, Debug)]
+struct Open {
+    /// Where its content begins.
+    start: usize,
+    /// How many bytes are reserved for its length, which is known only at its end.
+    width: usize,
+    /// How many the last message at this depth needed. Where the next one needs as many, its content need not move.
+    expected: usize,
 }
 
 struct Reader<'a> {
     text: Scanner<'a>,
     out: Vec<u8>,
-    /// How many bytes the length of the last message of each depth took. The length of a message is known only behind
-    /// it; where the next one takes as many, its content need not move.
-    widths: [usize; MAX_DEPTH + 2],
-    /// Bytes that may still move because a length takes more or fewer bytes than expected. Only texts made for that
-    /// need more: a large one at the bottom of many messages.
+    /// The messages around the current place, from the outside in, as far as `depth`.
+    open: [Open; MAX_DEPTH + 1],
+    depth: usize,
+    /// Bytes that may still move because a length takes more or fewer bytes than reserved. Only texts made for that
+    /// need more.
     allowance: usize,
 }
 
 impl Reader<'_> {
-    /// Read an object into a message that lies so many messages deep; return whether anything was set in it.
-    fn object(&mut self, message: &'static MessageType, depth: usize) -> Option<bool> {
-        if depth > MAX_DEPTH {
-            return None;
-        }
+    /// Read an object into a message; return whether anything was set in it.
+    fn object(&mut self, message: &'static MessageType) -> Option<bool> {
         let mut more = !self.text.open(b'{')?;
         let mut set = false;
         let mut seen = 0u32;
@@ -72,7 +75,7 @@ impl Reader<'_> {
                         if field.oneof.is_some() && std::mem::replace(&mut is_chosen, true) {
                             return None;
                         }
-                        set |= self.field(field, depth)?;
+                        set |= self.field(field)?;
                     }
                 }
             }
@@ -95,13 +98,13 @@ impl Reader<'_> {
     }
 
     /// Read the value of a field; return whether it sets anything.
-    fn field(&mut self, field: &'static FieldType, depth: usize) -> Option<bool> {
+    fn field(&mut self, field: &'static FieldType) -> Option<bool> {
         match field.kind {
             Kind::Message(message) if field.repeated => {
                 let mut more = !self.text.open(b'[')?;
                 let set = more;
                 while more {
-                    self.message(field, message, depth)?;
+                    self.message(field, message)?;
                     more = self.text.more(b'[')?;
                 }
                 Some(set)
@@ -109,7 +112,7 @@ impl Reader<'_> {
             Kind::Message(message) => {
                 let before = self.out.len();
                 // An empty object says something only about which member of a oneof is set.
-                let set = self.message(field, message, depth)? || field.oneof.is_some();
+                let set = self.message(field, message)? || field.oneof.is_some();
                 if !set {
                     self.out.truncate(before);
                 }
@@ -121,13 +124,20 @@ impl Reader<'_> {
     }
 
     /// Read an object as a message within another.
-    fn message(&mut self, field: &'static FieldType, message: &'static MessageType, depth: usize) -> Option<bool> {
+    fn message(&mut self, field: &'static FieldType, message: &'static MessageType) -> Option<bool> {
         self.tag(field, 2);
-        let depth = depth + 1;
-        let width = self.widths.get(depth).copied()?;
-        let start = self.reserve(width);
-        let set = self.object(message, depth)?;
-        *self.widths.get_mut(depth)? = self.close(start, width)?;
+        let level = self.depth;
+        let expected = self.open.get(level).filter(|_| level + 1 < MAX_DEPTH)?.expected;
+        let start = self.reserve(expected);
+        *self.open.get_mut(level)? = Open { start, width: expected, expected };
+        self.depth = level + 1;
+        let set = self.object(message)?;
+        self.depth = level;
+        let Open { start, width, .. } = *self.open.get(level)?;
+        let needed = self.close(start, width)?;
+        if width == expected {
+            self.open.get_mut(level)?.expected = needed;
+        }
         Some(set)
     }
 
@@ -205,8 +215,30 @@ impl Reader<'_> {
         Some(width)
     }
 
+    /// Make the lengths of all open messages long enough for so much more content, before that need move with them.
+    fn widen(&mut self, more: usize) -> Option<()> {
+        for level in (0..self.depth).rev() {
+            let Open { start, width, .. } = *self.open.get(level)?;
+            let end = self.out.len();
+            let missing = varint_len((end - start + more) as u64).saturating_sub(width);
+            if missing > 0 {
+                self.allowance = self.allowance.checked_sub(end - start)?;
+                self.out.resize(end + missing, 0);
+                self.out.copy_within(start..end, start + missing);
+                for inner in self.open.iter_mut().take(self.depth).skip(level) {
+                    inner.start += missing;
+                }
+                self.open.get_mut(level)?.width += missing;
+            }
+        }
+        Some(())
+    }
+
     fn string(&mut self) -> Option<()> {
         let text = self.text.string()?;
+        if text.raw.len() > 0x7F - 16 {
+            self.widen(text.raw.len() + 8)?;
+        }
         if text.escaped {
             let width = varint_len(text.raw.len() as u64);
             let start = self.reserve(width);
