@@ -1,38 +1,466 @@
-//! Writing requests: what `Table` passes on.
+//! Writing requests: what `Table` passes on, and Python values on their way into bytes.
 
-use otlp_wire::Index;
-use pyo3::exceptions::PyNotImplementedError;
+use std::mem::MaybeUninit;
+
+use otlp_edit::{
+    AnyValue, Column, EditError, Edits, FixedField, Form, Pieces, Scalar, Slot, Target, Values, attribute_tag,
+    fixed_field, put_attribute, put_attribute_of_text, put_field,
+};
+use otlp_wire::{Index, Level, Signal};
+use pyo3::exceptions::{PyIndexError, PyKeyError, PyOverflowError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyList};
+use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyMapping, PyString, PyTuple};
+use pyo3::{ffi, intern};
+
+use crate::table::{LARGE, level};
+
+/// An `AnyValue` of an exemplar lies nine messages deep in a request; protobuf reads at most 100.
+const MAX_DEPTH: i32 = 90;
+
+/// From this length on, texts are not copied into the buffer of new values: it costs more than to refer to them.
+const LONG: usize = 512;
 
 /// See `Table.rewrite`.
 pub fn rewrite<'py>(
-    _py: Python<'py>,
-    _data: &[u8],
-    _index: &Index,
-    _edits: &Bound<'py, PyAny>,
+    py: Python<'py>,
+    data: &[u8],
+    index: &Index,
+    edits: &Bound<'py, PyAny>,
 ) -> PyResult<Bound<'py, PyBytes>> {
-    Err(PyNotImplementedError::new_err("rewrite"))
+    let fields = edited_fields(index.signal, edits)?;
+    let mut encoder = Encoder::default();
+    let mut columns = Vec::with_capacity(fields.len());
+    for (number, field) in fields.iter().enumerate() {
+        columns.push(encoder.column(index.signal, number, field)?);
+    }
+    let Encoder { values, texts, failures } = encoder;
+    let texts = texts.iter().map(long_bytes).collect::<PyResult<_>>()?;
+    let edits = Edits { columns, drops: dropped_rows(edits)?, values, texts };
+    let written = unlocked(py, data.len(), || otlp_edit::rewrite(data, index, &edits));
+    match written {
+        Ok(pieces) => to_bytes(py, &pieces),
+        Err(error) => Err(to_exception(py, &error, &fields, failures)),
+    }
 }
 
 /// See `Table.partition`.
 pub fn partition<'py>(
-    _py: Python<'py>,
-    _data: &[u8],
-    _index: &Index,
-    _groups: &Bound<'py, PyAny>,
-    _count: usize,
+    py: Python<'py>,
+    data: &[u8],
+    index: &Index,
+    groups: &Bound<'py, PyAny>,
+    count: usize,
 ) -> PyResult<Bound<'py, PyList>> {
-    Err(PyNotImplementedError::new_err("partition"))
+    let groups: Vec<i64> = groups.extract()?;
+    let items = index.items().len();
+    if groups.len() != items {
+        return Err(PyValueError::new_err(format!("{} groups for {items} items", groups.len())));
+    }
+    let parts = unlocked(py, data.len(), || otlp_edit::partition(data, index, &groups, count));
+    to_list(py, &parts)
 }
 
 /// See `Table.split`.
 pub fn split<'py>(
-    _py: Python<'py>,
-    _data: &[u8],
-    _index: &Index,
-    _max_items: usize,
-    _max_bytes: usize,
+    py: Python<'py>,
+    data: &[u8],
+    index: &Index,
+    max_items: usize,
+    max_bytes: usize,
 ) -> PyResult<Bound<'py, PyList>> {
-    Err(PyNotImplementedError::new_err("split"))
+    let parts = unlocked(py, data.len(), || otlp_edit::split(data, index, max_items, max_bytes));
+    to_list(py, &parts)
+}
+
+/// Do something about that many bytes, without the GIL if they are many.
+fn unlocked<T: Send>(py: Python<'_>, size: usize, work: impl FnOnce() -> T + Send) -> T {
+    if size > LARGE { py.detach(work) } else { work() }
+}
+
+fn to_list<'py>(py: Python<'py>, parts: &[Pieces<'_>]) -> PyResult<Bound<'py, PyList>> {
+    let parts = parts.iter().map(|pieces| to_bytes(py, pieces)).collect::<PyResult<Vec<_>>>()?;
+    PyList::new(py, parts)
+}
+
+/// Write everything straight into a new `bytes`: pages of a buffer in between cost more than the copying.
+fn to_bytes<'py>(py: Python<'py>, pieces: &Pieces<'_>) -> PyResult<Bound<'py, PyBytes>> {
+    let size = pieces.len();
+    let length = ffi::Py_ssize_t::try_from(size).map_err(|_| PyOverflowError::new_err("a request is too large"))?;
+    // SAFETY: with a null pointer this returns a new `bytes` whose contents are not set, or null and an exception.
+    let made = unsafe {
+        let made = ffi::PyBytes_FromStringAndSize(std::ptr::null(), length);
+        Bound::from_owned_ptr_or_err(py, made)?.cast_into_unchecked::<PyBytes>()
+    };
+    // SAFETY: the new object has `size` bytes, and nobody else has seen it: they may be written until it is returned.
+    let target = unsafe {
+        let start = ffi::PyBytes_AsString(made.as_ptr()).cast::<MaybeUninit<u8>>();
+        std::slice::from_raw_parts_mut(start, size)
+    };
+    unlocked(py, size, || fill(target, pieces.slices()));
+    Ok(made)
+}
+
+/// Copy slices one after the other; what they leave over, which is nothing, is set to 0.
+fn fill<'a>(mut target: &mut [MaybeUninit<u8>], slices: impl Iterator<Item = &'a [u8]>) {
+    for slice in slices {
+        if slice.len() > target.len() {
+            break;
+        }
+        let (space, rest) = std::mem::take(&mut target).split_at_mut(slice.len());
+        // SAFETY: a byte that is set is one that may be set or not.
+        let slice = unsafe { std::slice::from_raw_parts(slice.as_ptr().cast::<MaybeUninit<u8>>(), slice.len()) };
+        space.copy_from_slice(slice);
+        target = rest;
+    }
+    target.fill(MaybeUninit::new(0));
+}
+
+// ---------------------------------------------------------------- which fields, which rows
+
+/// A key of `Edits.values` and its value.
+struct EditedField<'py> {
+    field: Bound<'py, PyAny>,
+    level: Level,
+    target: EditedTarget<'py>,
+    rows: Bound<'py, PyDict>,
+}
+
+enum EditedTarget<'py> {
+    Fixed(FixedField),
+    Key(Bound<'py, PyString>),
+    /// A key that has no UTF-8 form, with `?` in place of what has none.
+    NewKey(Vec<u8>),
+    Map,
+}
+
+impl EditedField<'_> {
+    fn target(&self) -> PyResult<Target<'_>> {
+        Ok(match &self.target {
+            EditedTarget::Fixed(fixed) => Target::Fixed(*fixed),
+            EditedTarget::Key(key) => Target::Key { key: key.to_str()?.as_bytes(), found: true },
+            EditedTarget::NewKey(key) => Target::Key { key, found: false },
+            EditedTarget::Map => Target::Map,
+        })
+    }
+}
+
+fn edited_fields<'py>(signal: Signal, edits: &Bound<'py, PyAny>) -> PyResult<Vec<EditedField<'py>>> {
+    let py = edits.py();
+    let values = edits.getattr(intern!(py, "values"))?;
+    let mut fields = Vec::new();
+    for (field, rows) in values.cast::<PyDict>()?.iter() {
+        let level = level(field.getattr(intern!(py, "level"))?.extract()?)?;
+        let name = field.getattr(intern!(py, "name"))?;
+        let name = name.cast::<PyString>()?.to_str()?;
+        let target = if name == "attributes" {
+            match field.getattr(intern!(py, "key"))?.cast_into::<PyString>() {
+                Err(_) => EditedTarget::Map,
+                Ok(key) if key.to_str().is_ok() => EditedTarget::Key(key),
+                Ok(key) => EditedTarget::NewKey(replaced(&key)?.as_bytes().to_vec()),
+            }
+        } else {
+            EditedTarget::Fixed(fixed_field(signal, level, name).ok_or_else(|| {
+                let signal = format!("{signal:?}").to_lowercase();
+                PyKeyError::new_err(format!("{signal} have no field {field}"))
+            })?)
+        };
+        fields.push(EditedField { level, target, rows: rows.cast_into()?, field });
+    }
+    Ok(fields)
+}
+
+fn dropped_rows(edits: &Bound<'_, PyAny>) -> PyResult<Vec<(Level, Vec<u32>)>> {
+    let mut drops = Vec::new();
+    for (number, rows) in edits.getattr(intern!(edits.py(), "drop"))?.cast::<PyDict>()?.iter() {
+        let rows = rows.try_iter()?.map(|row| row?.extract()).collect::<PyResult<_>>()?;
+        drops.push((level(number.extract()?)?, rows));
+    }
+    Ok(drops)
+}
+
+// ---------------------------------------------------------------- values
+
+/// A value that cannot be written. It matters only if its row stays.
+struct Failure {
+    slot: Slot,
+    column: usize,
+    cause: PyErr,
+}
+
+/// New values on their way into bytes.
+#[derive(Default)]
+struct Encoder<'py> {
+    values: Values,
+    texts: Vec<Bound<'py, PyAny>>,
+    failures: Vec<Failure>,
+}
+
+impl<'py> Encoder<'py> {
+    fn column<'a>(&mut self, signal: Signal, number: usize, field: &'a EditedField<'py>) -> PyResult<Column<'a>> {
+        let target = field.target()?;
+        let tag = attribute_tag(signal, field.level);
+        let mut rows: Vec<(u32, Slot)> = Vec::with_capacity(field.rows.len());
+        let mut last: Option<(Bound<'py, PyAny>, Slot)> = None;
+        let mut sorted = true;
+        for (row, value) in field.rows.iter() {
+            let row = row.extract()?;
+            let slot = match &last {
+                Some((same, slot)) if same.is(&value) => *slot,
+                _ => {
+                    let slot = self.slot(&target, tag, number, &value)?;
+                    last = Some((value, slot));
+                    slot
+                }
+            };
+            sorted &= rows.last().is_none_or(|&(before, _)| before < row);
+            rows.push((row, slot));
+        }
+        if !sorted {
+            rows.sort_unstable_by_key(|&(row, _)| row);
+        }
+        Ok(Column { level: field.level, target, rows })
+    }
+
+    fn slot(&mut self, target: &Target<'_>, tag: u8, column: usize, value: &Bound<'py, PyAny>) -> PyResult<Slot> {
+        let made = match target {
+            Target::Key { .. } | Target::Map if value.is_none() => Ok(Slot::REMOVE),
+            Target::Key { key, .. } => self.attribute(tag, key, value),
+            Target::Map => self.map(tag, value),
+            Target::Fixed(fixed) => self.fixed(fixed.form, value),
+        };
+        made.or_else(|cause| {
+            let py = value.py();
+            let kinds = (cause.is_instance_of::<PyValueError>(py), cause.is_instance_of::<PyTypeError>(py));
+            if kinds == (false, false) && !cause.is_instance_of::<PyOverflowError>(py) {
+                return Err(cause);
+            }
+            let slot = self.values.failed();
+            self.failures.push(Failure { slot, column, cause });
+            Ok(slot)
+        })
+    }
+
+    fn attribute(&mut self, tag: u8, key: &[u8], value: &Bound<'py, PyAny>) -> PyResult<Slot> {
+        let long = with_value(value, MAX_DEPTH, |any| match *any {
+            AnyValue::Text(text) | AnyValue::Bytes(text) if text.len() >= LONG && is_own_text(value) => {
+                let is_text = matches!(any, AnyValue::Text(_));
+                put_attribute_of_text(self.values.buffer(), tag, key, is_text, text.len());
+                true
+            }
+            _ => {
+                put_attribute(self.values.buffer(), tag, key, any);
+                false
+            }
+        })?;
+        Ok(if long { self.long_slot(value) } else { self.values.slot() })
+    }
+
+    fn long_slot(&mut self, value: &Bound<'py, PyAny>) -> Slot {
+        self.texts.push(value.clone());
+        self.values.slot_with_text(self.texts.len() as u32 - 1)
+    }
+
+    fn map(&mut self, tag: u8, value: &Bound<'py, PyAny>) -> PyResult<Slot> {
+        let Some(pairs) = pairs_of(value)? else {
+            return Err(PyTypeError::new_err("the whole map of attributes must be a map"));
+        };
+        put_pairs(self.values.buffer(), tag, pairs, MAX_DEPTH)?;
+        Ok(self.values.slot())
+    }
+
+    fn fixed(&mut self, form: Form, value: &Bound<'py, PyAny>) -> PyResult<Slot> {
+        if form == Form::ReadOnly {
+            return Err(PyValueError::new_err("cannot be set"));
+        }
+        if value.is_none() {
+            return Ok(Slot::REMOVE);
+        }
+        let scalar = match form {
+            Form::Text => Scalar::Bytes(strict_text(value)?),
+            Form::Id(size) => match value.cast::<PyBytes>().map(|id| id.as_bytes()) {
+                Ok(id) if id.is_empty() || id.len() == size => Scalar::Bytes(id),
+                _ => return Err(PyValueError::new_err(format!("an id of {size} bytes is needed"))),
+            },
+            Form::Enum(names) => Scalar::Varint(i64::from(enum_number(value, names)?) as u64),
+            Form::Uint32 => Scalar::Varint(integer::<u32>(value)?.into()),
+            Form::Fixed32 => Scalar::Fixed32(integer(value)?),
+            Form::Fixed64 => Scalar::Fixed64(integer(value)?),
+            Form::Bool => Scalar::Varint((value.extract::<i64>()? != 0).into()),
+            Form::Double => Scalar::Double(value.extract()?),
+            Form::Number if value.is_instance_of::<PyInt>() => Scalar::PointInt(integer(value)?),
+            Form::Number => Scalar::PointDouble(value.extract()?),
+            Form::Any | Form::ReadOnly => {
+                with_value(value, MAX_DEPTH, |any| Scalar::Any(*any).put(self.values.buffer()))?;
+                return Ok(self.values.slot());
+            }
+        };
+        scalar.put(self.values.buffer());
+        Ok(self.values.slot())
+    }
+}
+
+/// Whether the bytes of a value are those of the object itself, which stay where they are as long as it lives.
+fn is_own_text(value: &Bound<'_, PyAny>) -> bool {
+    long_bytes(value).is_ok()
+}
+
+/// Return the bytes that an object holds: text or bytes.
+fn long_bytes<'a>(value: &'a Bound<'_, PyAny>) -> PyResult<&'a [u8]> {
+    match value.cast::<PyString>() {
+        Ok(text) => Ok(text.to_str()?.as_bytes()),
+        Err(_) => Ok(value.cast::<PyBytes>()?.as_bytes()),
+    }
+}
+
+/// Return the UTF-8 form of a text, with `?` in place of lone surrogates.
+fn replaced<'py>(text: &Bound<'py, PyString>) -> PyResult<Bound<'py, PyBytes>> {
+    let py = text.py();
+    Ok(text.call_method1(intern!(py, "encode"), (intern!(py, "utf-8"), intern!(py, "replace")))?.cast_into()?)
+}
+
+fn with_text<R>(text: &Bound<'_, PyString>, work: impl FnOnce(&[u8]) -> R) -> PyResult<R> {
+    match text.to_str() {
+        Ok(text) => Ok(work(text.as_bytes())),
+        Err(_) => Ok(work(replaced(text)?.as_bytes())),
+    }
+}
+
+/// Do something with the `AnyValue` of a Python value, see `untrace_pipeline/data/codecs/values.py`.
+fn with_value<R>(value: &Bound<'_, PyAny>, depth: i32, work: impl FnOnce(&AnyValue<'_>) -> R) -> PyResult<R> {
+    if let Ok(text) = value.cast::<PyString>() {
+        with_text(text, |text| work(&AnyValue::Text(text)))
+    } else if let Ok(number) = value.cast::<PyFloat>() {
+        Ok(work(&AnyValue::Double(number.value())))
+    } else if let Ok(truth) = value.cast::<PyBool>() {
+        Ok(work(&AnyValue::Bool(truth.is_true())))
+    } else if value.is_instance_of::<PyInt>() {
+        match value.extract() {
+            Ok(number) => Ok(work(&AnyValue::Int(number))),
+            Err(_) => with_text(&value.str()?, |digits| work(&AnyValue::Text(digits))),
+        }
+    } else if value.is_none() {
+        Ok(work(&AnyValue::Empty))
+    } else if let Ok(bytes) = value.cast::<PyBytes>() {
+        Ok(work(&AnyValue::Bytes(bytes.as_bytes())))
+    } else {
+        let mut nested = Vec::new();
+        put_nested(&mut nested, value, depth)?;
+        Ok(work(&AnyValue::Encoded(&nested)))
+    }
+}
+
+/// Write the `AnyValue` of a map or a list.
+fn put_nested(out: &mut Vec<u8>, value: &Bound<'_, PyAny>, depth: i32) -> PyResult<()> {
+    const ELEMENT: u8 = 1 << 3 | 2;
+    const ARRAY: u8 = 5 << 3 | 2;
+    const KVLIST: u8 = 6 << 3 | 2;
+    if depth <= 0 {
+        return Err(PyValueError::new_err("a value is nested too deep for OTLP"));
+    }
+    let mut body = Vec::new();
+    let mut element = |value: &Bound<'_, PyAny>| {
+        with_value(value, depth - 2, |any| {
+            Scalar::Any(*any).put({
+                body.push(ELEMENT);
+                &mut body
+            });
+        })
+    };
+    if let Ok(list) = value.cast::<PyList>() {
+        list.iter().try_for_each(|value| element(&value))?;
+    } else if let Ok(tuple) = value.cast::<PyTuple>() {
+        tuple.iter().try_for_each(|value| element(&value))?;
+    } else if let Some(pairs) = pairs_of(value)? {
+        put_pairs(&mut body, ELEMENT, pairs, depth - 3)?;
+        put_field(out, KVLIST, &body);
+        return Ok(());
+    } else {
+        let name = value.get_type().name()?;
+        return Err(PyValueError::new_err(format!("OTLP has no value for {name}")));
+    }
+    put_field(out, ARRAY, &body);
+    Ok(())
+}
+
+type Pairs<'py> = Vec<(Bound<'py, PyAny>, Bound<'py, PyAny>)>;
+
+/// Return what a map holds, or `None` for what is no map.
+fn pairs_of<'py>(value: &Bound<'py, PyAny>) -> PyResult<Option<Pairs<'py>>> {
+    if let Ok(dict) = value.cast::<PyDict>() {
+        return Ok(Some(dict.iter().collect()));
+    }
+    match value.cast::<PyMapping>() {
+        Ok(mapping) => mapping.items()?.iter().map(|pair| pair.extract()).collect::<PyResult<_>>().map(Some),
+        Err(_) => Ok(None),
+    }
+}
+
+fn put_pairs(out: &mut Vec<u8>, tag: u8, pairs: Pairs<'_>, depth: i32) -> PyResult<()> {
+    for (key, value) in pairs {
+        let Ok(key) = key.cast::<PyString>() else {
+            return Err(PyValueError::new_err("the keys of a map must be text"));
+        };
+        with_value(&value, depth, |any| with_text(key, |key| put_attribute(out, tag, key, any)))??;
+    }
+    Ok(())
+}
+
+// ---------------------------------------------------------------- fixed fields, with protobuf's own conditions
+
+fn strict_text<'a>(value: &'a Bound<'_, PyAny>) -> PyResult<&'a [u8]> {
+    if let Ok(text) = value.cast::<PyString>() {
+        return Ok(text.to_str()?.as_bytes());
+    }
+    match value.cast::<PyBytes>() {
+        Ok(bytes) => match std::str::from_utf8(bytes.as_bytes()) {
+            Ok(text) => Ok(text.as_bytes()),
+            Err(error) => Err(PyValueError::new_err(error.to_string())),
+        },
+        Err(_) => Err(PyTypeError::new_err("text is needed")),
+    }
+}
+
+fn enum_number(value: &Bound<'_, PyAny>, names: &[(&str, i32)]) -> PyResult<i32> {
+    let Ok(label) = value.cast::<PyString>() else { return integer(value) };
+    let label = label.to_str()?;
+    let found = names.iter().find(|(name, _)| *name == label).map(|&(_, number)| number);
+    found.ok_or_else(|| PyValueError::new_err(format!("unknown enum label \"{label}\"")))
+}
+
+fn integer<'py, T>(value: &Bound<'py, PyAny>) -> PyResult<T>
+where
+    T: for<'a> FromPyObject<'a, 'py, Error = PyErr>,
+{
+    if value.is_instance_of::<PyBool>() {
+        return Err(PyTypeError::new_err("Expected an int, got a boolean."));
+    }
+    value.extract::<T>().map_err(|error| {
+        if error.is_instance_of::<PyOverflowError>(value.py()) {
+            PyValueError::new_err(format!("Value out of range: {value}"))
+        } else {
+            error
+        }
+    })
+}
+
+// ---------------------------------------------------------------- errors
+
+fn to_exception(py: Python<'_>, error: &EditError, fields: &[EditedField<'_>], failures: Vec<Failure>) -> PyErr {
+    let named = |column: usize, cause: &dyn std::fmt::Display| match fields.get(column) {
+        Some(edited) => PyValueError::new_err(format!("{}: {cause}", edited.field)),
+        None => PyValueError::new_err(cause.to_string()),
+    };
+    match *error {
+        EditError::Failed(slot) => match failures.into_iter().find(|failure| failure.slot == slot) {
+            Some(failure) => {
+                let raised = named(failure.column, failure.cause.value(py));
+                raised.set_cause(py, Some(failure.cause));
+                raised
+            }
+            None => PyValueError::new_err(error.to_string()),
+        },
+        EditError::Unfit(column) => named(column, error),
+        EditError::NoRow(..) => PyIndexError::new_err(error.to_string()),
+        EditError::Decode(ref cause) => crate::errors::decode_error(py, cause),
+    }
 }

@@ -1,0 +1,471 @@
+//! Editing the fields of one message, in one pass over them.
+
+use std::collections::HashMap;
+
+use otlp_wire::{Field, Fields, Wire};
+
+use crate::bits::Bits;
+use crate::edits::{Column, EditError, Edits, Target};
+use crate::pieces::Pieces;
+use crate::schema::{AS_DOUBLE, AS_INT, EVENTS, FixedField, Form, Kind, LINKS, Place};
+use crate::values::{Encoded, Slot};
+
+/// From this number of edited keys on they are looked up in a map.
+const MANY_KEYS: usize = 16;
+
+/// The old request and what is new.
+#[derive(Clone, Copy)]
+pub(crate) struct Source<'a> {
+    pub data: &'a [u8],
+    pub edits: &'a Edits<'a>,
+}
+
+impl<'a> Source<'a> {
+    /// Add what a slot holds.
+    #[inline]
+    fn push(self, out: &mut Pieces<'a>, slot: Slot) -> Result<(), EditError> {
+        self.push_from(out, slot, 0)
+    }
+
+    /// Add the attributes that a slot holds, under a tag that may differ from the one they were encoded with.
+    #[inline]
+    fn push_attribute(self, out: &mut Pieces<'a>, slot: Slot, tag: u32) -> Result<(), EditError> {
+        let (Encoded::Bytes(bytes) | Encoded::WithText(bytes, _)) = self.edits.values.get(slot) else {
+            return Err(EditError::Failed(slot));
+        };
+        if bytes.first().is_some_and(|&first| u32::from(first) != tag) {
+            out.push_tag(tag);
+            return self.push_from(out, slot, 1);
+        }
+        self.push_from(out, slot, 0)
+    }
+
+    #[inline]
+    fn push_from(self, out: &mut Pieces<'a>, slot: Slot, skip: usize) -> Result<(), EditError> {
+        match self.edits.values.get(slot) {
+            Encoded::Bytes(bytes) => out.push(bytes.get(skip..).unwrap_or_default()),
+            Encoded::WithText(bytes, text) => {
+                out.push(bytes.get(skip..).unwrap_or_default());
+                out.push(self.edits.texts.get(text).copied().unwrap_or_default());
+            }
+            Encoded::Failed => return Err(EditError::Failed(slot)),
+        }
+        Ok(())
+    }
+}
+
+/// The values of a column, read in the order of rows.
+struct Cursor<'a> {
+    rows: &'a [(u32, Slot)],
+}
+
+impl Cursor<'_> {
+    #[inline]
+    fn at(&mut self, row: u32) -> Option<Slot> {
+        while let Some((&(first, slot), rest)) = self.rows.split_first() {
+            if first > row {
+                break;
+            }
+            self.rows = rest;
+            if first == row {
+                return Some(slot);
+            }
+        }
+        None
+    }
+}
+
+struct FixedColumn<'a> {
+    number: usize,
+    field: FixedField,
+    cursor: Cursor<'a>,
+}
+
+struct KeyColumn<'a> {
+    key: &'a [u8],
+    found: bool,
+    cursor: Cursor<'a>,
+    now: Option<Slot>,
+    done: bool,
+}
+
+/// A fixed field of the row at hand.
+struct FixedNow {
+    numbers: u64,
+    tag: u32,
+    slot: Slot,
+    done: bool,
+}
+
+/// What changes in the row's message itself, or in the one nested message of it.
+#[derive(Default)]
+struct Part {
+    /// The field number of attributes that change.
+    attributes: u32,
+    /// The field numbers of fixed fields that change.
+    numbers: u64,
+    fixed: Vec<FixedNow>,
+    /// Whether the message must be there afterwards.
+    exists: bool,
+}
+
+const OWN: usize = 0;
+const NESTED: usize = 1;
+
+/// The edits of one level, and those of the row at hand.
+pub(crate) struct Plan<'a> {
+    fixed: Vec<FixedColumn<'a>>,
+    keys: Vec<KeyColumn<'a>>,
+    map: Option<Cursor<'a>>,
+    /// The lengths of the edited keys, one bit each; the last for all that are longer.
+    lengths: u64,
+    by_key: Option<HashMap<&'a [u8], usize>>,
+    map_now: Option<Slot>,
+    parts: [Part; 2],
+    kind: Kind,
+    nested_done: bool,
+}
+
+impl<'a> Plan<'a> {
+    /// Take those columns of a level that are wanted.
+    pub fn new(edits: &'a Edits<'a>, wanted: impl Fn(&Column<'a>) -> bool, kind: Kind) -> Self {
+        let mut plan = Self {
+            fixed: Vec::new(),
+            keys: Vec::new(),
+            map: None,
+            lengths: 0,
+            by_key: None,
+            map_now: None,
+            parts: [Part::default(), Part::default()],
+            kind,
+            nested_done: false,
+        };
+        for (number, column) in edits.columns.iter().enumerate().filter(|(_, column)| wanted(column)) {
+            let cursor = Cursor { rows: &column.rows };
+            match column.target {
+                Target::Fixed(field) => plan.fixed.push(FixedColumn { number, field, cursor }),
+                Target::Map => plan.map = Some(cursor),
+                Target::Key { key, found } => {
+                    if found {
+                        plan.lengths |= length_bit(key);
+                    }
+                    plan.keys.push(KeyColumn { key, found, cursor, now: None, done: false });
+                }
+            }
+        }
+        if plan.keys.len() > MANY_KEYS {
+            let found = plan.keys.iter().enumerate().filter(|(_, column)| column.found);
+            plan.by_key = Some(found.map(|(number, column)| (column.key, number)).collect());
+        }
+        plan
+    }
+
+    /// Whether there are no edits.
+    pub fn is_empty(&self) -> bool {
+        self.fixed.is_empty() && self.keys.is_empty() && self.map.is_none()
+    }
+
+    /// Go to a row, which must not lie before the last; tell whether something changes there.
+    pub fn select(&mut self, row: u32, kind: Kind) -> Result<bool, EditError> {
+        self.kind = kind;
+        self.nested_done = false;
+        for part in &mut self.parts {
+            part.attributes = 0;
+            part.numbers = 0;
+            part.fixed.clear();
+            part.exists = false;
+        }
+        let mut any = false;
+        for column in &mut self.keys {
+            column.now = column.cursor.at(row);
+            column.done = false;
+            any |= column.now.is_some();
+        }
+        self.map_now = self.map.as_mut().and_then(|cursor| cursor.at(row));
+        any |= self.map_now.is_some();
+        if any && let Some(part) = self.parts.get_mut(usize::from(kind.nests_attributes())) {
+            part.attributes = kind.attributes();
+            part.exists = self.map_now.is_some();
+        }
+        for column in &mut self.fixed {
+            if let Some(slot) = column.cursor.at(row) {
+                any = true;
+                let place = column.field.place;
+                let Some(number) = kind.number(place) else {
+                    if slot.removes() {
+                        continue;
+                    }
+                    return Err(EditError::Unfit(column.number));
+                };
+                let nested = matches!(place, Place::Nested(_));
+                if let Some(part) = self.parts.get_mut(usize::from(nested)) {
+                    let oneof = column.field.form == Form::Number;
+                    let numbers = if oneof { 1 << AS_DOUBLE | 1 << AS_INT } else { 1 << number };
+                    let tag = if oneof { 0 } else { number << 3 | column.field.form.wire() };
+                    part.numbers |= numbers;
+                    part.fixed.push(FixedNow { numbers, tag, slot, done: false });
+                    part.exists = true;
+                }
+            }
+        }
+        Ok(any)
+    }
+
+    /// Whether something changes in the nested message of the row.
+    fn changes_nested(&self) -> bool {
+        self.parts[NESTED].exists || self.parts[NESTED].attributes != 0
+    }
+
+    /// Edit those fields of the row's message that lie in a range.
+    pub fn fields(
+        &mut self,
+        out: &mut Pieces<'a>,
+        source: Source<'a>,
+        range: (usize, usize),
+        children: Option<&mut Children<'a>>,
+    ) -> Result<(), EditError> {
+        self.walk(OWN, out, source, range, children)
+    }
+
+    /// Add what was not there to be replaced.
+    pub fn finish(&mut self, out: &mut Pieces<'a>, source: Source<'a>) -> Result<(), EditError> {
+        self.add_missing(OWN, out, source)?;
+        if self.changes_nested() && !self.nested_done {
+            let will_exist = self.parts[NESTED].exists
+                || self.keys.iter().any(|column| column.now.is_some_and(|slot| !slot.removes()));
+            if will_exist {
+                let mark = out.open(self.kind.nested() << 3 | 2);
+                self.add_missing(NESTED, out, source)?;
+                out.close(mark);
+            }
+        }
+        Ok(())
+    }
+
+    fn walk(
+        &mut self,
+        part: usize,
+        out: &mut Pieces<'a>,
+        source: Source<'a>,
+        (start, end): (usize, usize),
+        mut children: Option<&mut Children<'a>>,
+    ) -> Result<(), EditError> {
+        let (attributes, numbers) = self.parts.get(part).map_or((0, 0), |part| (part.attributes, part.numbers));
+        let nested = if part == OWN && self.changes_nested() { self.kind.nested() } else { 0 };
+        for field in Fields::new(source.data, start, end) {
+            let field = field?;
+            if field.wire == Wire::Length {
+                if field.number == attributes {
+                    self.attribute(out, source, field)?;
+                    continue;
+                }
+                if field.number == nested {
+                    self.nested_done = true;
+                    let mark = out.open(field.number << 3 | 2);
+                    self.walk(NESTED, out, source, (field.start, field.end), None)?;
+                    self.add_missing(NESTED, out, source)?;
+                    out.close(mark);
+                    continue;
+                }
+                if let Some(child) = children.as_mut().and_then(|children| children.of(field.number)) {
+                    child.edit(out, source, field)?;
+                    continue;
+                }
+            }
+            let bit = 1u64.checked_shl(field.number).unwrap_or(0);
+            if numbers & bit == 0 {
+                out.copy(field.tag, field.end);
+            } else if let Some(part) = self.parts.get_mut(part) {
+                part.replace(bit, out, source)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Keep an attribute, or put its new value in its place.
+    #[inline]
+    fn attribute(&mut self, out: &mut Pieces<'a>, source: Source<'a>, field: Field) -> Result<(), EditError> {
+        if self.map_now.is_some() {
+            return Ok(());
+        }
+        let key = key_of(source.data, field.start, field.end)?;
+        match self.find(key) {
+            None => out.copy(field.tag, field.end),
+            Some((slot, first)) => {
+                if first && !slot.removes() {
+                    source.push_attribute(out, slot, field.number << 3 | 2)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Return the new value of a key if it is edited in this row, and whether this is the first time.
+    #[inline]
+    fn find(&mut self, key: &[u8]) -> Option<(Slot, bool)> {
+        if self.lengths & length_bit(key) == 0 {
+            return None;
+        }
+        let column = match &self.by_key {
+            Some(by_key) => self.keys.get_mut(*by_key.get(key)?)?,
+            None => self.keys.iter_mut().find(|column| column.found && column.key == key)?,
+        };
+        let slot = column.now?;
+        let first = !column.done;
+        column.done = true;
+        Some((slot, first))
+    }
+
+    fn add_missing(&mut self, part: usize, out: &mut Pieces<'a>, source: Source<'a>) -> Result<(), EditError> {
+        let Some(now) = self.parts.get_mut(part) else { return Ok(()) };
+        for fixed in &mut now.fixed {
+            if !fixed.done {
+                fixed.push(out, source)?;
+            }
+        }
+        let number = now.attributes;
+        if number == 0 {
+            return Ok(());
+        }
+        let tag = number << 3 | 2;
+        if let Some(map) = self.map_now.filter(|slot| !slot.removes()) {
+            self.add_map(out, source, map, tag)?;
+        }
+        for column in &self.keys {
+            if let Some(slot) = column.now
+                && !column.done
+                && !slot.removes()
+            {
+                source.push_attribute(out, slot, tag)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Add the attributes of a new map, with single keys set over them.
+    fn add_map(&mut self, out: &mut Pieces<'a>, source: Source<'a>, map: Slot, tag: u32) -> Result<(), EditError> {
+        let Encoded::Bytes(bytes) = source.edits.values.get(map) else {
+            return Err(EditError::Failed(map));
+        };
+        for field in Fields::new(bytes, 0, bytes.len()) {
+            let field = field?;
+            match self.find(key_of(bytes, field.start, field.end)?) {
+                None => {
+                    out.push_tag(tag);
+                    out.push(bytes.get(field.tag + 1..field.end).unwrap_or_default());
+                }
+                Some((slot, first)) => {
+                    if first && !slot.removes() {
+                        source.push_attribute(out, slot, tag)?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Part {
+    /// Put the new value of a fixed field in the place of the old one.
+    fn replace<'a>(&mut self, bit: u64, out: &mut Pieces<'a>, source: Source<'a>) -> Result<(), EditError> {
+        for fixed in &mut self.fixed {
+            if fixed.numbers & bit != 0 && !fixed.done {
+                fixed.push(out, source)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl FixedNow {
+    fn push<'a>(&mut self, out: &mut Pieces<'a>, source: Source<'a>) -> Result<(), EditError> {
+        self.done = true;
+        if self.slot.removes() {
+            return Ok(());
+        }
+        let empty = matches!(source.edits.values.get(self.slot), Encoded::Bytes([]));
+        if self.tag != 0 && !empty {
+            out.push_tag(self.tag);
+        }
+        source.push(out, self.slot)
+    }
+}
+
+/// The edits of events and links.
+#[derive(Default)]
+pub(crate) struct Children<'a> {
+    pub events: Option<Child<'a>>,
+    pub links: Option<Child<'a>>,
+}
+
+/// The edits of the events, or of the links, of all items.
+pub(crate) struct Child<'a> {
+    pub plan: Plan<'a>,
+    pub kind: Kind,
+    pub gone: Bits,
+    /// The row of the first in each item, and at the end how many there are.
+    pub firsts: Vec<u32>,
+    /// The row of the next that is met.
+    pub next: u32,
+}
+
+impl<'a> Children<'a> {
+    /// Go to an item.
+    pub fn select(&mut self, item: usize) {
+        for child in [&mut self.events, &mut self.links].into_iter().flatten() {
+            child.next = child.firsts.get(item).copied().unwrap_or_default();
+        }
+    }
+
+    #[inline]
+    fn of(&mut self, number: u32) -> Option<&mut Child<'a>> {
+        match number {
+            EVENTS => self.events.as_mut(),
+            LINKS => self.links.as_mut(),
+            _ => None,
+        }
+    }
+}
+
+impl<'a> Child<'a> {
+    fn edit(&mut self, out: &mut Pieces<'a>, source: Source<'a>, field: Field) -> Result<(), EditError> {
+        let row = self.next;
+        self.next += 1;
+        if self.gone.has(row as usize) {
+            return Ok(());
+        }
+        if self.plan.select(row, self.kind)? {
+            let mark = out.open(field.number << 3 | 2);
+            self.plan.fields(out, source, (field.start, field.end), None)?;
+            self.plan.finish(out, source)?;
+            out.close(mark);
+        } else {
+            out.copy(field.tag, field.end);
+        }
+        Ok(())
+    }
+}
+
+#[inline]
+fn length_bit(key: &[u8]) -> u64 {
+    1 << key.len().min(63)
+}
+
+/// Return the key of a `KeyValue`. Encoders write it first, and once.
+#[inline]
+fn key_of(data: &[u8], start: usize, end: usize) -> Result<&[u8], EditError> {
+    if let Some(&[0x0A, len]) = data.get(start..start + 2)
+        && len < 0x80
+        && let Some(key) = data.get(start + 2..start + 2 + usize::from(len))
+    {
+        return Ok(key);
+    }
+    let mut key: &[u8] = &[];
+    for field in Fields::new(data, start, end) {
+        let field = field?;
+        if field.number == 1 && field.wire == Wire::Length {
+            key = data.get(field.start..field.end).unwrap_or_default();
+        }
+    }
+    Ok(key)
+}
