@@ -1,12 +1,24 @@
 """What the extension offers; ``tests/unit/test_native_stub.py`` compares it with the module."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import final
 
 from untrace_pipeline.data.codec import Edits
 from untrace_pipeline.data.fields import Field, Level, Value
 
+__all__ = ["Searcher", "Table", "__version__", "count", "decode", "from_json", "to_json"]
+
 __version__: str
+
+@final
+class Searcher:
+    def __new__(cls, patterns: Sequence[str]) -> Searcher: ...
+    def matches(self, text: bytes) -> bool: ...
+    def find(self, text: bytes) -> list[tuple[int, int, int]]: ...
+    def replace(self, text: bytes, mask: bytes | Callable[[bytes], bytes]) -> bytes: ...
+    def search(
+        self, table: Table, level: int | None = None, key: str | None = None
+    ) -> tuple[list[tuple[int, int, str | None, int, int]], list[tuple[int, int]], list[tuple[int, bool]]]: ...
 
 @final
 class Table:

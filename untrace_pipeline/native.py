@@ -60,7 +60,7 @@ class Part(StrEnum):
 
 
 _NAMES: dict[Part, tuple[str, ...]] = {
-    Part.CODEC: ("Table", "count", "decode", "from_json", "to_json"),
+    Part.CODEC: ("Searcher", "Table", "count", "decode", "from_json", "to_json"),
     Part.INGRESS: ("Ingress",),
     Part.EGRESS: ("Egress",),
 }
