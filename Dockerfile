@@ -1,8 +1,20 @@
 # syntax=docker/dockerfile:1
-# Build the wheel and its dependencies in one stage, run as nobody in a small one.
+# Build the native wheel, then everything with its dependencies; run as nobody in a small stage without tools.
 #   docker build -t untrace-pipeline .
 #   docker run -p 4317:4317 -p 4318:4318 -v "$PWD/my.yaml:/etc/untrace-pipeline/config.yaml:ro" untrace-pipeline
 ARG PYTHON=3.13
+ARG RUST=1.88
+
+FROM rust:${RUST}-slim AS rust
+
+FROM python:${PYTHON}-slim AS native
+RUN apt-get update && apt-get install --yes --no-install-recommends gcc libc6-dev
+COPY --from=rust /usr/local/rustup /usr/local/rustup
+COPY --from=rust /usr/local/cargo /usr/local/cargo
+ENV PATH=/usr/local/cargo/bin:$PATH RUSTUP_HOME=/usr/local/rustup CARGO_HOME=/usr/local/cargo
+WORKDIR /src/native
+COPY native .
+RUN pip wheel --no-cache-dir --no-deps --wheel-dir /wheels .
 
 FROM python:${PYTHON}-slim AS build
 WORKDIR /src
@@ -10,8 +22,9 @@ COPY pyproject.toml constraints.txt README.md ./
 COPY untrace_pipeline untrace_pipeline
 COPY plugins/untrace_plugins plugins/untrace_plugins
 COPY configs configs
+COPY --from=native /wheels /wheels
 RUN python -m venv /opt/untrace \
- && /opt/untrace/bin/pip install --no-cache-dir --no-compile --constraint constraints.txt '.[all]' \
+ && /opt/untrace/bin/pip install --no-cache-dir --no-compile --constraint constraints.txt --find-links /wheels '.[all,native]' \
  && /opt/untrace/bin/python -m compileall -q /opt/untrace/lib
 
 FROM python:${PYTHON}-slim

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -75,7 +76,9 @@ def test_manifest_is_hardened_and_probed(path: Path) -> None:
 def test_dockerfile_is_multi_stage_non_root_and_checked() -> None:
     """The image has no build tools, runs as nobody, reports its health, and copies what the ignore file lets in."""
     text = (ROOT / "Dockerfile").read_text(encoding="utf-8")
-    assert len(re.findall(r"^FROM ", text, re.MULTILINE)) == 2
+    stages = re.split(r"^FROM ", text, flags=re.MULTILINE)[1:]
+    assert len(stages) == 4
+    assert not re.search(r"apt-get|cargo|pip ", stages[-1])
     assert re.search(r"^USER 10001", text, re.MULTILINE)
     assert "HEALTHCHECK" in text
     allowed = [line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")]
@@ -83,3 +86,11 @@ def test_dockerfile_is_multi_stage_non_root_and_checked() -> None:
         for source in line.split():
             assert (ROOT / source).exists() or source == "constraints.txt"
             assert any(source == a or source.startswith(f"{a}/") for a in allowed)
+
+
+def test_dockerfile_builds_the_native_wheel_with_a_rust_that_will_do() -> None:
+    """The image has the native parts, made by the oldest Rust that the crate says it takes."""
+    text = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    crate = tomllib.loads((ROOT / "native/Cargo.toml").read_text(encoding="utf-8"))
+    assert f"ARG RUST={crate['workspace']['package']['rust-version']}\n" in text
+    assert ".[all,native]" in text
