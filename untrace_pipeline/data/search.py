@@ -46,8 +46,10 @@ class Searcher:
     Texts are UTF-8. May be used from several threads.
     """
 
-    __slots__ = ("_inner", "_table", "matches", "replace")
+    __slots__ = ("_inner", "_table", "find", "matches", "replace")
 
+    find: Callable[[bytes], list[tuple[int, int, int]]]
+    """Return number of the pattern, start and end of every match, pattern by pattern."""
     matches: Callable[[bytes], bool]
     """Return whether any pattern matches anywhere in a text."""
     replace: Callable[[bytes, bytes | Callable[[bytes], bytes]], bytes]
@@ -61,6 +63,7 @@ class Searcher:
         module: Any = import_module("untrace_pipeline_native")
         self._inner = module.Searcher(list(patterns))
         self._table: type = module.Table
+        self.find = self._inner.find
         self.matches = self._inner.matches
         self.replace = self._inner.replace
 
