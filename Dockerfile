@@ -24,7 +24,7 @@ COPY plugins/untrace_plugins plugins/untrace_plugins
 COPY configs configs
 COPY --from=native /wheels /wheels
 RUN python -m venv /opt/untrace \
- && /opt/untrace/bin/pip install --no-cache-dir --no-compile --constraint constraints.txt --find-links /wheels '.[all,native]' \
+ && /opt/untrace/bin/pip install --no-cache-dir --no-compile --constraint constraints.txt '.[all]' /wheels/*.whl \
  && /opt/untrace/bin/python -m compileall -q /opt/untrace/lib
 
 FROM python:${PYTHON}-slim
