@@ -1,8 +1,8 @@
 """Removes attributes that are not allowed and masks what must not leave: the Collector's options and results.
 
-Where only values and key patterns decide, the raw request is scanned for possible matches first, and only items that
-have one are read; what is found is confirmed with RE2, so results are exact. A request without a hit costs about a
-microsecond per span.
+Where only values decide, the native codec names the values that match. Elsewhere, where only values and key patterns
+decide, the raw request is scanned for possible matches first, and only items that have one are read; what is found is
+confirmed with RE2, so results are exact. A request without a hit costs about a microsecond per span either way.
 """
 
 from __future__ import annotations
