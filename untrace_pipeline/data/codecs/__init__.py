@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from untrace_pipeline import native
+from untrace_pipeline import native as parts
 from untrace_pipeline.data.codec import Codec
 
 __all__ = ["active_codec"]
@@ -13,7 +13,7 @@ __all__ = ["active_codec"]
 @cache
 def active_codec() -> Codec:
     """Return the codec of this process. Raises :class:`PluginError` where a native one is forced and missing."""
-    if native.codec().is_native:
+    if parts.codec().is_native:
         from untrace_pipeline.data.codecs.native import NativeCodec  # noqa: PLC0415  only there is the extension needed
 
         return NativeCodec()
