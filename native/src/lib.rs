@@ -7,6 +7,7 @@ pub mod errors;
 pub mod json;
 pub mod search;
 pub mod table;
+pub mod values;
 
 #[pymodule]
 mod untrace_pipeline_native {

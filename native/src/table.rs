@@ -1,10 +1,14 @@
 //! `Table`: a decoded request; and the functions that make one.
 
-use otlp_wire::{Decoded, Index, Level, Signal};
-use pyo3::exceptions::{PyNotImplementedError, PyValueError};
-use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyList, PyTuple};
+use std::sync::OnceLock;
 
+use otlp_wire::{Column, Decoded, Index, Level, Node, Signal, columns, fixed};
+use pyo3::exceptions::{PyIndexError, PyKeyError, PyValueError};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyList, PyString, PyTuple};
+
+use crate::values::Maker;
 use crate::{edits, errors};
 
 /// Inputs above this release the GIL; below, taking it again costs more than it gives others.
@@ -17,35 +21,78 @@ pub struct Table {
     pub data: Py<PyBytes>,
     /// Where its messages lie.
     pub index: Index,
+    events: OnceLock<Vec<Node>>,
+    links: OnceLock<Vec<Node>>,
+}
+
+impl Table {
+    /// Make a table of a request and its index.
+    pub fn new(data: Py<PyBytes>, index: Index) -> Self {
+        Self { data, index, events: OnceLock::new(), links: OnceLock::new() }
+    }
+
+    /// Return the rows of a level; events and links are looked for on first use.
+    pub fn rows(&self, py: Python<'_>, level: Level) -> &[Node] {
+        let nested = || self.index.nested(self.data.as_bytes(py), level);
+        match level {
+            Level::Event => self.events.get_or_init(nested),
+            Level::Link => self.links.get_or_init(nested),
+            _ => self.index.level(level).unwrap_or_default(),
+        }
+    }
 }
 
 #[pymethods]
 impl Table {
     /// Return how many rows a level has; 0 for a level that the signal does not have.
-    fn row_count(&self, _level: u8) -> PyResult<usize> {
-        Err(PyNotImplementedError::new_err("row_count"))
+    fn row_count(&self, py: Python<'_>, level: u8) -> PyResult<usize> {
+        Ok(self.rows(py, self::level(level)?).len())
     }
 
     /// Return for each row of `level` the index of its row at `ancestor`, which must lie outside of it.
-    fn parents(&self, _level: u8, _ancestor: u8) -> PyResult<Vec<u32>> {
-        Err(PyNotImplementedError::new_err("parents"))
+    fn parents(&self, py: Python<'_>, level: u8, ancestor: u8) -> PyResult<Vec<u32>> {
+        let (level, ancestor) = (self::level(level)?, self::level(ancestor)?);
+        self.index.parents(self.rows(py, level), level, ancestor).ok_or_else(|| {
+            let (outer, inner, signal) = (ancestor.name(), level.name(), self.index.signal.name());
+            PyValueError::new_err(format!("{outer} lies not outside of {inner} in {signal}"))
+        })
     }
 
     /// Return one list per field with one value per row (or per named row); all fields are of one level.
     #[pyo3(signature = (fields, rows=None))]
     fn columns<'py>(
         &self,
-        _py: Python<'py>,
+        py: Python<'py>,
         fields: &Bound<'py, PyAny>,
         rows: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyList>> {
-        let _ = (fields, rows);
-        Err(PyNotImplementedError::new_err("columns"))
+        let fields = fields.try_iter()?.map(|field| Wanted::of(&field?)).collect::<PyResult<Vec<_>>>()?;
+        let Some(first) = fields.first() else { return Ok(PyList::empty(py)) };
+        let level = first.level;
+        let wanted = fields.iter().map(|field| field.column(self.index.signal)).collect::<PyResult<Vec<_>>>()?;
+        let all = self.rows(py, level);
+        let data = self.data.as_bytes(py);
+        let cells = match rows {
+            None => columns(data, &self.index, level, all.iter().copied(), &wanted),
+            Some(rows) => {
+                let chosen = rows
+                    .try_iter()?
+                    .map(|row| all.get(row?.extract::<usize>()?).copied().ok_or_else(no_row))
+                    .collect::<PyResult<Vec<_>>>()?;
+                columns(data, &self.index, level, chosen.iter().copied(), &wanted)
+            }
+        };
+        let made = PyList::empty(py);
+        for number in 0..wanted.len() {
+            made.append(Maker::new(py).column(cells.column(number))?)?;
+        }
+        Ok(made)
     }
 
     /// Return the rows of a level that have an attribute key more than once.
-    fn repeated_keys(&self, _level: u8) -> PyResult<Vec<u32>> {
-        Err(PyNotImplementedError::new_err("repeated_keys"))
+    fn repeated_keys(&self, py: Python<'_>, level: u8) -> PyResult<Vec<u32>> {
+        let level = self::level(level)?;
+        Ok(self.index.repeated_keys(self.data.as_bytes(py), level, self.rows(py, level)))
     }
 
     /// Return start and end offset of each item's message body in the request.
@@ -75,6 +122,46 @@ impl Table {
     fn split<'py>(&self, py: Python<'py>, max_items: usize, max_bytes: usize) -> PyResult<Bound<'py, PyList>> {
         edits::split(py, self.data.as_bytes(py), &self.index, max_items, max_bytes)
     }
+}
+
+/// A `Field` of the Python side.
+struct Wanted<'py> {
+    field: Bound<'py, PyAny>,
+    level: Level,
+    name: Bound<'py, PyString>,
+    key: Option<Bound<'py, PyString>>,
+}
+
+impl<'py> Wanted<'py> {
+    fn of(field: &Bound<'py, PyAny>) -> PyResult<Self> {
+        let py = field.py();
+        let key = field.getattr(intern!(py, "key"))?;
+        Ok(Self {
+            level: level(field.getattr(intern!(py, "level"))?.extract()?)?,
+            name: field.getattr(intern!(py, "name"))?.cast_into()?,
+            key: if key.is_none() { None } else { Some(key.cast_into()?) },
+            field: field.clone(),
+        })
+    }
+
+    fn column(&self, signal: Signal) -> PyResult<Column<'_>> {
+        if let Some(key) = &self.key {
+            // No request holds a key that is not UTF-8, and 0xFF never is.
+            return Ok(Column::Attribute(key.to_str().map_or(&[0xFF], str::as_bytes)));
+        }
+        let name = self.name.to_str()?;
+        if name == "attributes" {
+            return Ok(Column::Attributes);
+        }
+        fixed(signal, self.level, name)
+            .map(Column::Fixed)
+            .ok_or_else(|| PyKeyError::new_err(format!("{} have no field {}", signal.name(), self.field)))
+    }
+}
+
+#[cold]
+fn no_row() -> PyErr {
+    PyIndexError::new_err("list index out of range")
 }
 
 /// Return a signal by its name.
@@ -117,7 +204,7 @@ fn decode(py: Python<'_>, signal: &str, data: Py<PyBytes>) -> PyResult<Option<Ta
         otlp_wire::decode(signal, bytes)
     };
     match decoded.map_err(|error| errors::decode_error(py, &error))? {
-        Decoded::Regular(index) => Ok(Some(Table { data, index })),
+        Decoded::Regular(index) => Ok(Some(Table::new(data, index))),
         Decoded::Irregular => Ok(None),
     }
 }

@@ -4,20 +4,29 @@
 
 #![forbid(unsafe_code)]
 
+mod cell;
+mod columns;
 mod count;
 mod decode;
 mod error;
 mod field;
+mod fixed;
 mod index;
 pub mod limits;
+mod parts;
 mod path;
+mod rows;
 pub mod schema;
 mod signal;
 mod text;
 
+pub use cell::{Cell, List, Pairs, key_value};
+pub use columns::{Cells, Column, columns};
 pub use count::count;
 pub use decode::decode;
 pub use error::DecodeError;
 pub use field::{Field, Fields, Wire, put_varint, read_varint, varint_len};
+pub use fixed::{Fixed, Scalar, fixed};
 pub use index::{Decoded, Index, Node};
+pub use parts::{Part, Parts};
 pub use signal::{Level, Signal};

@@ -246,6 +246,11 @@ impl MessageType {
         self.fields.get(usize::from(place).checked_sub(1)?)
     }
 
+    /// Return a field by its name.
+    pub fn named(&self, name: &str) -> Option<&'static FieldType> {
+        self.fields.iter().find(|field| field.name == name)
+    }
+
     /// Return the type of the messages in a field.
     #[inline]
     pub fn child(&self, number: u32) -> Option<&'static Self> {

@@ -37,3 +37,17 @@ pub enum Level {
     /// `Span.Link`; traces only.
     Link = 5,
 }
+
+impl Level {
+    /// Its name on the Python side.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Resource => "RESOURCE",
+            Self::Scope => "SCOPE",
+            Self::Metric => "METRIC",
+            Self::Item => "ITEM",
+            Self::Event => "EVENT",
+            Self::Link => "LINK",
+        }
+    }
+}
