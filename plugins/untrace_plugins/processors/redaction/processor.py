@@ -37,9 +37,15 @@ def _scanner(patterns: tuple[str, ...], use_hyperscan: bool) -> Scanner:
 def _searcher(patterns: Sequence[str]) -> Searcher | None:
     """Return what finds and replaces exactly these patterns in native code, if there is such a thing."""
     try:
-        return Searcher(patterns)
+        return _compiled(tuple(patterns))
     except ValueError:
         return None
+
+
+@lru_cache(maxsize=32)
+def _compiled(patterns: tuple[str, ...]) -> Searcher:
+    """Compile once for all pipelines."""
+    return Searcher(patterns)
 
 
 class Redaction:
