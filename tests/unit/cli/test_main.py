@@ -134,12 +134,13 @@ def test_run_refuses_a_wrong_configuration(run: Run, tmp_path: Path) -> None:
 
 
 def test_version_imports_no_networking() -> None:
-    """``--version`` and ``validate`` are quick: neither loads grpc, aiohttp or protobuf."""
+    """``--version`` and ``validate`` are quick: neither loads grpc, aiohttp, protobuf or the native extension."""
     code = """
 import sys
 from untrace_pipeline.cli import main
 main({arguments})
-print([name for name in ("grpc", "aiohttp", "google.protobuf", "uvloop", "hyperscan") if name in sys.modules])
+heavy = ("grpc", "aiohttp", "google.protobuf", "uvloop", "hyperscan", "untrace_pipeline_native")
+print([name for name in heavy if name in sys.modules])
 """
     assert in_new_process(code.format(arguments=["--version"])).endswith("[]\n")
     quickstart = str(Path(__file__).resolve().parents[3] / "configs" / "quickstart.yaml")
