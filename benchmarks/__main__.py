@@ -6,15 +6,17 @@ import argparse
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-from benchmarks.loadtool import Sink, loadgen_binary
-from benchmarks.measure import QUICK, SUBJECTS, Durations, measure, measure_idle, measure_overload, output_of
+from benchmarks.loadtool import Sinks, loadgen_binary
+from benchmarks.measure import QUICK, Durations, measure, measure_idle, measure_overload, output_of
+from benchmarks.profile import profile
 from benchmarks.report import environment, markdown, scenario_row, write_results
 from benchmarks.scenarios import SCENARIOS, Overload, Scenario
+from benchmarks.subjects import Mode, Subject, subjects
 from tests.support.peers import PeerProcessError, PeerUnavailable, collector_binary, daemon_command
 from tests.support.peers.canonical import describe_difference
 
@@ -29,10 +31,12 @@ OVERLOAD_SCENARIO = next(scenario for scenario in SCENARIOS if scenario.name == 
 class Bench:
     """One run of the benchmark: what is measured, and the results so far."""
 
-    subjects: Sequence[str]
+    subjects: Mapping[str, Subject]
     durations: Durations
     payloads: Path
     results: dict[str, Any] = field(default_factory=lambda: {part: {} for part in PARTS})
+    runtime: dict[str, str] = field(default_factory=dict)
+    """What our daemons say of their codec and transports at start."""
 
     def _try(self, label: str, action: Callable[..., Any], *arguments: Any) -> Any:
         """Run one measurement; a failure is reported and the others go on."""
@@ -45,21 +49,30 @@ class Bench:
 
     def scenario(self, scenario: Scenario) -> None:
         """Measure one scenario: rounds that alternate between the daemons, after a comparison of their output."""
-        result: dict[str, Any] = {subject: [] for subject in self.subjects}
+        able = {name: subject for name, subject in self.subjects.items() if not self._unable(scenario, name)}
+        result: dict[str, Any] = {name: [] for name in able}
         self.results["scenarios"][scenario.name] = result
-        if scenario.compare_output and len(self.subjects) == len(SUBJECTS):
+        if scenario.compare_output and {"ours", "collector"} <= set(able):
             result["same_output"] = self._compare(scenario)
-        with Sink() as sink:
-            for subject in [*self.subjects] * self.durations.rounds:
-                label = f"{scenario.name}, {subject}"
-                run = self._try(label, measure, subject, scenario, self.durations, sink, self.payloads)
+        with Sinks(scenario.sinks) as sinks:
+            for subject in [*able.values()] * self.durations.rounds:
+                label = f"{scenario.name}, {subject.name}"
+                run = self._try(label, measure, subject, scenario, self.durations, sinks, self.payloads)
                 if run is not None:
-                    result[subject].append(run)
+                    result[subject.name].append(run)
         print("  ".join(scenario_row(scenario, result)), flush=True)
+
+    def _unable(self, scenario: Scenario, name: str) -> bool:
+        """Say, and keep for the report, why a daemon cannot run a scenario."""
+        if not scenario.native_egress_only or "egress python" not in self.runtime.get(name, ""):
+            return False
+        self.results["skipped"].append(f"{scenario.name}, {name}: only the native egress can send this")
+        return True
 
     def _compare(self, scenario: Scenario) -> str:
         label = f"{scenario.name}, output"
-        outputs = [self._try(label, output_of, subject, scenario, self.payloads) for subject in SUBJECTS]
+        pair = [self.subjects["ours"], self.subjects["collector"]]
+        outputs = [self._try(label, output_of, subject, scenario, self.payloads) for subject in pair]
         if None in outputs:
             return "failed"
         difference = describe_difference(*outputs)
@@ -67,41 +80,53 @@ class Bench:
             self.results["failures"][label] = difference[:1500]
         return "NO" if difference else f"yes ({outputs[0].total():,} spans)"
 
+    def start(self) -> None:
+        """Start each daemon once, to learn what it is made of."""
+        for name, subject in self.subjects.items():
+            self.runtime[name] = self._try(f"start, {name}", subject.runtime) or ""
+            if self.runtime[name]:
+                print(f"{name}: {self.runtime[name]}", flush=True)
+
     def idle(self) -> None:
         """Measure start and idle memory, three times each."""
-        for subject in self.subjects:
-            runs = [self._try(f"idle, {subject}", measure_idle, subject) for _ in range(3)]
-            self.results["idle"][subject] = [run for run in runs if run is not None]
+        for name, subject in self.subjects.items():
+            runs = [self._try(f"idle, {name}", measure_idle, subject) for _ in range(3)]
+            self.results["idle"][name] = [run for run in runs if run is not None]
 
     def overload(self) -> None:
         """Offer ten times the capacity of the destination."""
-        for subject in self.subjects:
+        for name, subject in self.subjects.items():
             arguments = (subject, Overload(), self.durations.overload, OVERLOAD_SCENARIO, self.payloads)
-            run = self._try(f"overload, {subject}", measure_overload, *arguments)
+            run = self._try(f"overload, {name}", measure_overload, *arguments)
             if run is not None:
-                self.results["overload"][subject] = run
+                self.results["overload"][name] = run
 
 
-def _available(wanted: Sequence[str]) -> tuple[list[str], list[str]]:
+def _available(wanted: Mapping[str, Subject]) -> tuple[dict[str, Subject], list[str]]:
     """Answer which daemons can be run here, and why the others cannot."""
-    found, reasons = [], []
-    checks: dict[str, Callable[[], object]] = {"ours": daemon_command, "collector": collector_binary}
-    for subject in wanted:
+    found, reasons = {}, []
+    for name, subject in wanted.items():
         try:
-            checks[subject]()
-            found.append(subject)
+            (collector_binary if name == "collector" else daemon_command)()
+            found[name] = subject
         except PeerUnavailable as reason:
-            reasons.append(f"{subject}: {reason}")
+            reasons.append(f"{name}: {reason}")
     return found, reasons
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--only", choices=sorted(SUBJECTS), help="measure one of the two")
+    parser.add_argument("--only", choices=["collector", "ours"], help="measure one of the two")
+    parser.add_argument(
+        "--ours",
+        choices=get_args(Mode),
+        default="auto",
+        help="our codec and transports; both: one more column (default: auto, what an installation would take)",
+    )
     parser.add_argument(
         "--scenario", action="append", default=[], help="part of a name; may be repeated; also: idle, overload"
     )
-    parser.add_argument("--quick", action="store_true", help="one short round each, about 4 minutes in all")
+    parser.add_argument("--quick", action="store_true", help="one short round each, about 8 minutes in all")
     parser.add_argument("--seconds", type=float, help="duration of the fixed-rate phase")
     parser.add_argument("--rounds", type=int, help="rounds per scenario; the table shows means")
     parser.add_argument("--overload-seconds", type=float, help="duration of the overload")
@@ -137,6 +162,8 @@ def _measure_all(bench: Bench, scenarios: Sequence[Scenario], extras: Sequence[s
 
 def main() -> int:
     """Measure, print, write; 0 measured, 1 something failed, 2 bad usage, 3 measured without a peer."""
+    if sys.argv[1:2] == ["profile"]:
+        return profile(sys.argv[2:])
     arguments = _arguments()
     scenarios, extras = _selected(arguments.scenario)
     if arguments.list or not (scenarios or extras):
@@ -147,15 +174,22 @@ def main() -> int:
     except PeerUnavailable as reason:
         print(f"nothing measured: {reason}", file=sys.stderr)
         return EXIT_PEER_SKIPPED
-    subjects, skipped = _available([arguments.only] if arguments.only else list(SUBJECTS))
+    wanted = subjects(arguments.ours)
+    if arguments.only:
+        wanted = {
+            name: each for name, each in wanted.items() if (name == "collector") == (arguments.only == "collector")
+        }
+    found, skipped = _available(wanted)
     for text in skipped:
         print(f"not measured: {text}", file=sys.stderr)
-    if not subjects:
+    if not found:
         return EXIT_PEER_SKIPPED
     with tempfile.TemporaryDirectory() as payloads:
-        bench = Bench(subjects, _durations(arguments), Path(payloads))
+        bench = Bench(found, _durations(arguments), Path(payloads))
+        bench.start()
         about = environment(" ".join(["python -m benchmarks", *sys.argv[1:]]))
-        bench.results |= {"environment": about, "skipped": skipped}
+        about |= {name: runtime for name, runtime in bench.runtime.items() if runtime}
+        bench.results |= {"environment": about, "skipped": [*skipped]}
         _measure_all(bench, scenarios, extras)
     print("\n" + markdown(bench.results))
     print(f"written: {write_results(bench.results, arguments.results, arguments.name)}")

@@ -6,10 +6,12 @@ import json
 import subprocess
 import time
 import urllib.request
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from tests.support.peers import build_go_program
 
@@ -38,6 +40,7 @@ class Load:
     connections: int = 4
     timeout: float = 30.0
     stamp: bool = True
+    compression: str = "none"
 
 
 def run_load(load: Load, target: str) -> dict[str, Any]:
@@ -47,6 +50,7 @@ def run_load(load: Load, target: str) -> dict[str, Any]:
     command += ["-duration", f"{load.duration}s", "-timeout", f"{load.timeout}s"]
     command += ["-concurrency", str(load.concurrency), "-connections", str(load.connections)]
     command += [f"-stamp={str(load.stamp).lower()}"]
+    command += ["-compression", load.compression] if load.compression != "none" else []
     limit = load.duration + load.timeout + 120
     done = subprocess.run(command, capture_output=True, text=True, timeout=limit, check=True)
     report: dict[str, Any] = json.loads(done.stdout)
@@ -76,11 +80,6 @@ class Sink:
         if self._process is not None:
             self._process.terminate()
             self._process.communicate()
-
-    @property
-    def env(self) -> dict[str, str]:
-        """What a config needs to find the sink: `SINK_GRPC` and `SINK_HTTP`, host:port."""
-        return {"SINK_GRPC": self.addresses["grpc"], "SINK_HTTP": self.addresses["http"]}
 
     def _control(self, path: str, *, post: bool = False) -> bytes:
         request = urllib.request.Request(f"http://{self.addresses['control']}{path}", method="POST" if post else "GET")
@@ -112,3 +111,52 @@ class Sink:
             if last >= expected or now - since > quiet_seconds or now > deadline:
                 return stats
             time.sleep(POLL_SECONDS)
+
+
+class Sinks:
+    """Some sinks, in which everything is to arrive in each; `captures` are their directories, if they keep bodies."""
+
+    def __init__(self, count: int = 1, captures: Sequence[Path] = ()) -> None:
+        self._sinks = [Sink(captures[number] if captures else None) for number in range(count)]
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        for sink in self._sinks:
+            self._stack.enter_context(sink)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    @property
+    def env(self) -> dict[str, str]:
+        """What a config needs to find them: `SINK_GRPC`, `SINK_HTTP`, `SINK_2_GRPC`, …: host:port."""
+        found: dict[str, str] = {}
+        for number, sink in enumerate(self._sinks, 1):
+            prefix = "SINK" if number == 1 else f"SINK_{number}"
+            found |= {f"{prefix}_{name.upper()}": sink.addresses[name] for name in ("grpc", "http")}
+        return found
+
+    def reset(self) -> None:
+        """Set all counts to 0."""
+        for sink in self._sinks:
+            sink.reset()
+
+    def limit(self, items_per_second: float) -> None:
+        """Let items through at a rate; see :meth:`Sink.limit`."""
+        for sink in self._sinks:
+            sink.limit(items_per_second)
+
+    def stats(self) -> dict[str, Any]:
+        """Answer the counts of the one that has received least."""
+        return _least(sink.stats() for sink in self._sinks)
+
+    def settled(self, expected: int, quiet_seconds: float = 1.0, timeout: float = 60.0) -> dict[str, Any]:
+        """Wait for each; answer the counts of the one that has received least. See :meth:`Sink.settled`."""
+        return _least(sink.settled(expected, quiet_seconds, timeout) for sink in self._sinks)
+
+
+def _least(stats: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    return min(stats, key=lambda each: int(each["items"]))

@@ -8,14 +8,14 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.loadtool import Load, Sink, run_load
+from benchmarks.loadtool import Load, Sinks, run_load
 from benchmarks.payload import write_payload
 from benchmarks.procfs import RssSampler, cpu_seconds, rss_bytes
 from benchmarks.scenarios import Overload, Scenario, config_text
-from tests.support.peers import Collector, ConfiguredProcess, Daemon, PeerProcessError
+from benchmarks.subjects import Subject
+from tests.support.peers import ConfiguredProcess, PeerProcessError
 from tests.support.peers.canonical import canonical_items, parse_proto, read_framed
 
-SUBJECTS: dict[str, type[ConfiguredProcess]] = {"ours": Daemon, "collector": Collector}
 WARM_UP_SECONDS = 1.0
 
 
@@ -36,7 +36,7 @@ def _target(process: ConfiguredProcess, protocol: str) -> str:
     return process.endpoint("GRPC_PORT" if protocol == "grpc" else "HTTP_PORT")
 
 
-def _fixed_rate(process: ConfiguredProcess, sink: Sink, load: Load) -> dict[str, Any]:
+def _fixed_rate(process: ConfiguredProcess, sink: Sinks, load: Load) -> dict[str, Any]:
     """Offer a fixed amount; answer CPU time per offered span, latencies and the largest memory."""
     sink.reset()
     before = cpu_seconds(process.pid)
@@ -51,6 +51,7 @@ def _fixed_rate(process: ConfiguredProcess, sink: Sink, load: Load) -> dict[str,
         "accepted_spans": report["accepted_items"],
         "delivered_spans": delivered["items"],
         "cpu_us_per_span": cpu / report["items"] * 1e6,
+        "sent_bytes_per_span": delivered["compressed_bytes"] / max(1, delivered["items"]),
         "cpu_seconds": cpu,
         "rss_bytes": rss.peak(),
         "ack": report["latency"],
@@ -60,7 +61,7 @@ def _fixed_rate(process: ConfiguredProcess, sink: Sink, load: Load) -> dict[str,
     }
 
 
-def _saturation(process: ConfiguredProcess, sink: Sink, load: Load) -> dict[str, Any]:
+def _saturation(process: ConfiguredProcess, sink: Sinks, load: Load) -> dict[str, Any]:
     """Offer as much as is answered; spans/s are those accepted, `lost` those that never came out."""
     sink.reset()
     before = cpu_seconds(process.pid)
@@ -78,7 +79,7 @@ def _saturation(process: ConfiguredProcess, sink: Sink, load: Load) -> dict[str,
     }
 
 
-def measure(subject: str, scenario: Scenario, durations: Durations, sink: Sink, payloads: Path) -> dict[str, Any]:
+def measure(subject: Subject, scenario: Scenario, durations: Durations, sink: Sinks, payloads: Path) -> dict[str, Any]:
     """Run the scenario once against one daemon."""
     payload = write_payload(scenario.payload, payloads)
     load = Load(
@@ -87,8 +88,9 @@ def measure(subject: str, scenario: Scenario, durations: Durations, sink: Sink, 
         duration=WARM_UP_SECONDS,
         rate=scenario.rate,
         concurrency=scenario.concurrency,
+        compression=scenario.compression,
     )
-    with SUBJECTS[subject](scenario.config_text, env=sink.env) as process:
+    with subject.process(scenario.config_text, sink.env | scenario.env) as process:
         run_load(load, _target(process, scenario.protocol))
         sink.settled(1 << 60, quiet_seconds=0.5)
         result = {"fixed": _fixed_rate(process, sink, replace(load, duration=durations.fixed))}
@@ -97,33 +99,42 @@ def measure(subject: str, scenario: Scenario, durations: Durations, sink: Sink, 
     return result
 
 
-def output_of(subject: str, scenario: Scenario, payloads: Path) -> Counter[Any]:
+def output_of(subject: Subject, scenario: Scenario, payloads: Path) -> Counter[Any]:
     """Send every request of the payload once and answer all that came out, in canonical form."""
     payload = write_payload(scenario.payload, payloads)
     requests = scenario.payload.total_spans // scenario.payload.spans_per_request
-    load = Load(payload, scenario.protocol, requests=requests, concurrency=min(16, requests), stamp=False)
-    with (
-        tempfile.TemporaryDirectory() as capture,
-        Sink(Path(capture)) as sink,
-        SUBJECTS[subject](scenario.config_text, env=sink.env) as process,
-    ):
-        run_load(load, _target(process, scenario.protocol))
-        sink.settled(scenario.payload.total_spans)
-        return canonical_items(
-            "traces", (parse_proto("traces", body) for body in read_framed(Path(capture) / "traces.bin"))
-        )
+    load = Load(
+        payload,
+        scenario.protocol,
+        requests=requests,
+        concurrency=min(16, requests),
+        stamp=False,
+        compression=scenario.compression,
+    )
+    with tempfile.TemporaryDirectory() as directory:
+        captures = [Path(directory, str(number)) for number in range(scenario.sinks)]
+        for capture in captures:
+            capture.mkdir()
+        with (
+            Sinks(scenario.sinks, captures) as sinks,
+            subject.process(scenario.config_text, sinks.env | scenario.env) as process,
+        ):
+            run_load(load, _target(process, scenario.protocol))
+            sinks.settled(scenario.payload.total_spans)
+        bodies = (body for capture in captures for body in read_framed(capture / "traces.bin"))
+        return canonical_items("traces", (parse_proto("traces", body) for body in bodies))
 
 
-def measure_idle(subject: str) -> dict[str, Any]:
+def measure_idle(subject: Subject) -> dict[str, Any]:
     """Start a daemon that has nothing to do: time to ready and memory two seconds later."""
-    with SUBJECTS[subject](config_text("pass_through"), env={"SINK_GRPC": "127.0.0.1:1"}) as process:
+    with subject.process(config_text("pass_through"), {"SINK_GRPC": "127.0.0.1:1"}) as process:
         with RssSampler(process.pid) as rss:
             rss.wait(2.0)
         return {"ready_seconds": process.ready_seconds, "rss_bytes": rss_bytes(process.pid)}
 
 
 def measure_overload(
-    subject: str, overload: Overload, seconds: float, scenario: Scenario, payloads: Path
+    subject: Subject, overload: Overload, seconds: float, scenario: Scenario, payloads: Path
 ) -> dict[str, Any]:
     """Offer ten times what the destination takes; then lift its limit and see whether all that was accepted arrives."""
     load = Load(
@@ -133,7 +144,7 @@ def measure_overload(
         rate=overload.offered / overload.spans_per_request,
         concurrency=512,
     )
-    with Sink() as sink, SUBJECTS[subject](config_text("overload"), env=sink.env) as process:
+    with Sinks() as sink, subject.process(config_text("overload"), sink.env) as process:
         sink.limit(overload.capacity)
         with RssSampler(process.pid, 0.5) as rss:
             report = run_load(load, _target(process, "grpc"))

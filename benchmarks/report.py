@@ -8,6 +8,7 @@ import platform
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -24,10 +25,11 @@ from benchmarks.scenarios import (
 from tests.support.peers import COLLECTOR_RECIPE
 
 MEGABYTE = 1_000_000
+DISTRIBUTIONS = ("untrace-pipeline", "untrace-pipeline-native", "uvloop", "grpcio", "aiohttp", "protobuf", "zstandard")
 Runs = Sequence[Mapping[str, Any]]
 SCENARIO_COLUMNS = (
     "scenario | CPU µs/span ours | Collector | ratio | saturated: ours | Collector | ratio | bar | dream | verdict | "
-    "spans/s ours | Collector | RSS MB ours | Collector | ack p50/p99 ms ours | Collector | "
+    "spans/s ours | Collector | RSS MB ours | Collector | verdict | ack p50/p99 ms ours | Collector | "
     "end to end p50/p99 ms ours | Collector | same output"
 )
 HEADER = SCENARIO_COLUMNS.split(" | ")
@@ -53,6 +55,13 @@ def _collector_version() -> str:
     return "unknown"
 
 
+def _version(distribution: str) -> str:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return "none"
+
+
 def environment(command: str) -> dict[str, Any]:
     """Describe hardware, versions and commit."""
     dirty = bool(_output_of("git", "status", "--porcelain", "--untracked-files=no"))
@@ -63,7 +72,9 @@ def environment(command: str) -> dict[str, Any]:
         "cores": os.cpu_count(),
         "memory": _first_line("/proc/meminfo", "MemTotal"),
         "kernel": platform.release(),
+        "versions": ", ".join(f"{name} {_version(name)}" for name in DISTRIBUTIONS),
         "python": platform.python_version(),
+        "rust": _output_of("rustc", "--version"),
         "go": _output_of("go", "version"),
         "collector": _collector_version(),
     }
@@ -105,9 +116,18 @@ def verdict(ratio: float | None, bar: float | None, dream: float | None) -> str:
     return "ok" if ratio <= bar else "MISSED"
 
 
-def _costs(result: Mapping[str, Any], phase: str) -> tuple[float | None, float | None, float | None]:
-    """Answer CPU time per span of both and their ratio."""
-    mine, peer = (_mean(result.get(subject, []), phase, "cpu_us_per_span") for subject in ("ours", "collector"))
+def _memory_verdict(mine: float | None, peer: float | None) -> str:
+    """Say whether we need more memory than the Collector does in the same scenario."""
+    if mine is None or peer is None:
+        return "-"
+    return "ok" if mine <= peer else "MISSED"
+
+
+def _costs(
+    result: Mapping[str, Any], phase: str, name: str = "ours"
+) -> tuple[float | None, float | None, float | None]:
+    """Answer CPU time per span of us and the Collector, and their ratio."""
+    mine, peer = (_mean(result.get(subject, []), phase, "cpu_us_per_span") for subject in (name, "collector"))
     return mine, peer, mine / peer if mine is not None and peer else None
 
 
@@ -122,9 +142,35 @@ def scenario_row(scenario: Scenario, result: Mapping[str, Any]) -> list[str]:
     cells += [_show(scenario.bar, 3), _show(scenario.dream, 3)]
     cells += [verdict(max(ratios, default=None), scenario.bar, scenario.dream)]
     cells += [_show(_mean(runs, "saturation", "spans_per_second"), 0) for runs in (ours, theirs)]
-    cells += [_show(_peak_mb(runs), 0) for runs in (ours, theirs)]
+    memory = [_peak_mb(runs) for runs in (ours, theirs)]
+    cells += [*(_show(each, 0) for each in memory), _memory_verdict(*memory)]
     cells += [_pair(runs, key) for key in ("ack", "end_to_end") for runs in (ours, theirs)]
     return [*cells, str(result.get("same_output", "-"))]
+
+
+def _modes_table(scenarios: Mapping[str, Mapping[str, Any]]) -> str:
+    """Put our two ways beside each other, each with its ratio to the Collector."""
+    header = "CPU µs/span | native | python | native / python | native / Collector | python / Collector"
+    rows = []
+    for name, result in scenarios.items():
+        for phase in ("fixed", "saturation"):
+            native, _, native_ratio = _costs(result, phase, "ours")
+            python, _, python_ratio = _costs(result, phase, "python")
+            if native is not None and python is not None:
+                ratios = (native / python, native_ratio, python_ratio)
+                cells = [_show(native), _show(python), *(_show(ratio, 3) for ratio in ratios)]
+                rows.append([f"{name}, {'saturated' if phase == 'saturation' else 'fixed rate'}", *cells])
+    return _markdown(header.split(" | "), rows) if rows else ""
+
+
+def _compression_table(scenarios: Mapping[str, Mapping[str, Any]]) -> str:
+    """Say how well each compressed what it sent: who spends less time may have spared it here."""
+    rows = []
+    for name, result in scenarios.items():
+        sizes = [_mean(result.get(subject, []), "fixed", "sent_bytes_per_span") for subject in ("ours", "collector")]
+        if any(sizes):
+            rows.append([name, *(_show(size, 0) for size in sizes)])
+    return _markdown(["bytes/span sent out, compressed", "ours", "Collector"], rows) if rows else ""
 
 
 def _markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -136,7 +182,7 @@ def _idle_table(idle: Mapping[str, Runs]) -> str:
     rows = []
     for subject, runs in idle.items():
         rss, ready = _mean(runs, "rss_bytes") or 0.0, _mean(runs, "ready_seconds") or 0.0
-        judge = subject == "ours"
+        judge = subject != "collector"
         rows.append(
             [
                 subject,
@@ -185,6 +231,10 @@ def markdown(results: Mapping[str, Any]) -> str:
     rows = [scenario_row(by_name[name], result) for name, result in results["scenarios"].items()]
     if rows:
         parts += ["", _markdown(HEADER, rows)]
+    if modes := _modes_table(results["scenarios"]):
+        parts += ["", modes]
+    if compression := _compression_table(results["scenarios"]):
+        parts += ["", compression]
     if results.get("idle"):
         parts += ["", _idle_table(results["idle"])]
     if results.get("overload"):

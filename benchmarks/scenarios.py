@@ -10,6 +10,7 @@ from benchmarks.loadtool import Protocol
 from benchmarks.payload import PayloadSpec
 
 CONFIGS = Path(__file__).parent / "scenarios"
+DREAM = 0.35
 
 
 @dataclass(frozen=True)
@@ -24,13 +25,24 @@ class Scenario:
     concurrency: int = 64
     bar: float | None = None
     """Largest allowed ratio of our CPU time per span to the Collector's."""
-    dream: float | None = None
+    dream: float | None = DREAM
     compare_output: bool = True
+    compression: str = "none"
+    """Of what the load generator sends, and of what the config lets the daemon send (`COMPRESSION`)."""
+    sinks: int = 1
+    """How many backends the config names: `SINK_GRPC`, `SINK_2_GRPC`, …; each is to get everything."""
+    native_egress_only: bool = False
+    """Our Python clients cannot do this; they are left out with that reason."""
 
     @property
     def config_text(self) -> str:
         """The YAML that both run."""
         return config_text(self.config)
+
+    @property
+    def env(self) -> dict[str, str]:
+        """What the config needs to know besides ports and sinks."""
+        return {"COMPRESSION": self.compression}
 
 
 @cache
@@ -39,7 +51,8 @@ def config_text(name: str) -> str:
     return (CONFIGS / f"{name}.yaml").read_text()
 
 
-def _pass_through(protocol: Protocol, bars: dict[int, float]) -> list[Scenario]:
+def _pass_through(protocol: Protocol) -> list[Scenario]:
+    bars = {100: 0.45, 10: 0.5, 1: 0.45}
     rates = {100: 300.0, 10: 1500.0, 1: 2000.0}
     # Our batch processor answers when the batch was accepted: full batches of 1-span requests need many in flight.
     in_flight = {100: 64, 10: 512, 1: 2048}
@@ -52,28 +65,44 @@ def _pass_through(protocol: Protocol, bars: dict[int, float]) -> list[Scenario]:
             rates[size],
             in_flight[size],
             bars[size],
-            0.4,
         )
         for size in (100, 10, 1)
     ]
     large = PayloadSpec(1, span_bytes=100_000, total_spans=50)
     return [
         *small,
-        Scenario(f"pass-through {protocol}, 100 KB spans", "pass_through_large", protocol, large, 500.0, 128),
+        Scenario(f"pass-through {protocol}, 100 KB spans", "pass_through_large", protocol, large, 500.0, 128, 0.5),
     ]
 
 
+def _compressed(protocol: Protocol, compression: str) -> Scenario:
+    return Scenario(
+        f"{compression} in and out, {protocol}, 100/request",
+        "pass_through_compressed" if protocol == "grpc" else "pass_through_http_compressed",
+        protocol,
+        PayloadSpec(100),
+        100.0,
+        bar=0.7,
+        compression=compression,
+        native_egress_only=(protocol, compression) == ("grpc", "zstd"),
+    )
+
+
+def _redaction(percent: int, bar: float | None, dream: float | None) -> Scenario:
+    payload = PayloadSpec(100, pii_percent=percent)
+    return Scenario(f"redaction, {percent} % hit", "redaction", "grpc", payload, 20.0, bar=bar, dream=dream)
+
+
 SCENARIOS = (
-    *_pass_through("grpc", {100: 0.8, 10: 1.7, 1: 4.0}),
-    *_pass_through("http", {100: 0.8, 10: 1.0, 1: 1.0}),
-    Scenario("pass-through grpc, 100/request, gzip out", "pass_through_gzip", "grpc", PayloadSpec(100), 100.0),
-    Scenario("redaction, 0 % hit", "redaction", "grpc", PayloadSpec(100, pii_percent=0), 20.0),
-    Scenario("redaction, 5 % hit", "redaction", "grpc", PayloadSpec(100), 20.0, bar=1 / 20, dream=1 / 40),
-    Scenario(
-        "redaction, 100 % hit", "redaction", "grpc", PayloadSpec(100, pii_percent=100), 20.0, bar=1 / 4, dream=0.1
-    ),
-    Scenario("sampling 10 %", "sampling", "grpc", PayloadSpec(100), 200.0),
-    Scenario("filter + 5 edits", "filter_edit", "grpc", PayloadSpec(100), 150.0, bar=2.2, dream=1.5),
+    *_pass_through("grpc"),
+    *_pass_through("http"),
+    *(_compressed(protocol, compression) for compression in ("gzip", "zstd") for protocol in ("grpc", "http")),
+    Scenario("fan-out of three, 100/request", "fan_out", "grpc", PayloadSpec(100), 150.0, bar=0.5, sinks=3),
+    _redaction(0, None, None),
+    _redaction(5, 1 / 40, None),
+    _redaction(100, 1 / 10, None),
+    Scenario("sampling 10 %", "sampling", "grpc", PayloadSpec(100), 200.0, bar=0.5),
+    Scenario("filter + 5 edits", "filter_edit", "grpc", PayloadSpec(100), 150.0, bar=0.7),
 )
 
 IDLE_RSS_BAR_BYTES, IDLE_RSS_DREAM_BYTES = 80_000_000, 50_000_000

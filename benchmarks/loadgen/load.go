@@ -76,7 +76,7 @@ type outcome struct {
 
 type sender func(ctx context.Context, worker int, body []byte) outcome
 
-func grpcSender(target, signal string, connections int) (sender, error) {
+func grpcSender(target, signal, compression string, connections int) (sender, error) {
 	name, service := "trace", "TraceService"
 	switch signal {
 	case "metrics":
@@ -85,10 +85,14 @@ func grpcSender(target, signal string, connections int) (sender, error) {
 		name, service = "logs", "LogsService"
 	}
 	method := "/opentelemetry.proto.collector." + name + ".v1." + service + "/Export"
+	options := []grpc.CallOption{grpc.ForceCodecV2(rawCodec{})}
+	if compression != "" {
+		options = append(options, grpc.UseCompressor(compression))
+	}
 	pool := make([]*grpc.ClientConn, connections)
 	for i := range pool {
 		connection, err := grpc.NewClient("passthrough:///"+target,
-			grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithDefaultCallOptions(grpc.ForceCodecV2(rawCodec{})))
+			grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithDefaultCallOptions(options...))
 		if err != nil {
 			return nil, err
 		}
@@ -120,16 +124,23 @@ func grpcOutcome(s *status.Status) outcome {
 	return o
 }
 
-func httpSender(target, signal string, connections int) sender {
+func httpSender(target, signal, compression string, connections int) sender {
 	transport := &http.Transport{MaxConnsPerHost: connections, MaxIdleConnsPerHost: connections, DisableCompression: true,
 		DialContext: (&net.Dialer{}).DialContext}
 	client, url := &http.Client{Transport: transport}, "http://"+target+"/v1/"+signal
 	return func(ctx context.Context, _ int, body []byte) outcome {
+		body, err := compressed(body, compression)
+		if err != nil {
+			return outcome{code: err.Error()}
+		}
 		request, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
 		if err != nil {
 			return outcome{code: err.Error()}
 		}
 		request.Header.Set("Content-Type", "application/x-protobuf")
+		if compression != "" {
+			request.Header.Set("Content-Encoding", compression)
+		}
 		response, err := client.Do(request)
 		if err != nil {
 			return outcome{code: "connection", retryable: true}
@@ -253,6 +264,7 @@ func runLoad(args []string) error {
 	protocol := flags.String("protocol", "grpc", "grpc or http")
 	target := flags.String("target", "", "host:port of the OTLP receiver")
 	signal := flags.String("signal", "traces", "traces, metrics or logs")
+	compression := flags.String("compression", "", "gzip or zstd; none by default")
 	path := flags.String("payload", "", "file of serialized requests, each after its length in four big-endian bytes")
 	connections := flags.Int("connections", 4, "gRPC connections; HTTP has one connection per request in flight")
 	concurrency := flags.Int("concurrency", 64, "requests in flight at most")
@@ -265,13 +277,16 @@ func runLoad(args []string) error {
 	if *target == "" || *path == "" || (*requests == 0 && *duration == 0) {
 		return fmt.Errorf("load needs -target, -payload and one of -requests and -duration")
 	}
+	if *compression != "" && compressors[*compression] == nil {
+		return fmt.Errorf("unknown compression %s", *compression)
+	}
 	payloads, err := readPayloads(*path)
 	if err != nil {
 		return err
 	}
-	send := httpSender(*target, *signal, *concurrency)
+	send := httpSender(*target, *signal, *compression, *concurrency)
 	if *protocol == "grpc" {
-		if send, err = grpcSender(*target, *signal, *connections); err != nil {
+		if send, err = grpcSender(*target, *signal, *compression, *connections); err != nil {
 			return err
 		}
 	}

@@ -4,9 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"encoding/json"
-	"errors"
 	"flag"
-	"io"
 	"net"
 	"net/http"
 	"os"
@@ -16,10 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/klauspost/compress/gzip"
-	"github.com/klauspost/compress/zstd"
 	"google.golang.org/grpc"
-	_ "google.golang.org/grpc/encoding/gzip" // registers the compressor
 	"google.golang.org/grpc/status"
 )
 
@@ -178,39 +173,17 @@ func (s *sink) httpHandler() http.Handler {
 	return mux
 }
 
-func readBody(r *http.Request) ([]byte, error) {
-	var reader io.Reader = r.Body
-	switch encoding := r.Header.Get("Content-Encoding"); encoding {
-	case "", "identity":
-	case "gzip":
-		unzip, err := gzip.NewReader(r.Body)
-		if err != nil {
-			return nil, err
-		}
-		reader = unzip
-	case "zstd":
-		unzip, err := zstd.NewReader(r.Body)
-		if err != nil {
-			return nil, err
-		}
-		defer unzip.Close()
-		reader = unzip
-	default:
-		return nil, errors.New("unknown content encoding " + encoding)
-	}
-	return io.ReadAll(io.LimitReader(reader, maxMessage))
-}
-
 func (s *sink) controlHandler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /stats", func(w http.ResponseWriter, _ *http.Request) {
 		_ = json.NewEncoder(w).Encode(map[string]any{
 			"requests": s.requests.Load(), "items": s.items.Load(), "bytes": s.bytes.Load(),
 			"malformed": s.malformed.Load(), "abandoned": s.abandoned.Load(), "latency": s.latency.summary(),
+			"compressed_bytes": compressedBytes.Load(),
 		})
 	})
 	mux.HandleFunc("POST /reset", func(http.ResponseWriter, *http.Request) {
-		for _, counter := range []*atomic.Int64{&s.requests, &s.items, &s.bytes, &s.malformed, &s.abandoned} {
+		for _, counter := range []*atomic.Int64{&s.requests, &s.items, &s.bytes, &s.malformed, &s.abandoned, &compressedBytes} {
 			counter.Store(0)
 		}
 		s.latency.reset()

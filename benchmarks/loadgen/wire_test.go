@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"encoding/binary"
+	"io"
 	"testing"
 )
 
@@ -69,5 +71,24 @@ func TestQuantile(t *testing.T) {
 	}
 	if p50 := h.quantile(0.5); p50 < 490 || p50 > 510 {
 		t.Fatalf("p50 is %f", p50)
+	}
+}
+
+// What is compressed comes back, also from compressors that were used before.
+func TestCompressors(t *testing.T) {
+	for name, c := range compressors {
+		for range 3 {
+			body, err := compressed([]byte("spans spans spans"), name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			reader, err := c.Decompress(bytes.NewReader(body))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, err := io.ReadAll(reader); err != nil || string(got) != "spans spans spans" {
+				t.Fatalf("%s: got %q, %v", name, got, err)
+			}
+		}
 	}
 }
