@@ -4,6 +4,7 @@ use pyo3::prelude::*;
 
 pub mod edits;
 pub mod errors;
+pub mod ingress;
 pub mod json;
 pub mod search;
 pub mod table;
@@ -16,6 +17,7 @@ mod untrace_pipeline_native {
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         table::register(module)?;
+        ingress::register(module)?;
         json::register(module)?;
         search::register(module)?;
         module.add("__version__", env!("CARGO_PKG_VERSION"))
