@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from copy import deepcopy
 from typing import Any
 
 import pytest
@@ -162,7 +163,7 @@ odd_values = st.one_of(
     st.just([None]),
     st.just({"stringValue": "a", "intValue": 5}),
     st.just({"values": [{}]}),
-)
+).map(deepcopy)  # what is put into a document may be changed there
 
 
 def places(value: Any) -> list[tuple[Any, Any]]:
