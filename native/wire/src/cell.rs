@@ -1,6 +1,6 @@
 //! Values where they lie: nothing is copied out of a request before somebody wants it.
 
-use crate::parts::{Part, Parts, body, eight, varint};
+use crate::parts::{Parts, body, eight, varint};
 
 /// One value of a column, or of a list or map.
 #[derive(Clone, Copy, Debug)]
@@ -94,15 +94,25 @@ impl<'a> Pairs<'a> {
 /// Return the key of a `KeyValue` and the body of its value; empty where absent.
 #[inline]
 pub fn key_value(pair: &[u8]) -> (&[u8], &[u8]) {
-    if let Some((&[0x0A, length @ ..0x80], rest)) = pair.split_first_chunk()
-        && let Some((key, rest)) = rest.split_at_checked(usize::from(length))
-        && let Some(part @ Part { key: 0x12, .. }) = Parts::new(rest, 0).next()
-    {
-        return (key, body(rest, part));
+    let key = key_of(pair);
+    match pair.get(key.len() + 2..) {
+        Some([0x12, length @ ..0x80, rest @ ..]) if usize::from(*length) == rest.len() => (key, rest),
+        _ => any_key_value(pair),
     }
-    any_key_value(pair)
 }
 
+/// Return the key of a `KeyValue`; empty where absent.
+#[inline(always)]
+pub(crate) fn key_of(pair: &[u8]) -> &[u8] {
+    if let Some((&[0x0A, length @ ..0x80], rest)) = pair.split_first_chunk()
+        && let Some(key) = rest.get(..usize::from(length))
+    {
+        return key;
+    }
+    any_key_value(pair).0
+}
+
+#[cold]
 fn any_key_value(pair: &[u8]) -> (&[u8], &[u8]) {
     let mut found: (&[u8], &[u8]) = (&[], &[]);
     for part in Parts::new(pair, 0) {

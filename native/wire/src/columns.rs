@@ -1,6 +1,6 @@
 //! Columns: fields of many rows, several in one walk over each row.
 
-use crate::cell::{Cell, Pairs, key_value};
+use crate::cell::{Cell, Pairs, key_of, key_value};
 use crate::fixed::{Fixed, Scalar, attributes, of_point};
 use crate::parts::{Part, Parts, body, eight, four, varint};
 use crate::schema::Kind;
@@ -166,7 +166,7 @@ impl<'a, 'k> Reader<'a, 'k> {
             for part in Parts::new(row, 0) {
                 if part.key == pairs {
                     missing -= usize::from(missing > 0 && self.keep(body(row, part)));
-                } else if self.wanted >> (part.number() & 31) & 1 == 1 && part.number() < 32 {
+                } else if part.number() < 32 && self.wanted >> part.number() & 1 == 1 {
                     seen |= 1 << part.number();
                     if let Some(place) = self.found.parts.get_mut(part.number() as usize) {
                         *place = part;
@@ -193,13 +193,13 @@ impl<'a, 'k> Reader<'a, 'k> {
     /// Keep the value of an attribute if its key is wanted and was not there before; say whether.
     #[inline]
     fn keep(&mut self, pair: &'a [u8]) -> bool {
-        let (key, any) = key_value(pair);
+        let key = key_of(pair);
         if self.lengths & length_bit(key) == 0 {
             return false;
         }
         match self.keys.iter_mut().find(|(wanted, _)| *wanted == key) {
             Some((_, value @ None)) => {
-                *value = Some(Cell::of_any(any));
+                *value = Some(Cell::of_any(key_value(pair).1));
                 true
             }
             _ => false,

@@ -5,24 +5,35 @@ use std::ptr;
 use crate::limits::{MAX_MESSAGES, MAX_NESTING, max_skipped, too_many_fields, too_many_messages};
 use crate::path::path;
 use crate::schema::{self, KEY_VALUE, MessageType, Op};
-use crate::text::{bad_text, is_text};
+use crate::text::{bad_text, is_ascii, is_text};
 use crate::{DecodeError, Decoded, Index, Node, Signal, read_varint, varint_len};
 
 /// Protobuf's own limit of a message is 2 GiB.
 const MAX_SIZE: usize = i32::MAX as usize;
 
-/// Why decoding ended early.
-enum Stop {
-    Irregular,
-    Malformed(Box<DecodeError>),
-    /// Malformed in a place that may not count: where another member of its oneof follows, a metric's data vanish.
-    Disputed(Box<DecodeError>),
+/// Why decoding ended early: the request is irregular, or malformed. One word, for it is part of every result.
+struct Stop(Option<Box<Failure>>);
+
+struct Failure {
+    error: DecodeError,
+    /// Whether it may be in a place that does not count: where another member of its oneof follows, a metric's data
+    /// vanish.
+    disputed: bool,
+}
+
+const IRREGULAR: Stop = Stop(None);
+
+impl Stop {
+    #[cold]
+    fn disputed(error: DecodeError) -> Self {
+        Self(Some(Box::new(Failure { error, disputed: true })))
+    }
 }
 
 impl From<DecodeError> for Stop {
     #[cold]
     fn from(error: DecodeError) -> Self {
-        Self::Malformed(Box::new(error))
+        Self(Some(Box::new(Failure { error, disputed: false })))
     }
 }
 
@@ -40,9 +51,8 @@ pub fn decode(signal: Signal, data: &[u8]) -> Result<Decoded, DecodeError> {
     let mut decoder = Decoder { path, depths: vec![Vec::new(); path.len()], skipped: [0; 5] };
     match decoder.container(data, schema::request(signal), 0, 0, 0) {
         Ok(()) => Ok(Decoded::Regular(Index { signal, depths: decoder.depths })),
-        Err(Stop::Irregular) => Ok(Decoded::Irregular),
-        Err(Stop::Disputed(_)) if signal == Signal::Metrics => Ok(Decoded::Irregular),
-        Err(Stop::Malformed(error) | Stop::Disputed(error)) => Err(*error),
+        Err(Stop(Some(failure))) if !(failure.disputed && signal == Signal::Metrics) => Err(failure.error),
+        Err(_) => Ok(Decoded::Irregular),
     }
 }
 
@@ -75,7 +85,7 @@ impl Decoder {
                 continue;
             }
             once(kind, key, &mut seen)?;
-            let Some(child) = kind.child(key >> 3) else { return Err(Stop::Irregular) };
+            let Some(child) = kind.child(key >> 3) else { return Err(IRREGULAR) };
             let (body, end) = read_length(buf, value, tag)?;
             let row = self.add(depth, Node { tag: tag as u32, start: body as u32, end: end as u32, parent })?;
             let inner = prefix(buf, end);
@@ -92,10 +102,10 @@ impl Decoder {
     /// Keep a message and return its number.
     #[inline]
     fn add(&mut self, depth: usize, node: Node) -> Step<u32> {
-        let Some(nodes) = self.depths.get_mut(depth) else { return Err(Stop::Irregular) };
+        let Some(nodes) = self.depths.get_mut(depth) else { return Err(IRREGULAR) };
         let row = nodes.len();
         if row >= MAX_MESSAGES {
-            return Err(Stop::Disputed(too_many_messages(node.tag as usize).into()));
+            return Err(Stop::disputed(too_many_messages(node.tag as usize)));
         }
         nodes.push(node);
         Ok(row as u32)
@@ -106,7 +116,7 @@ impl Decoder {
         if let Some(skipped) = self.skipped.get_mut(depth) {
             *skipped += 1;
             if *skipped > max_skipped(depth) {
-                return Err(Stop::Disputed(too_many_fields(tag).into()));
+                return Err(Stop::disputed(too_many_fields(tag)));
             }
         }
         Ok(())
@@ -125,7 +135,7 @@ fn read_message(buf: &[u8], kind: &'static MessageType, start: usize, room: usiz
 }
 
 /// Read the field whose tag at `tag` was read and whose value begins at `pos`; return the offset behind it.
-#[inline]
+#[inline(always)]
 fn read_field(
     buf: &[u8],
     kind: &'static MessageType,
@@ -138,13 +148,13 @@ fn read_field(
     let op = kind.op(key);
     match op {
         Op::Unknown => return skip(buf, key, tag, pos),
-        Op::Irregular => return Err(Stop::Irregular),
+        Op::Irregular => return Err(IRREGULAR),
         Op::Illegal => return Err(illegal(key, tag)),
         _ => once(kind, key, seen)?,
     }
     match op {
         Op::Message => {
-            let Some(child) = kind.child(key >> 3) else { return Err(Stop::Irregular) };
+            let Some(child) = kind.child(key >> 3) else { return Err(IRREGULAR) };
             if ptr::eq(child, &KEY_VALUE) {
                 return read_attributes(buf, key, tag, pos, room);
             }
@@ -167,7 +177,7 @@ fn read_field(
         Op::Fixed32 => fixed(buf, pos + 4, tag),
         Op::PackedFixed64 => {
             let (start, end) = read_length(buf, pos, tag)?;
-            if (end - start) % 8 == 0 { Ok(end) } else { Err(Stop::Irregular) }
+            if (end - start) % 8 == 0 { Ok(end) } else { Err(IRREGULAR) }
         }
         Op::PackedVarint => read_packed(buf, pos, tag),
         _ => read_number(buf, op, pos),
@@ -175,7 +185,6 @@ fn read_field(
 }
 
 /// Read `KeyValue` messages that follow each other: nearly all bytes of most requests.
-#[inline]
 fn read_attributes(buf: &[u8], key: u32, tag: usize, pos: usize, room: usize) -> Step<usize> {
     let mut tag = tag;
     let mut pos = pos;
@@ -195,43 +204,57 @@ fn read_attributes(buf: &[u8], key: u32, tag: usize, pos: usize, room: usize) ->
 /// Whether this is a valid `KeyValue` as most are: a short key, then a string, bool, small number or double.
 ///
 /// `None` means nothing but that somebody must look closer.
-#[inline]
+#[inline(always)]
 fn is_simple_attribute(body: &[u8]) -> Option<()> {
-    let (&[0x0A, key_length], rest) = body.split_first_chunk()? else { return None };
+    let (&[0x0A, key_length @ ..0x80], rest) = body.split_first_chunk()? else { return None };
     let (key, rest) = rest.split_at_checked(usize::from(key_length))?;
-    let (&[0x12, length], mut value) = rest.split_first_chunk()? else { return None };
-    if key_length > 0x7F || !is_text(key) {
-        return None;
-    }
-    let mut expected = usize::from(length);
-    if length > 0x7F {
-        let (&second, rest) = value.split_first()?;
-        if second > 0x7F {
-            return None;
-        }
-        expected = expected - 0x80 + (usize::from(second) << 7);
-        value = rest;
-    }
-    if value.len() != expected {
-        return None;
-    }
-    let valid = match value.split_first()? {
-        (0x0A, rest) => match *rest {
-            [length, ref text @ ..] if usize::from(length) == text.len() && length < 0x80 => is_text(text),
-            [first, second, ref text @ ..]
-                if first > 0x7F
-                    && second < 0x80
-                    && usize::from(first) - 0x80 + (usize::from(second) << 7) == text.len() =>
-            {
-                is_text(text)
+    let (&[0x12, length, kind, inner], rest) = rest.split_first_chunk()? else { return None };
+    if length < 0x80 {
+        let size = usize::from(length);
+        let valid = match kind {
+            // Behind short lengths there is nothing but text, so both strings are looked at in one go.
+            0x0A => size == rest.len() + 2 && usize::from(inner) == rest.len() && is_text_twice(body, key, rest),
+            0x10 => size == 2 && rest.is_empty() && inner < 2 && is_text(key),
+            0x18 => {
+                let bytes = match *rest {
+                    [] => usize::from(inner < 0x80),
+                    [..0x80] if inner > 0x7F => 2,
+                    [0x80..=0xFF, ..0x80] if inner > 0x7F => 3,
+                    _ => 0,
+                };
+                bytes + 1 == size && is_text(key)
             }
+            0x21 => size == 9 && rest.len() == 7 && is_text(key),
             _ => false,
-        },
-        (0x10, [0 | 1]) | (0x18, [..=0x7F] | [0x80..=0xFF, ..=0x7F] | [0x80..=0xFF, 0x80..=0xFF, ..=0x7F]) => true,
-        (0x21, double) => double.len() == 8,
-        _ => false,
+        };
+        return valid.then_some(());
+    }
+    is_long_text(key, [length, kind, inner], rest).then_some(())
+}
+
+/// Whether a value whose length has two bytes is a string; `head` and `rest` are what follows its tag.
+fn is_long_text(key: &[u8], head: [u8; 3], rest: &[u8]) -> bool {
+    let [first, second, tag] = head;
+    let size = usize::from(first & 0x7F) | usize::from(second) << 7;
+    if second > 0x7F || tag != 0x0A || size != rest.len() + 1 {
+        return false;
+    }
+    let text = match *rest {
+        [length @ ..0x80, ref text @ ..] if usize::from(length) == text.len() => text,
+        [first, second @ ..0x80, ref text @ ..]
+            if first > 0x7F && usize::from(first & 0x7F) | usize::from(second) << 7 == text.len() =>
+        {
+            text
+        }
+        _ => return false,
     };
-    valid.then_some(())
+    is_text(key) && is_text(text)
+}
+
+/// Whether key and text are UTF-8; `both` holds them and bytes below 0x80.
+#[inline(always)]
+fn is_text_twice(both: &[u8], key: &[u8], text: &[u8]) -> bool {
+    is_ascii(both) || (is_text(key) && is_text(text))
 }
 
 /// Read a message inside of another one.
@@ -239,22 +262,22 @@ fn is_simple_attribute(body: &[u8]) -> Option<()> {
 fn read_inner(buf: &[u8], kind: &'static MessageType, start: usize, end: usize, room: usize) -> Step<()> {
     match room.checked_sub(1) {
         Some(room) => read_message(prefix(buf, end), kind, start, room),
-        None => Err(Stop::Irregular),
+        None => Err(IRREGULAR),
     }
 }
 
 /// Refuse to take a field, or another member of its oneof, twice.
-#[inline]
+#[inline(always)]
 fn once(kind: &MessageType, key: u32, seen: &mut u32) -> Step<()> {
     if *seen & kind.conflicts(key >> 3) != 0 {
-        return Err(Stop::Irregular);
+        return Err(IRREGULAR);
     }
     *seen |= 1 << (key >> 3 & 31);
     Ok(())
 }
 
 /// Return tag and the offset behind it.
-#[inline]
+#[inline(always)]
 fn read_tag(buf: &[u8], pos: usize) -> Step<(u32, usize)> {
     match buf.get(pos) {
         Some(&byte) if byte < 0x80 => Ok((u32::from(byte), pos + 1)),
@@ -266,12 +289,12 @@ fn read_long_tag(buf: &[u8], pos: usize) -> Step<(u32, usize)> {
     let (key, next) = read_varint(buf, pos, buf.len())?;
     match u32::try_from(key) {
         Ok(key) if next - pos == varint_len(u64::from(key)) => Ok((key, next)),
-        _ => Err(Stop::Irregular),
+        _ => Err(IRREGULAR),
     }
 }
 
 /// Read the length at `pos`; return where the value lies.
-#[inline]
+#[inline(always)]
 fn read_length(buf: &[u8], pos: usize, tag: usize) -> Step<(usize, usize)> {
     let (length, start) = match buf.get(pos) {
         Some(&byte) if byte < 0x80 => (usize::from(byte), pos + 1),
@@ -284,9 +307,12 @@ fn read_length(buf: &[u8], pos: usize, tag: usize) -> Step<(usize, usize)> {
 }
 
 fn read_long_length(buf: &[u8], pos: usize) -> Step<(usize, usize)> {
+    if let Some(&[first, second @ ..0x80]) = buf.get(pos..).and_then(<[u8]>::first_chunk) {
+        return Ok((usize::from(first & 0x7F) | usize::from(second) << 7, pos + 2));
+    }
     let (length, start) = read_varint(buf, pos, buf.len())?;
     if start - pos > 5 {
-        return Err(Stop::Irregular);
+        return Err(IRREGULAR);
     }
     Ok((usize::try_from(length).unwrap_or(usize::MAX), start))
 }
@@ -305,7 +331,7 @@ fn illegal(key: u32, tag: usize) -> Stop {
 }
 
 /// Return `end` if the message reaches so far.
-#[inline]
+#[inline(always)]
 fn fixed(buf: &[u8], end: usize, tag: usize) -> Step<usize> {
     if end > buf.len() { Err(too_long(tag)) } else { Ok(end) }
 }
@@ -316,22 +342,22 @@ fn skip(buf: &[u8], key: u32, tag: usize, pos: usize) -> Step<usize> {
         1 => fixed(buf, pos + 8, tag),
         2 => Ok(read_length(buf, pos, tag)?.1),
         5 => fixed(buf, pos + 4, tag),
-        _ => Err(Stop::Irregular),
+        _ => Err(IRREGULAR),
     }
 }
 
 /// Read a number; one of more than 64 bits is irregular.
-#[inline]
+#[inline(always)]
 fn read_whole(buf: &[u8], pos: usize) -> Step<(u64, usize)> {
     let (value, end) = read_varint(buf, pos, buf.len())?;
     if end - pos == 10 && buf.get(end - 1).is_some_and(|&byte| byte > 1) {
-        return Err(Stop::Irregular);
+        return Err(IRREGULAR);
     }
     Ok((value, end))
 }
 
 /// Read a number that must fit into its type.
-#[inline]
+#[inline(always)]
 fn read_number(buf: &[u8], op: Op, pos: usize) -> Step<usize> {
     let (value, end) = read_whole(buf, pos)?;
     let fits = match op {
@@ -340,7 +366,7 @@ fn read_number(buf: &[u8], op: Op, pos: usize) -> Step<usize> {
         Op::Uint32 => u32::try_from(value).is_ok(),
         _ => true,
     };
-    if fits { Ok(end) } else { Err(Stop::Irregular) }
+    if fits { Ok(end) } else { Err(IRREGULAR) }
 }
 
 fn read_packed(buf: &[u8], pos: usize, tag: usize) -> Step<usize> {
@@ -348,12 +374,12 @@ fn read_packed(buf: &[u8], pos: usize, tag: usize) -> Step<usize> {
     let buf = prefix(buf, end);
     while pos < end {
         // A number cut off here is for a full parser to judge: it may see the field differently.
-        (_, pos) = read_whole(buf, pos).map_err(|_| Stop::Irregular)?;
+        (_, pos) = read_whole(buf, pos).map_err(|_| IRREGULAR)?;
     }
     Ok(end)
 }
 
-#[inline]
+#[inline(always)]
 fn check_text(buf: &[u8], start: usize, end: usize) -> Step<()> {
     let text = buf.get(start..end).unwrap_or_default();
     if is_text(text) { Ok(()) } else { Err(not_text(text, start)) }
@@ -370,14 +396,14 @@ fn check_id(kind: &'static MessageType, key: u32, tag: usize, length: usize) -> 
         Some(field) if length != 0 && length != usize::from(field.id) => {
             let (name, title, size) = (field.name, kind.title, field.id);
             let message = format!("{name} of a {title} has {length} bytes instead of {size}");
-            Err(Stop::Disputed(DecodeError::new(message, tag).into()))
+            Err(Stop::disputed(DecodeError::new(message, tag)))
         }
         _ => Ok(()),
     }
 }
 
 /// Return the beginning of `buf`, up to `end`, which lies inside.
-#[inline]
+#[inline(always)]
 fn prefix(buf: &[u8], end: usize) -> &[u8] {
     buf.get(..end).unwrap_or(buf)
 }

@@ -47,7 +47,7 @@ impl<'a> Parts<'a> {
 impl Iterator for Parts<'_> {
     type Item = Part;
 
-    #[inline]
+    #[inline(always)]
     fn next(&mut self) -> Option<Part> {
         let tag = self.pos;
         let (key, pos) = small(self.buf, tag)?;
@@ -56,7 +56,7 @@ impl Iterator for Parts<'_> {
                 let (length, start) = small(self.buf, pos)?;
                 (start, start.checked_add(length)?)
             }
-            0 => (pos, pos + 1 + self.buf.get(pos..)?.iter().position(|&byte| byte < 0x80)?),
+            0 => (pos, varint_end(self.buf, pos)?),
             1 => (pos, pos + 8),
             5 => (pos, pos + 4),
             _ => return None,
@@ -70,7 +70,7 @@ impl Iterator for Parts<'_> {
 }
 
 /// Read a number that is most often below 128.
-#[inline]
+#[inline(always)]
 fn small(buf: &[u8], pos: usize) -> Option<(usize, usize)> {
     match *buf.get(pos)? {
         byte @ ..0x80 => Some((usize::from(byte), pos + 1)),
@@ -81,6 +81,15 @@ fn small(buf: &[u8], pos: usize) -> Option<(usize, usize)> {
     }
 }
 
+#[inline(always)]
+fn varint_end(buf: &[u8], pos: usize) -> Option<usize> {
+    match *buf.get(pos)? {
+        ..0x80 => Some(pos + 1),
+        _ => Some(pos + 1 + buf.get(pos..)?.iter().position(|&byte| byte < 0x80)?),
+    }
+}
+
+#[cold]
 fn larger(buf: &[u8], pos: usize) -> Option<(usize, usize)> {
     let (value, next) = read_varint(buf, pos, buf.len()).ok()?;
     Some((usize::try_from(value).ok()?, next))

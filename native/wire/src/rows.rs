@@ -1,6 +1,6 @@
 //! Rows of levels: which messages they are, and in which rows they lie.
 
-use crate::cell::{Pairs, key_value};
+use crate::cell::{Pairs, key_of};
 use crate::fixed::attributes;
 use crate::parts::{Parts, body};
 use crate::path::depth;
@@ -117,6 +117,6 @@ impl<'a> Pairs<'a> {
     /// Go through the keys, in wire order.
     #[inline]
     pub fn keys(self) -> impl Iterator<Item = &'a [u8]> {
-        self.bodies().map(|pair| key_value(pair).0)
+        self.bodies().map(key_of)
     }
 }

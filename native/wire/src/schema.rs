@@ -134,6 +134,8 @@ pub struct MessageType {
     conflicts: [u32; NUMBERS],
     /// What to do with a field, by its tag.
     ops: [Op; NUMBERS * 8],
+    /// The types of the messages in fields, by number.
+    children: [Option<&'static MessageType>; NUMBERS],
 }
 
 /// How to validate the value of a field.
@@ -206,6 +208,7 @@ impl MessageType {
     const fn new(name: &'static str, title: &'static str, fields: &'static [FieldType]) -> Self {
         let mut places = [0; NUMBERS];
         let mut conflicts = [0; NUMBERS];
+        let mut children = [None; NUMBERS];
         let mut ops = [Op::Unknown; NUMBERS * 8];
         let mut tag = 0;
         while tag < ops.len() {
@@ -217,6 +220,9 @@ impl MessageType {
             let field = &fields[i];
             let number = field.number as usize;
             places[number] = i as u8 + 1;
+            if let Kind::Message(child) = field.kind {
+                children[number] = Some(child);
+            }
             let mut wire = 0;
             while wire < 6 {
                 ops[number << 3 | wire] = if wire == field.wire() { field.op() } else { Op::Irregular };
@@ -236,7 +242,7 @@ impl MessageType {
             }
             i += 1;
         }
-        Self { name, title, fields, places, conflicts, ops }
+        Self { name, title, fields, places, conflicts, ops, children }
     }
 
     /// Return a field by its number.
@@ -254,10 +260,7 @@ impl MessageType {
     /// Return the type of the messages in a field.
     #[inline]
     pub fn child(&self, number: u32) -> Option<&'static Self> {
-        match self.field(number)?.kind {
-            Kind::Message(child) => Some(child),
-            _ => None,
-        }
+        self.children.get(number as usize).copied().flatten()
     }
 
     #[inline]
