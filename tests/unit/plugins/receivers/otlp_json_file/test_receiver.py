@@ -16,7 +16,15 @@ from pydantic import ValidationError
 
 from untrace_pipeline.api import Kind, PermanentError, Receiver, RetryableError, Status
 from untrace_pipeline.data import Batch, Field, Level, Signal, attribute
-from untrace_pipeline.testing import FailingSink, RecordingMeter, Sink, StubHost, make_batch, make_settings
+from untrace_pipeline.testing import (
+    FailingSink,
+    RecordingMeter,
+    Sink,
+    StubHost,
+    make_batch,
+    make_request,
+    make_settings,
+)
 from untrace_plugins.receivers.otlp_json_file import FACTORY, tail
 from untrace_plugins.receivers.otlp_json_file import receiver as receiver_module
 
@@ -70,9 +78,10 @@ async def test_every_signal_is_read(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_bytes(b"".join(line(3, signal) for signal in Signal))
     async with reading(tmp_path / "*.jsonl", include_file_name=False) as run:
         await run.sink.wait_for_items(9)
-    assert {batch.signal: batch.to_otlp() for batch in run.sink.batches} == {
-        signal: make_batch(signal, 3).to_otlp() for signal in Signal
-    }
+    written = {signal: make_request(signal, 3) for signal in Signal}
+    assert {
+        batch.signal: type(written[batch.signal]).FromString(batch.to_otlp()) for batch in run.sink.batches
+    } == written
     assert {batch.context.transport for batch in run.sink.batches} == {"file"}
     assert run.sink.batches[0].context.peer == str(tmp_path / "a.jsonl")
 
