@@ -144,8 +144,6 @@ def _choose(part: Part) -> Choice:
     extension, found = _extension()
     if extension is not None and (missing := [name for name in part.names if not hasattr(extension, name)]):
         extension, found = None, f"{found}, but without {', '.join(missing)}"
-    if part is Part.CODEC and extension is not None and not _works(extension):
-        extension, found = None, f"{found}, but unfinished"
     if extension is not None:
         return Choice(NATIVE, f"{source} says so" if wish == NATIVE else found)
     if wish == NATIVE:
@@ -155,18 +153,6 @@ def _choose(part: Part) -> Choice:
         )
         raise PluginError(msg)
     return Choice(part.python, found)
-
-
-def _works(extension: ModuleType) -> bool:
-    try:
-        table = extension.decode("traces", b"")
-        table.columns([])
-        table.row_count(0)
-    except NotImplementedError:
-        return False
-    except Exception:  # noqa: BLE001
-        return True
-    return True
 
 
 def _wish(part: Part) -> tuple[str, str]:
