@@ -72,6 +72,9 @@ pub fn search(searcher: &Searcher, data: &[u8], index: &Index, level: Option<Lev
         };
         walk.message(row as u32, node.start as usize, node.end as usize, layout);
     }
+    if walk.events > 0 {
+        walk.found.places.sort_by_key(|place| place.level);
+    }
     walk.found
 }
 

@@ -62,7 +62,7 @@ fn spans_their_events_and_what_is_around_them() {
     let text = format!("card {CARD}");
     let event = |value: &str| part(11, &part(3, &pair("message", &string(value))));
     let spans = [
-        [event("clean"), part(9, &pair("note", &string("clean")))].concat(),
+        [event("clean"), part(9, &pair("note", &string("clean"))), event(CARD)].concat(),
         [part(5, CARD.as_bytes()), event("clean"), part(9, &pair("note", &string(&text))), event(CARD)].concat(),
     ];
     let data = request(&part(1, &pair("owner", &string(CARD))), &part(3, &pair("by", &string(CARD))), &spans);
@@ -73,13 +73,14 @@ fn spans_their_events_and_what_is_around_them() {
             is(Level::Resource, 0, "owner", CARD),
             is(Level::Scope, 0, "by", CARD),
             is(Level::Item, 1, "note", &text),
-            is(Level::Event, 2, "message", CARD),
+            is(Level::Event, 1, "message", CARD),
+            is(Level::Event, 3, "message", CARD),
         ]
     );
     assert!(found.hidden.is_empty() && found.bodies.is_empty());
 
     let events = found_in(Signal::Traces, &data, Some(Level::Event), None);
-    assert_eq!(told(&data, &events), [is(Level::Event, 2, "message", CARD)]);
+    assert_eq!(told(&data, &events), [is(Level::Event, 1, "message", CARD), is(Level::Event, 3, "message", CARD)]);
     let notes = found_in(Signal::Traces, &data, Some(Level::Item), Some("note"));
     assert_eq!(told(&data, &notes), [is(Level::Item, 1, "note", &text)]);
     assert!(found_in(Signal::Traces, &data, Some(Level::Item), Some("message")).places.is_empty());

@@ -6,6 +6,8 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from functools import lru_cache
+from itertools import groupby
+from operator import itemgetter
 
 from untrace_pipeline.api import Settings
 from untrace_pipeline.data import ATTRIBUTES, Batch, Field, Found, Level, Searcher, Signal, Value, attribute
@@ -155,14 +157,16 @@ class Redaction:
             rows = sorted(row for at, row in hidden if at is level)
             if rows:
                 self._redact(batch, level, rows)
-        edits = _Edits(batch)
         masked = 0
-        for level, row, key, start, stop in found.places:
-            new = self._policy.text(key, data[start:stop]) if (level, row) not in hidden else None
-            if new is not None:
-                edits.set(_BODY if key is None else _attribute(key, level), row, new)
-                masked += 1
-        edits.write()
+        for level, places in groupby(found.places, key=itemgetter(0)):
+            columns: dict[str | None, dict[int, Value]] = {}
+            for _, row, key, start, stop in places:
+                new = self._policy.text(key, data[start:stop]) if not hidden or (level, row) not in hidden else None
+                if new is not None:
+                    columns.setdefault(key, {})[row] = new
+            for key, column in columns.items():
+                batch.set(_BODY if key is None else attribute(key, level), list(column.values()), list(column))
+                masked += len(column)
         if found.bodies:
             rows = [row for row, _ in found.bodies]
             bodies = batch.columns([_BODY], rows=rows)[0]
@@ -255,12 +259,6 @@ def _count_items(batch: Batch, found: Found) -> int:
     return len(items)
 
 
-@lru_cache(maxsize=1024)
-def _attribute(key: str, level: Level) -> Field:
-    """Return the field of an attribute; making one anew costs more than all else that is done with a value."""
-    return attribute(key, level)
-
-
 class _Edits:
     """Collects changes row by row and sets them column by column."""
 
@@ -271,26 +269,26 @@ class _Edits:
 
     def add(self, level: Level, row: int, changes: Changes) -> None:
         for key, value in changes.items():
-            self.set(_attribute(key, level), row, value)
+            self._add(attribute(key, level), row, value)
 
     def replace(self, level: Level, row: int, attributes: Mapping[str, Value], changes: Changes) -> None:
         """Set the whole map, so that of repeated keys only the first, which was looked at, remains."""
         changed = {**attributes, **changes}
         whole = {key: value for key, value in changed.items() if value is not None or key not in changes}
-        self.set(Field(level, ATTRIBUTES), row, whole)
+        self._add(Field(level, ATTRIBUTES), row, whole)
 
     def add_place(self, item: int, place: Place, value: str) -> None:
         if place.key is None:
-            self.set(_BODY, item, value)
+            self._add(_BODY, item, value)
         elif place.level is Level.EVENT:
             if self._event_items is None:
                 self._event_items = self._batch.parents(Level.EVENT, Level.ITEM)
             first = bisect_left(self._event_items, item)
-            self.set(attribute(place.key, Level.EVENT), first + place.event, value)
+            self._add(attribute(place.key, Level.EVENT), first + place.event, value)
         else:
-            self.set(attribute(place.key), item, value)
+            self._add(attribute(place.key), item, value)
 
-    def set(self, field: Field, row: int, value: Value) -> None:
+    def _add(self, field: Field, row: int, value: Value) -> None:
         rows, values = self._columns.setdefault(field, ([], []))
         rows.append(row)
         values.append(value)
