@@ -11,6 +11,9 @@ use crate::{DecodeError, Decoded, Index, Node, Signal, read_varint, varint_len};
 /// Protobuf's own limit of a message is 2 GiB.
 const MAX_SIZE: usize = i32::MAX as usize;
 
+/// The depth inside of a metric's data.
+const IN_DATA: usize = 4;
+
 /// Why decoding ended early: the request is irregular, or malformed. One word, for it is part of every result.
 struct Stop(Option<Box<Failure>>);
 
@@ -25,15 +28,15 @@ const IRREGULAR: Stop = Stop(None);
 
 impl Stop {
     #[cold]
-    fn disputed(error: DecodeError) -> Self {
-        Self(Some(Box::new(Failure { error, disputed: true })))
+    fn new(error: DecodeError, disputed: bool) -> Self {
+        Self(Some(Box::new(Failure { error, disputed })))
     }
 }
 
 impl From<DecodeError> for Stop {
     #[cold]
     fn from(error: DecodeError) -> Self {
-        Self(Some(Box::new(Failure { error, disputed: false })))
+        Self::new(error, false)
     }
 }
 
@@ -81,7 +84,7 @@ impl Decoder {
             let (key, value) = read_tag(buf, pos)?;
             if key & 7 != 2 || key > 0xFF || children >> (key >> 3) & 1 == 0 {
                 self.count_skipped(depth, tag)?;
-                pos = read_field(buf, kind, key, tag, value, MAX_NESTING - depth, &mut seen)?;
+                pos = read_field(buf, kind, key, tag, value, MAX_NESTING - depth - 1, &mut seen)?;
                 continue;
             }
             once(kind, key, &mut seen)?;
@@ -90,7 +93,7 @@ impl Decoder {
             let row = self.add(depth, Node { tag: tag as u32, start: body as u32, end: end as u32, parent })?;
             let inner = prefix(buf, end);
             if last {
-                read_message(inner, child, body, MAX_NESTING - depth)?;
+                read_message(inner, child, body, MAX_NESTING - depth - 2)?;
             } else {
                 self.container(inner, child, body, depth + 1, row)?;
             }
@@ -105,7 +108,7 @@ impl Decoder {
         let Some(nodes) = self.depths.get_mut(depth) else { return Err(IRREGULAR) };
         let row = nodes.len();
         if row >= MAX_MESSAGES {
-            return Err(Stop::disputed(too_many_messages(node.tag as usize)));
+            return Err(Stop::new(too_many_messages(node.tag as usize), depth == IN_DATA));
         }
         nodes.push(node);
         Ok(row as u32)
@@ -116,7 +119,7 @@ impl Decoder {
         if let Some(skipped) = self.skipped.get_mut(depth) {
             *skipped += 1;
             if *skipped > max_skipped(depth) {
-                return Err(Stop::disputed(too_many_fields(tag)));
+                return Err(Stop::new(too_many_fields(tag), depth == IN_DATA));
             }
         }
         Ok(())
@@ -396,7 +399,7 @@ fn check_id(kind: &'static MessageType, key: u32, tag: usize, length: usize) -> 
         Some(field) if length != 0 && length != usize::from(field.id) => {
             let (name, title, size) = (field.name, kind.title, field.id);
             let message = format!("{name} of a {title} has {length} bytes instead of {size}");
-            Err(Stop::disputed(DecodeError::new(message, tag)))
+            Err(Stop::new(DecodeError::new(message, tag), true))
         }
         _ => Ok(()),
     }
