@@ -3,6 +3,7 @@
 use pyo3::prelude::*;
 
 pub mod edits;
+pub mod egress;
 pub mod errors;
 pub mod ingress;
 pub mod json;
@@ -17,6 +18,7 @@ mod untrace_pipeline_native {
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         table::register(module)?;
+        egress::register(module)?;
         ingress::register(module)?;
         json::register(module)?;
         search::register(module)?;
