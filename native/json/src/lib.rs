@@ -10,6 +10,7 @@ mod binary;
 mod number;
 mod read;
 mod scan;
+mod values;
 mod write;
 
 pub use read::from_json;

@@ -1,16 +1,20 @@
 //! From the text straight to protobuf.
 
-use otlp_wire::schema::{FieldType, Kind, MessageType, request};
+use otlp_wire::schema::{FieldType, KEY_VALUE, Kind, MessageType, request};
 use otlp_wire::{Signal, put_varint, varint_len};
 
 use crate::binary::{read_base64, read_hex};
-use crate::scan::{Number, Scanner, double, unescape};
+use crate::scan::{Scanner, Text, unescape};
+use crate::values::Scalar;
 
 /// Messages within messages; protobuf itself reads no more.
 const MAX_DEPTH: usize = 100;
 
 /// Protobuf writes and reads no more.
 const MAX_SIZE: usize = i32::MAX as usize;
+
+/// Texts up to this length leave the lengths of small messages in one byte.
+const SHORT: usize = 100;
 
 /// Return a request of OTLP JSON as protobuf, or `None` where the text is wrong or unusual.
 pub fn from_json(signal: Signal, data: &[u8]) -> Option<Vec<u8>> {
@@ -103,8 +107,11 @@ impl Reader<'_> {
             Kind::Message(message) if field.repeated => {
                 let mut more = !self.text.open(b'[')?;
                 let set = more;
+                let is_attribute = std::ptr::eq(message, &KEY_VALUE);
                 while more {
-                    self.message(field, message)?;
+                    if !(is_attribute && self.attribute(field)?) {
+                        self.message(field, message)?;
+                    }
                     more = self.text.more(b'[')?;
                 }
                 Some(set)
@@ -188,7 +195,9 @@ impl Reader<'_> {
 
     /// Leave room for a length of so many bytes; return where its content begins.
     fn reserve(&mut self, width: usize) -> usize {
-        self.out.resize(self.out.len() + width, 0);
+        for _ in 0..width {
+            self.out.push(0);
+        }
         self.out.len()
     }
 
@@ -203,6 +212,10 @@ impl Reader<'_> {
             self.out.resize(end.max(place + length), 0);
             self.out.copy_within(start..end, place);
             self.out.truncate(place + length);
+        }
+        if width == 1 {
+            *self.out.get_mut(start - reserved)? = length as u8;
+            return Some(1);
         }
         let mut rest = length;
         for byte in self.out.iter_mut().skip(start - reserved).take(width) {
@@ -236,9 +249,14 @@ impl Reader<'_> {
 
     fn string(&mut self) -> Option<()> {
         let text = self.text.string()?;
-        if text.raw.len() > 0x7F - 16 {
+        if text.raw.len() > SHORT {
             self.widen(text.raw.len() + 8)?;
         }
+        self.text_content(text)
+    }
+
+    /// Write the length and the content of a text.
+    fn text_content(&mut self, text: Text<'_>) -> Option<()> {
         if text.escaped {
             let width = varint_len(text.raw.len() as u64);
             let start = self.reserve(width);
@@ -249,6 +267,57 @@ impl Reader<'_> {
             self.out.extend_from_slice(text.raw);
         }
         Some(())
+    }
+
+    /// Read an attribute if it has the form that most have: a key without escapes, one scalar value, no white space.
+    /// Otherwise return `Some(false)`, and nothing has been read.
+    fn attribute(&mut self, field: &FieldType) -> Option<bool> {
+        let before = self.text.clone();
+        let Some((key, value)) = self.text.attribute() else {
+            self.text = before;
+            return Some(false);
+        };
+        let key_length = if key.is_empty() { 0 } else { 1 + varint_len(key.len() as u64) + key.len() };
+        let length = match value {
+            Scalar::Text(text) => {
+                if text.raw.len() + key.len() > SHORT {
+                    self.widen(text.raw.len() + key.len() + 32)?;
+                }
+                1 + varint_len(text.raw.len() as u64) + text.raw.len() // or less where it holds escapes
+            }
+            Scalar::Integer(value) => 1 + varint_len(value as u64),
+            Scalar::Double(_) => 9,
+            Scalar::Bool(_) => 2,
+        };
+        self.tag(field, 2);
+        let width = varint_len((key_length + 1 + varint_len(length as u64) + length) as u64);
+        let start = self.reserve(width);
+        if !key.is_empty() {
+            self.out.push(0x0A);
+            put_varint(&mut self.out, key.len() as u64);
+            self.out.extend_from_slice(key);
+        }
+        self.out.push(0x12);
+        let value_width = varint_len(length as u64);
+        let value_start = self.reserve(value_width);
+        match value {
+            Scalar::Text(text) => {
+                self.out.push(0x0A);
+                self.text_content(text)?;
+            }
+            Scalar::Bool(value) => self.out.extend_from_slice(&[0x10, u8::from(value)]),
+            Scalar::Integer(value) => {
+                self.out.push(0x18);
+                put_varint(&mut self.out, value as u64);
+            }
+            Scalar::Double(value) => {
+                self.out.push(0x21);
+                self.fixed(&value.to_le_bytes());
+            }
+        }
+        self.close(value_start, value_width)?;
+        self.close(start, width)?;
+        Some(true)
     }
 
     fn id(&mut self, size: usize) -> Option<()> {
@@ -270,26 +339,26 @@ impl Reader<'_> {
 
     /// Read a value that is neither text nor bytes, without a tag.
     fn number(&mut self, kind: Kind) -> Option<()> {
+        let text = &mut self.text;
         let varint = match kind {
-            Kind::Fixed64 => return self.unsigned().map(|value| self.fixed(&value.to_le_bytes())),
-            Kind::Double => return self.double().map(|value| self.fixed(&value.to_le_bytes())),
-            Kind::Sfixed64 => return self.signed().map(|value| self.fixed(&value.to_le_bytes())),
+            Kind::Fixed64 => return text.unsigned().map(|value| self.fixed(&value.to_le_bytes())),
+            Kind::Double => return text.double().map(|value| self.fixed(&value.to_le_bytes())),
+            Kind::Sfixed64 => return text.signed().map(|value| self.fixed(&value.to_le_bytes())),
             Kind::Fixed32 => {
-                return self
-                    .unsigned()
-                    .and_then(|value| u32::try_from(value).ok())
-                    .map(|value| self.fixed(&value.to_le_bytes()));
+                let value = u32::try_from(text.unsigned()?).ok()?;
+                self.fixed(&value.to_le_bytes());
+                return Some(());
             }
-            Kind::Int64 => self.signed()? as u64,
-            Kind::Uint64 => self.unsigned()?,
-            Kind::Int32 => i64::from(i32::try_from(self.signed()?).ok()?) as u64,
-            Kind::Uint32 => u64::from(u32::try_from(self.unsigned()?).ok()?),
+            Kind::Int64 => text.signed()? as u64,
+            Kind::Uint64 => text.unsigned()?,
+            Kind::Int32 => i64::from(i32::try_from(text.signed()?).ok()?) as u64,
+            Kind::Uint32 => u64::from(u32::try_from(text.unsigned()?).ok()?),
             Kind::Sint32 => {
-                let value = i32::try_from(self.signed()?).ok()?;
+                let value = i32::try_from(text.signed()?).ok()?;
                 u64::from(((value << 1) ^ (value >> 31)) as u32)
             }
-            Kind::Bool => u64::from(self.bool()?),
-            Kind::Enum(names) => i64::from(self.member(names.values)?) as u64,
+            Kind::Bool => u64::from(text.boolean()?),
+            Kind::Enum(names) => i64::from(text.member(names.values)?) as u64,
             Kind::String | Kind::Bytes | Kind::Message(_) => return None,
         };
         put_varint(&mut self.out, varint);
@@ -298,67 +367,5 @@ impl Reader<'_> {
 
     fn fixed(&mut self, bytes: &[u8]) {
         self.out.extend_from_slice(bytes);
-    }
-
-    fn bool(&mut self) -> Option<bool> {
-        let value = self.text.peek() == b't';
-        self.text.literal(if value { b"true" } else { b"false" })?;
-        Some(value)
-    }
-
-    fn signed(&mut self) -> Option<i64> {
-        match self.integer()? {
-            (true, magnitude) if magnitude <= 1 << 63 => Some((magnitude as i64).wrapping_neg()),
-            (true, _) => None,
-            (false, magnitude) => i64::try_from(magnitude).ok(),
-        }
-    }
-
-    fn unsigned(&mut self) -> Option<u64> {
-        let (negative, magnitude) = self.integer()?;
-        (!negative || magnitude == 0).then_some(magnitude)
-    }
-
-    /// Read an integer, as a number or a text; return whether it is negative, and its magnitude.
-    fn integer(&mut self) -> Option<(bool, u64)> {
-        if self.text.peek() == b'"' {
-            return self.text.quoted_integer();
-        }
-        match self.text.number()? {
-            Number::Integer(negative, magnitude) => Some((negative, magnitude)),
-            Number::Other(text) => {
-                let value = double(text)?;
-                let is_integer = value.trunc() == value && value.abs() < 18_446_744_073_709_551_616.0;
-                is_integer.then_some((value < 0.0, value.abs() as u64))
-            }
-        }
-    }
-
-    fn double(&mut self) -> Option<f64> {
-        if self.text.peek() == b'"' {
-            return match self.text.string()?.plain()? {
-                b"NaN" => Some(f64::NAN),
-                b"Infinity" => Some(f64::INFINITY),
-                b"-Infinity" => Some(f64::NEG_INFINITY),
-                text if text.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E')) => {
-                    double(text)
-                }
-                _ => None,
-            };
-        }
-        match self.text.number()? {
-            Number::Integer(false, magnitude) => Some(magnitude as f64),
-            Number::Integer(true, magnitude) => Some(0.0 - magnitude as f64), // "-0" is the integer
-            Number::Other(text) => double(text),
-        }
-    }
-
-    /// Read a member of an enumeration, as its number or its name.
-    fn member(&mut self, names: &[(&str, i32)]) -> Option<i32> {
-        if self.text.peek() == b'"' {
-            let name = self.text.string()?.plain()?;
-            return names.iter().find(|(known, _)| known.as_bytes() == name).map(|&(_, number)| number);
-        }
-        i32::try_from(self.signed()?).ok()
     }
 }

@@ -82,14 +82,18 @@ impl<'a> Scanner<'a> {
         self.rest().starts_with(text).then(|| self.pos += text.len())
     }
 
+    /// Count so many objects and arrays.
+    #[inline]
+    pub fn count(&mut self, nodes: u32) -> Option<()> {
+        self.nodes += nodes;
+        (self.nodes <= MAX_NODES).then_some(())
+    }
+
     /// Step over the opening of an object or array; is it empty?
     #[inline]
     pub fn open(&mut self, bracket: u8) -> Option<bool> {
         self.expect(bracket)?;
-        self.nodes += 1;
-        if self.nodes > MAX_NODES {
-            return None;
-        }
+        self.count(1)?;
         let empty = self.next() == bracket + 2; // both pairs are two apart
         self.pos += usize::from(empty);
         Some(empty)
@@ -134,10 +138,12 @@ impl<'a> Scanner<'a> {
     pub fn string(&mut self) -> Option<Text<'a>> {
         self.literal(b"\"")?;
         let start = self.pos;
-        let mut high = 0;
+        let mut high = false;
         let mut escaped = false;
         loop {
-            high |= self.run();
+            let (length, is_high) = plain(self.rest());
+            self.pos += length;
+            high |= is_high;
             match self.peek() {
                 b'"' => break,
                 b'\\' => {
@@ -149,37 +155,7 @@ impl<'a> Scanner<'a> {
         }
         let raw = self.data.get(start..self.pos)?;
         self.pos += 1;
-        (high == 0 || std::str::from_utf8(raw).is_ok()).then_some(Text { raw, escaped })
-    }
-
-    /// Go to the next quote, backslash or control character; return whether something was not ASCII (not zero).
-    #[inline]
-    fn run(&mut self) -> u64 {
-        let mut high = 0;
-        let (words, tail) = self.rest().as_chunks::<8>();
-        for word in words {
-            let word = u64::from_le_bytes(*word);
-            let quote = word ^ (ONES * 0x22);
-            let slash = word ^ (ONES * 0x5C);
-            let found = (quote.wrapping_sub(ONES) & !quote
-                | slash.wrapping_sub(ONES) & !slash
-                | word.wrapping_sub(ONES * 0x20) & !word)
-                & HIGHS;
-            high |= word & HIGHS;
-            if found != 0 {
-                self.pos += (found.trailing_zeros() / 8) as usize;
-                return high;
-            }
-            self.pos += 8;
-        }
-        for &byte in tail {
-            if byte == b'"' || byte == b'\\' || byte < 0x20 {
-                break;
-            }
-            high |= u64::from(byte & 0x80);
-            self.pos += 1;
-        }
-        high
+        (!high || std::str::from_utf8(raw).is_ok()).then_some(Text { raw, escaped })
     }
 
     /// Read a number.
@@ -189,11 +165,7 @@ impl<'a> Scanner<'a> {
         let negative = self.peek() == b'-';
         self.pos += usize::from(negative);
         let first = self.pos;
-        let mut value = Some(0);
-        while let digit @ b'0'..=b'9' = self.peek() {
-            value = add_digit(value, digit);
-            self.pos += 1;
-        }
+        let value = self.magnitude();
         let count = self.pos - first;
         if count == 0 || (count > 1 && self.data.get(first) == Some(&b'0')) {
             return None;
@@ -211,7 +183,7 @@ impl<'a> Scanner<'a> {
             self.digits()?;
         }
         let text = self.data.get(start..self.pos)?;
-        double(text)?;
+        nearest(text)?;
         Some(Number::Other(text))
     }
 
@@ -222,16 +194,34 @@ impl<'a> Scanner<'a> {
         let sign = self.peek();
         self.pos += usize::from(matches!(sign, b'+' | b'-'));
         let first = self.pos;
-        let mut value = Some(0);
-        while let digit @ b'0'..=b'9' = self.peek() {
-            value = add_digit(value, digit);
-            self.pos += 1;
-        }
+        let value = self.magnitude();
         if self.pos == first || self.pos - first > 20 {
             return None;
         }
         self.literal(b"\"")?;
         Some((sign == b'-', value?))
+    }
+
+    /// Read digits, perhaps none; return their value if it fits.
+    #[inline]
+    fn magnitude(&mut self) -> Option<u64> {
+        let digits = self.rest();
+        let mut value = 0u64;
+        let mut count = 0;
+        for &byte in digits {
+            let digit = byte.wrapping_sub(b'0');
+            if digit > 9 {
+                break;
+            }
+            value = value.wrapping_mul(10).wrapping_add(u64::from(digit));
+            count += 1;
+        }
+        self.pos += count;
+        if count < 20 {
+            return Some(value);
+        }
+        let add = |sum: u64, &byte: &u8| sum.checked_mul(10)?.checked_add(u64::from(byte & 0x0F));
+        digits.iter().take(count).try_fold(0, add)
     }
 
     fn digits(&mut self) -> Option<()> {
@@ -276,23 +266,54 @@ impl<'a> Scanner<'a> {
     }
 }
 
-/// Append a digit to a number; `None` when it no longer fits.
-#[inline]
-fn add_digit(value: Option<u64>, digit: u8) -> Option<u64> {
-    value?.checked_mul(10)?.checked_add(u64::from(digit & 0x0F))
+/// Return the double nearest to a decimal number, if it is finite.
+pub fn nearest(text: &[u8]) -> Option<f64> {
+    std::str::from_utf8(text).ok()?.parse().ok().filter(|value: &f64| value.is_finite())
 }
 
-/// Return the double nearest to a decimal number, if it is finite.
-pub fn double(text: &[u8]) -> Option<f64> {
-    std::str::from_utf8(text).ok()?.parse().ok().filter(|value: &f64| value.is_finite())
+/// Return how many bytes come before the first quote, backslash or control character, and whether one is not ASCII;
+/// it may lie a little behind.
+#[inline]
+pub fn plain(text: &[u8]) -> (usize, bool) {
+    let (words, rest) = text.as_chunks::<8>();
+    let mut length = 0;
+    let mut high = 0;
+    for word in words {
+        let word = u64::from_le_bytes(*word);
+        high |= word & HIGHS;
+        let found =
+            zeros(word ^ (ONES * 0x22)) | zeros(word ^ (ONES * 0x5C)) | (word.wrapping_sub(ONES * 0x20) & !word);
+        if found & HIGHS != 0 {
+            return (length + ((found & HIGHS).trailing_zeros() / 8) as usize, high != 0);
+        }
+        length += 8;
+    }
+    for &byte in rest {
+        if byte == b'"' || byte == b'\\' || byte < 0x20 {
+            break;
+        }
+        high |= u64::from(byte & 0x80);
+        length += 1;
+    }
+    (length, high != 0)
+}
+
+/// The bytes of a word that are zero have their highest bit set, and so may some behind the first of them.
+#[inline]
+fn zeros(word: u64) -> u64 {
+    word.wrapping_sub(ONES) & !word
 }
 
 /// Append what a string with escapes says. `out` holds garbage after `None`.
 pub fn unescape(raw: &[u8], out: &mut Vec<u8>) -> Option<()> {
     let mut rest = raw;
-    while let Some(at) = rest.iter().position(|&byte| byte == b'\\') {
-        out.extend_from_slice(rest.get(..at)?);
-        let (&escape, after) = rest.get(at + 1..)?.split_first()?;
+    loop {
+        let (before, special) = rest.split_at_checked(plain(rest).0)?;
+        out.extend_from_slice(before);
+        let Some((_, after)) = special.split_first() else {
+            return Some(());
+        };
+        let (&escape, after) = after.split_first()?;
         rest = after;
         match escape {
             b'"' | b'\\' | b'/' => out.push(escape),
@@ -305,8 +326,6 @@ pub fn unescape(raw: &[u8], out: &mut Vec<u8>) -> Option<()> {
             _ => return None,
         }
     }
-    out.extend_from_slice(rest);
-    Some(())
 }
 
 /// Append the character whose four hexadecimal digits, or two times four, come first; return what follows.

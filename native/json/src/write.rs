@@ -5,6 +5,7 @@ use otlp_wire::{Signal, Wire, varint_len};
 
 use crate::binary::{write_base64, write_hex};
 use crate::number::{write_double, write_i64, write_u64};
+use crate::scan::plain;
 
 /// Messages within messages; protobuf reads 100.
 const MAX_DEPTH: u32 = 90;
@@ -277,13 +278,17 @@ impl Writer<'_> {
     fn string(&mut self, start: u32, end: u32) -> Option<()> {
         let data = self.data;
         let text = data.get(start as usize..end as usize)?;
-        std::str::from_utf8(text).ok()?;
         self.out.push(b'"');
         let mut rest = text;
-        while let Some(at) = rest.iter().position(|&byte| ESCAPES[usize::from(byte)] != 0) {
-            let (plain, special) = rest.split_at(at);
-            let (&byte, after) = special.split_first()?;
-            self.out.extend_from_slice(plain);
+        let mut high = false;
+        loop {
+            let (length, is_high) = plain(rest);
+            let (before, special) = rest.split_at_checked(length)?;
+            self.out.extend_from_slice(before);
+            high |= is_high;
+            let Some((&byte, after)) = special.split_first() else {
+                break;
+            };
             match ESCAPES[usize::from(byte)] {
                 b'u' => {
                     self.out.extend_from_slice(b"\\u00");
@@ -293,9 +298,8 @@ impl Writer<'_> {
             }
             rest = after;
         }
-        self.out.extend_from_slice(rest);
         self.out.push(b'"');
-        Some(())
+        (!high || std::str::from_utf8(text).is_ok()).then_some(())
     }
 }
 
@@ -307,7 +311,7 @@ fn form(field: &FieldType) -> (bool, Wire) {
     }
 }
 
-/// What follows the backslash for each byte, or 0 where it stands for itself.
+/// What follows the backslash for each byte that [`plain`] stops at.
 const ESCAPES: [u8; 256] = escapes();
 
 const fn escapes() -> [u8; 256] {

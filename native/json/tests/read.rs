@@ -90,6 +90,29 @@ fn values_are_encoded() {
 }
 
 #[test]
+fn white_space_changes_nothing() {
+    for size in [0, 1, 60, 96, 101, 110, 116, 117, 118, 119, 120, 122, 124, 127, 128, 16_300, 16_380, 16_384, 40_000] {
+        let text = "x".repeat(size);
+        for value in [
+            format!(r#""stringValue":"{text}""#),
+            format!(r#""stringValue":"{text}\n""#),
+            format!(r#""stringValue":"{}""#, r"\u00e9".repeat(size)),
+            r#""intValue":"-7""#.to_owned(),
+            r#""boolValue":true"#.to_owned(),
+            r#""doubleValue":0.5"#.to_owned(),
+        ] {
+            for key in ["", "k", &text] {
+                let tight = span(&format!(r#""name":"n","attributes":[{{"key":"{key}","value":{{{value}}}}}]"#));
+                let loose = tight.replace(':', " : ").replace(',', "\n,\t").replace('}', "\r\n}");
+                let made = from_json(Signal::Traces, tight.as_bytes());
+                assert!(made.is_some(), "{tight}");
+                assert_eq!(from_json(Signal::Traces, loose.as_bytes()), made, "{tight}");
+            }
+        }
+    }
+}
+
+#[test]
 fn lists_of_numbers_are_packed() {
     let text = r#"{"resourceMetrics":[{"scopeMetrics":[{"metrics":[{"histogram":{"dataPoints":[
         {"bucketCounts":["1",2],"explicitBounds":[0.5],"sum":0}]}}]}]}]}"#;
