@@ -72,6 +72,19 @@ class Batch:
         return cls(signal, active_codec().from_json(signal, data), context)
 
     @classmethod
+    def decoded(
+        cls, signal: Signal, payload: bytes, context: Context, item_count: int, table: Table | None = None
+    ) -> Batch:
+        """Return a batch of bytes that are known to be a valid request of so many items.
+
+        ``table`` is the active codec's, if there is one already; otherwise the bytes are decoded when somebody asks.
+        """
+        batch = cls(signal, payload, context)
+        batch._request.count = item_count
+        batch._request.table = table
+        return batch
+
+    @classmethod
     def merge(cls, batches: Sequence[Batch]) -> Batch:
         """Join batches of one signal, at least one, in order, without decoding; they must not be used afterwards.
 
@@ -84,9 +97,10 @@ class Batch:
         if any(batch.signal is not first.signal for batch in batches):
             msg = "batches of different signals cannot be merged"
             raise ValueError(msg)
-        same_context = all(batch.context == first.context for batch in batches)
+        context = first.context
+        same_context = all(batch.context is context or batch.context == context for batch in batches)
         payload = b"".join([batch.to_otlp() for batch in batches])
-        merged = cls(first.signal, payload, first.context if same_context else EMPTY_CONTEXT, codec=first._codec)
+        merged = cls(first.signal, payload, context if same_context else EMPTY_CONTEXT, codec=first._codec)
         counts = [batch._request.count for batch in batches]
         if None not in counts:
             merged._request.count = sum(filter(None, counts))

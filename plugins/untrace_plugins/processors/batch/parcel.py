@@ -36,13 +36,13 @@ class Parcel:
     _sizes: list[int] = field(default_factory=list)
     """Items of each caller; 0 for one that had gone when the batch was merged."""
 
-    def add(self, batch: Batch, waiter: asyncio.Future[None], now: float) -> None:
-        """Put a request in."""
+    def add(self, batch: Batch, waiter: asyncio.Future[None], items: int, byte_size: int, now: float) -> None:
+        """Put a request in, of so many items and bytes."""
         self._batches.append(batch)
         self._waiters.append(waiter)
-        self._sizes.append(batch.item_count)
-        self.items += batch.item_count
-        self.byte_size += batch.byte_size
+        self._sizes.append(items)
+        self.items += items
+        self.byte_size += byte_size
         self.last = now
 
     def merge(self, metadata: dict[str, tuple[str, ...]], tenant: str | None) -> Batch | None:
@@ -51,9 +51,11 @@ class Parcel:
         A caller that gave up was not acknowledged and will send again: its items are left out. The context keeps
         what all parts have in common by construction, and the arrival time of the first.
         """
-        live = [batch for batch, waiter in zip(self._batches, self._waiters, strict=True) if not waiter.done()]
-        self._sizes = [0 if w.done() else items for items, w in zip(self._sizes, self._waiters, strict=True)]
-        self._batches = []
+        live, self._batches = self._batches, []
+        gone = [waiter.done() for waiter in self._waiters]
+        if any(gone):
+            live = [batch for batch, left in zip(live, gone, strict=True) if not left]
+            self._sizes = [0 if left else items for items, left in zip(self._sizes, gone, strict=True)]
         if not live:
             return None
         context = Context(metadata=metadata, tenant=tenant, received_at=live[0].context.received_at)

@@ -65,11 +65,11 @@ class BatchProcessor:
         if not batch.item_count:
             return
         key = self._key(batch)
-        waiters = [self._add(key, piece) for piece in self._pieces(batch)]
-        if len(waiters) == 1:
-            await waiters[0]
+        pieces = self._pieces(batch)
+        if len(pieces) == 1:
+            await self._add(key, pieces[0])
         else:
-            await _all_accepted(waiters)
+            await _all_accepted([self._add(key, piece) for piece in pieces])
 
     async def shutdown(self) -> None:
         """Send everything that waits; if cut short, its senders are told to try again."""
@@ -87,22 +87,29 @@ class BatchProcessor:
 
     def _key(self, batch: Batch) -> Key:
         context = batch.context
+        if not self._metadata_keys:
+            return (batch.signal, context.tenant)
         values = [context.metadata.get(name) for name in self._metadata_keys]
         return (batch.signal, context.tenant, *(None if value is None else tuple(value) for value in values))
 
     def _pieces(self, batch: Batch) -> list[Batch]:
-        return batch.split(self._config.send_batch_max_size, self._config.send_batch_max_size_bytes)
+        config = self._config
+        if not config.send_batch_max_size and not config.send_batch_max_size_bytes:
+            return [batch]
+        return batch.split(config.send_batch_max_size, config.send_batch_max_size_bytes)
 
     def _add(self, key: Key, batch: Batch) -> asyncio.Future[None]:
         loop = asyncio.get_running_loop()
+        now = loop.time()
+        items, size = batch.item_count, batch.byte_size
         parcel = self._open.get(key)
-        if parcel is not None and self._overfills(parcel, batch):
+        if parcel is not None and self._overfills(parcel, items, size):
             self._release(parcel, full=True)
             parcel = None
         if parcel is None:
-            parcel = self._begin(key, loop.time())
+            parcel = self._begin(key, now)
         waiter: asyncio.Future[None] = loop.create_future()
-        parcel.add(batch, waiter, loop.time())
+        parcel.add(batch, waiter, items, size, now)
         if self._is_full(parcel):
             self._release(parcel, full=True)
         elif self._at_once:
@@ -121,11 +128,10 @@ class BatchProcessor:
         parcel = self._open[key] = Parcel(key, now, now)
         return parcel
 
-    def _overfills(self, parcel: Parcel, batch: Batch) -> bool:
+    def _overfills(self, parcel: Parcel, items: int, size: int) -> bool:
         most = self._config.send_batch_max_size
         return bool(
-            (most and parcel.items + batch.item_count > most)
-            or (self._full_bytes and parcel.byte_size + batch.byte_size > self._full_bytes)
+            (most and parcel.items + items > most) or (self._full_bytes and parcel.byte_size + size > self._full_bytes)
         )
 
     def _is_full(self, parcel: Parcel) -> bool:
