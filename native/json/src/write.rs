@@ -1,6 +1,6 @@
 //! From protobuf straight to the text.
 
-use otlp_wire::schema::{FieldType, Kind, MessageType, request};
+use otlp_wire::schema::{ANY_VALUE, FieldType, Kind, MessageType, request};
 use otlp_wire::{Signal, Wire, varint_len};
 
 use crate::binary::{write_base64, write_hex};
@@ -56,6 +56,9 @@ impl Writer<'_> {
         if depth > MAX_DEPTH {
             return None;
         }
+        if std::ptr::eq(message, &ANY_VALUE) && self.value_of_one(start, end, depth)? {
+            return Some(());
+        }
         let places = self.places(message, start, end, depth)?;
         self.out.push(b'{');
         let empty = self.out.len();
@@ -69,15 +72,40 @@ impl Writer<'_> {
             if before != empty {
                 self.out.push(b',');
             }
-            self.out.push(b'"');
-            self.out.extend_from_slice(field.json.as_bytes());
-            self.out.extend_from_slice(b"\":");
+            self.key(field);
             if !self.field(field, place, depth)? {
                 self.out.truncate(before);
             }
         }
         self.out.push(b'}');
         Some(())
+    }
+
+    /// Write an `AnyValue`, by far the most frequent message, if it has one field as nearly all have; return whether it
+    /// has.
+    fn value_of_one(&mut self, start: u32, end: u32, depth: u32) -> Option<bool> {
+        if start >= end {
+            return Some(false);
+        }
+        let found = self.read(start, end)?;
+        let Some(field) = ANY_VALUE.field(found.number).filter(|_| found.end == end) else {
+            return Some(false);
+        };
+        if found.wire != field.kind.wire() {
+            return None;
+        }
+        self.out.push(b'{');
+        self.key(field);
+        self.field(field, Place { start: found.start, end, count: 1 }, depth)?;
+        self.out.push(b'}');
+        Some(true)
+    }
+
+    #[inline]
+    fn key(&mut self, field: &FieldType) {
+        self.out.push(b'"');
+        self.out.extend_from_slice(field.json.as_bytes());
+        self.out.extend_from_slice(b"\":");
     }
 
     /// Find the fields of a message, which come in any order.
@@ -119,7 +147,7 @@ impl Writer<'_> {
     fn read(&self, pos: u32, end: u32) -> Option<Found> {
         let (key, start) = self.varint(pos, end)?;
         let number = u32::try_from(key >> 3).ok().filter(|&number| 0 < number && number < 1 << 29)?;
-        let odd = |value, from: u32, to: u32| varint_len(value) != (to - from) as usize;
+        let odd = |value, from: u32, to: u32| to - from > 1 && varint_len(value) != (to - from) as usize;
         if odd(key, pos, start) {
             return None;
         }
@@ -142,6 +170,10 @@ impl Writer<'_> {
     #[inline]
     fn varint(&self, pos: u32, end: u32) -> Option<(u64, u32)> {
         let window = self.data.get(pos as usize..end as usize)?;
+        let &first = window.first()?;
+        if first < 0x80 {
+            return Some((u64::from(first), pos + 1));
+        }
         let mut value = 0;
         for (&byte, i) in window.iter().zip(0..10) {
             value |= u64::from(byte & 0x7F) << (7 * i);
