@@ -1,14 +1,124 @@
 """What the extension offers; ``tests/unit/test_native_stub.py`` compares it with the module."""
 
 from collections.abc import Callable, Sequence
-from typing import final
+from typing import Any, final
 
 from untrace_pipeline.data.codec import Edits
 from untrace_pipeline.data.fields import Field, Level, Value
 
-__all__ = ["Searcher", "Table", "__version__", "count", "decode", "from_json", "to_json"]
+__all__ = [
+    "Egress",
+    "Egress",
+    "Group",
+    "GrpcChannel",
+    "GrpcChannel",
+    "Head",
+    "HttpPool",
+    "HttpPool",
+    "Ingress",
+    "IngressTls",
+    "Question",
+    "Refusal",
+    "Searcher",
+    "Table",
+    "TlsClient",
+    "TlsClient",
+    "__version__",
+    "count",
+    "decode",
+    "from_json",
+    "to_json",
+]
 
 __version__: str
+
+@final
+class Refusal:
+    @staticmethod
+    def grpc(code: int, message: str, details: bytes) -> Refusal: ...
+    @staticmethod
+    def http(protobuf: tuple[int, bytes, bytes], json: tuple[int, bytes, bytes]) -> Refusal: ...
+
+@final
+class Question:
+    @property
+    def signal(self) -> str: ...
+    @property
+    def size(self) -> int: ...
+    def admit(self) -> None: ...
+    def refuse(self, refusal: Refusal) -> None: ...
+
+@final
+class Head:
+    @property
+    def number(self) -> int: ...
+    @property
+    def signal(self) -> str | None: ...
+    @property
+    def method(self) -> str: ...
+    @property
+    def target(self) -> str: ...
+    @property
+    def headers(self) -> list[tuple[bytes, bytes]]: ...
+    @property
+    def peer(self) -> str: ...
+    def admit(self) -> None: ...
+    def refuse(self, refusal: Refusal) -> None: ...
+    def respond(self, status: int, head: bytes, body: bytes) -> None: ...
+
+@final
+class Group:
+    @property
+    def signal(self) -> str: ...
+    @property
+    def body(self) -> bytes: ...
+    @property
+    def table(self) -> Table | None: ...
+    @property
+    def item_count(self) -> int | None: ...
+    @property
+    def requests(self) -> int: ...
+    @property
+    def peer(self) -> str: ...
+    @property
+    def is_json(self) -> bool: ...
+    @property
+    def number(self) -> int: ...
+    @property
+    def headers(self) -> list[tuple[bytes, bytes]] | None: ...
+    def ages(self) -> list[float]: ...
+    def refuse(self, refusal: Refusal) -> None: ...
+    def split(self, tables: bool) -> list[Group]: ...
+
+@final
+class Ingress:
+    def __new__(
+        cls, settings: dict[str, object], sockets: Sequence[int], unix: bool, tables: bool, tls: IngressTls | None
+    ) -> Ingress: ...
+    @property
+    def fd(self) -> int: ...
+    def take(self) -> tuple[list[Group], list[tuple[Any, ...]]]: ...
+    @staticmethod
+    def succeed(groups: list[Group]) -> None: ...
+    def set_gate(self, signal: str, open: bool) -> None: ...
+    def close(self) -> None: ...
+    def drain(self) -> None: ...
+    def cut(self) -> None: ...
+    def abort(self) -> None: ...
+
+@final
+class IngressTls:
+    def __new__(
+        cls,
+        *,
+        certificate: str | bytes,
+        key: str | bytes,
+        client_authorities: str | bytes | None,
+        versions: tuple[bool, bool],
+        suites: Sequence[str],
+        protocol: str,
+        reload: float | None,
+    ) -> IngressTls: ...
 
 @final
 class Searcher:
@@ -30,6 +140,72 @@ class Table:
     def rewrite(self, edits: Edits) -> bytes: ...
     def partition(self, groups: Sequence[int], count: int) -> list[bytes]: ...
     def split(self, max_items: int, max_bytes: int) -> list[bytes]: ...
+
+@final
+class Egress:
+    def __new__(cls) -> Egress: ...
+    def fileno(self) -> int: ...
+    def take(self) -> list[tuple[Any, ...]]: ...
+    def channel(
+        self,
+        *,
+        target: tuple[str, int],
+        authority: str,
+        tls: TlsClient | None,
+        server_name: str,
+        headers: Sequence[tuple[str, bytes]],
+        compression: tuple[str, int] | None,
+        keepalive: tuple[float, float, bool] | None,
+        round_robin: bool,
+        wait_for_ready: bool,
+        backoff: tuple[float, float],
+        answer_limit: int,
+    ) -> GrpcChannel: ...
+    def pool(
+        self,
+        *,
+        tls: TlsClient | None,
+        server_name: str | None,
+        headers: Sequence[tuple[str, bytes]],
+        compression: tuple[str, int] | None,
+        connections_per_host: int,
+        idle_timeout: float,
+        keep_alive: bool,
+        answer_limit: int,
+    ) -> HttpPool: ...
+
+@final
+class GrpcChannel:
+    def call(
+        self, path: str, data: bytes, headers: Sequence[tuple[str, bytes]] | None, timeout: float | None
+    ) -> int: ...
+    def cancel(self, token: int) -> None: ...
+    def pending(self) -> int: ...
+    def close(self) -> None: ...
+
+@final
+class HttpPool:
+    def post(self, url: str, data: bytes, headers: Sequence[tuple[str, bytes]]) -> int: ...
+    def cancel(self, token: int) -> None: ...
+    def pending(self) -> int: ...
+    def close(self) -> None: ...
+
+@final
+class TlsClient:
+    def __new__(
+        cls,
+        *,
+        authorities: bytes,
+        system: bytes,
+        bundled: bool,
+        certificate: bytes,
+        key: bytes,
+        tls12: bool,
+        tls13: bool,
+        suites: Sequence[str],
+        skip_verify: bool,
+        protocol: str,
+    ) -> TlsClient: ...
 
 def count(signal: str, data: bytes) -> int | None: ...
 def decode(signal: str, data: bytes) -> Table | None: ...
