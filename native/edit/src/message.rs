@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use otlp_wire::{Field, Fields, Wire};
+use otlp_wire::{DecodeError, Part as Field, Parts as Fields};
 
 use crate::bits::Bits;
 use crate::edits::{Column, EditError, Edits, Target};
@@ -100,9 +100,9 @@ struct FixedNow {
 /// What changes in the row's message itself, or in the one nested message of it.
 #[derive(Default)]
 struct Part {
-    /// The field number of attributes that change.
+    /// The tag of attributes that change, or 0.
     attributes: u32,
-    /// The field numbers of fixed fields that change.
+    /// The numbers of fields that something happens to.
     numbers: u64,
     fixed: Vec<FixedNow>,
     /// Whether the message must be there afterwards.
@@ -127,42 +127,42 @@ pub(crate) struct Plan<'a> {
 }
 
 impl<'a> Plan<'a> {
-    /// Take those columns of a level that are wanted.
-    pub fn new(edits: &'a Edits<'a>, wanted: impl Fn(&Column<'a>) -> bool, kind: Kind) -> Self {
-        let mut plan = Self {
+    /// Begin without edits; there is room for so many keys.
+    pub fn new(keys: usize) -> Self {
+        Self {
             fixed: Vec::new(),
-            keys: Vec::new(),
+            keys: Vec::with_capacity(keys),
             map: None,
             lengths: 0,
             by_key: None,
             map_now: None,
             parts: [Part::default(), Part::default()],
-            kind,
+            kind: Kind::Resource,
             nested_done: false,
-        };
-        for (number, column) in edits.columns.iter().enumerate().filter(|(_, column)| wanted(column)) {
-            let cursor = Cursor { rows: &column.rows };
-            match column.target {
-                Target::Fixed(field) => plan.fixed.push(FixedColumn { number, field, cursor }),
-                Target::Map => plan.map = Some(cursor),
-                Target::Key { key, found } => {
-                    if found {
-                        plan.lengths |= length_bit(key);
-                    }
-                    plan.keys.push(KeyColumn { key, found, cursor, now: None, done: false });
-                }
-            }
         }
-        if plan.keys.len() > MANY_KEYS {
-            let found = plan.keys.iter().enumerate().filter(|(_, column)| column.found);
-            plan.by_key = Some(found.map(|(number, column)| (column.key, number)).collect());
-        }
-        plan
     }
 
-    /// Whether there are no edits.
-    pub fn is_empty(&self) -> bool {
-        self.fixed.is_empty() && self.keys.is_empty() && self.map.is_none()
+    /// Add the column of that number in the edits.
+    pub fn add(&mut self, number: usize, column: &'a Column<'a>) {
+        let cursor = Cursor { rows: &column.rows };
+        match column.target {
+            Target::Fixed(field) => self.fixed.push(FixedColumn { number, field, cursor }),
+            Target::Map => self.map = Some(cursor),
+            Target::Key { key, found } => {
+                if found {
+                    self.lengths |= length_bit(key);
+                }
+                self.keys.push(KeyColumn { key, found, cursor, now: None, done: false });
+            }
+        }
+    }
+
+    /// Make ready for the first row when all columns are there.
+    pub fn complete(&mut self) {
+        if self.keys.len() > MANY_KEYS {
+            let found = self.keys.iter().enumerate().filter(|(_, column)| column.found);
+            self.by_key = Some(found.map(|(number, column)| (column.key, number)).collect());
+        }
     }
 
     /// Go to a row, which must not lie before the last; tell whether something changes there.
@@ -184,7 +184,8 @@ impl<'a> Plan<'a> {
         self.map_now = self.map.as_mut().and_then(|cursor| cursor.at(row));
         any |= self.map_now.is_some();
         if any && let Some(part) = self.parts.get_mut(usize::from(kind.nests_attributes())) {
-            part.attributes = kind.attributes();
+            part.attributes = kind.attributes() << 3 | 2;
+            part.numbers = 1 << kind.attributes();
             part.exists = self.map_now.is_some();
         }
         for column in &mut self.fixed {
@@ -250,58 +251,64 @@ impl<'a> Plan<'a> {
         (start, end): (usize, usize),
         mut children: Option<&mut Children<'a>>,
     ) -> Result<(), EditError> {
-        let (attributes, numbers) = self.parts.get(part).map_or((0, 0), |part| (part.attributes, part.numbers));
+        let (attributes, mut numbers) = self.parts.get(part).map_or((0, 0), |part| (part.attributes, part.numbers));
         let nested = if part == OWN && self.changes_nested() { self.kind.nested() } else { 0 };
-        for field in Fields::new(source.data, start, end) {
-            let field = field?;
-            if field.wire == Wire::Length {
-                if field.number == attributes {
-                    self.attribute(out, source, field)?;
-                    continue;
-                }
-                if field.number == nested {
-                    self.nested_done = true;
-                    let mark = out.open(field.number << 3 | 2);
-                    self.walk(NESTED, out, source, (field.start, field.end), None)?;
-                    self.add_missing(NESTED, out, source)?;
-                    out.close(mark);
-                    continue;
-                }
-                if let Some(child) = children.as_mut().and_then(|children| children.of(field.number)) {
-                    child.edit(out, source, field)?;
-                    continue;
-                }
-            }
-            let bit = 1u64.checked_shl(field.number).unwrap_or(0);
+        if nested != 0 {
+            numbers |= 1 << nested;
+        }
+        numbers |= children.as_ref().map_or(0, |children| children.numbers());
+        let mut kept = start;
+        let mut pos = start;
+        for field in Fields::within(source.data, start, end) {
+            pos = field.end;
+            let bit = 1u64.checked_shl(field.number()).unwrap_or(0);
             if numbers & bit == 0 {
-                out.copy(field.tag, field.end);
+                continue;
+            }
+            if field.key == attributes {
+                if let Some((slot, first)) = self.edit_of(source.data, field) {
+                    out.copy(kept, field.tag);
+                    kept = field.end;
+                    if first && !slot.removes() {
+                        source.push_attribute(out, slot, field.key)?;
+                    }
+                }
+                continue;
+            }
+            out.copy(kept, field.tag);
+            kept = field.end;
+            if field.number() == nested {
+                self.nested_done = true;
+                let mark = out.open(field.key);
+                self.walk(NESTED, out, source, (field.start, field.end), None)?;
+                self.add_missing(NESTED, out, source)?;
+                out.close(mark);
+            } else if let Some(child) = children.as_mut().and_then(|children| children.of(field.number())) {
+                child.edit(out, source, field)?;
             } else if let Some(part) = self.parts.get_mut(part) {
                 part.replace(bit, out, source)?;
             }
         }
-        Ok(())
+        out.copy(kept, end);
+        if pos == end { Ok(()) } else { Err(DecodeError::new("not the message that was decoded", start).into()) }
     }
 
-    /// Keep an attribute, or put its new value in its place.
-    #[inline]
-    fn attribute(&mut self, out: &mut Pieces<'a>, source: Source<'a>, field: Field) -> Result<(), EditError> {
+    /// Return the new value of an attribute if it is edited in this row, and whether this is the first of its key.
+    #[inline(always)]
+    fn edit_of(&mut self, data: &[u8], field: Field) -> Option<(Slot, bool)> {
         if self.map_now.is_some() {
-            return Ok(());
+            return Some((Slot::REMOVE, false));
         }
-        let key = key_of(source.data, field.start, field.end)?;
-        match self.find(key) {
-            None => out.copy(field.tag, field.end),
-            Some((slot, first)) => {
-                if first && !slot.removes() {
-                    source.push_attribute(out, slot, field.number << 3 | 2)?;
-                }
-            }
+        let pair = data.get(field.start..field.end).unwrap_or_default();
+        if let [0x0A, len @ ..LONG_KEY, ..] = pair
+            && self.lengths >> len & 1 == 0
+        {
+            return None;
         }
-        Ok(())
+        self.find(key_of(pair))
     }
 
     /// Return the new value of a key if it is edited in this row, and whether this is the first time.
-    #[inline]
     fn find(&mut self, key: &[u8]) -> Option<(Slot, bool)> {
         if self.lengths & length_bit(key) == 0 {
             return None;
@@ -323,11 +330,10 @@ impl<'a> Plan<'a> {
                 fixed.push(out, source)?;
             }
         }
-        let number = now.attributes;
-        if number == 0 {
+        let tag = now.attributes;
+        if tag == 0 {
             return Ok(());
         }
-        let tag = number << 3 | 2;
         if let Some(map) = self.map_now.filter(|slot| !slot.removes()) {
             self.add_map(out, source, map, tag)?;
         }
@@ -347,9 +353,8 @@ impl<'a> Plan<'a> {
         let Encoded::Bytes(bytes) = source.edits.values.get(map) else {
             return Err(EditError::Failed(map));
         };
-        for field in Fields::new(bytes, 0, bytes.len()) {
-            let field = field?;
-            match self.find(key_of(bytes, field.start, field.end)?) {
+        for field in Fields::new(bytes, 0) {
+            match self.find(key_of(bytes.get(field.start..field.end).unwrap_or_default())) {
                 None => {
                     out.push_tag(tag);
                     out.push(bytes.get(field.tag + 1..field.end).unwrap_or_default());
@@ -417,6 +422,11 @@ impl<'a> Children<'a> {
         }
     }
 
+    /// The field numbers of those that something happens to.
+    fn numbers(&self) -> u64 {
+        u64::from(self.events.is_some()) << EVENTS | u64::from(self.links.is_some()) << LINKS
+    }
+
     #[inline]
     fn of(&mut self, number: u32) -> Option<&mut Child<'a>> {
         match number {
@@ -435,7 +445,7 @@ impl<'a> Child<'a> {
             return Ok(());
         }
         if self.plan.select(row, self.kind)? {
-            let mark = out.open(field.number << 3 | 2);
+            let mark = out.open(field.key);
             self.plan.fields(out, source, (field.start, field.end), None)?;
             self.plan.finish(out, source)?;
             out.close(mark);
@@ -446,26 +456,21 @@ impl<'a> Child<'a> {
     }
 }
 
-#[inline]
+/// Keys of this length and all longer ones share a bit.
+const LONG_KEY: u8 = 63;
+
 fn length_bit(key: &[u8]) -> u64 {
-    1 << key.len().min(63)
+    1 << key.len().min(LONG_KEY.into())
 }
 
 /// Return the key of a `KeyValue`. Encoders write it first, and once.
-#[inline]
-fn key_of(data: &[u8], start: usize, end: usize) -> Result<&[u8], EditError> {
-    if let Some(&[0x0A, len]) = data.get(start..start + 2)
-        && len < 0x80
-        && let Some(key) = data.get(start + 2..start + 2 + usize::from(len))
+fn key_of(pair: &[u8]) -> &[u8] {
+    const KEY: u32 = 1 << 3 | 2;
+    if let [0x0A, len @ ..0x80, rest @ ..] = pair
+        && let Some(key) = rest.get(..usize::from(*len))
     {
-        return Ok(key);
+        return key;
     }
-    let mut key: &[u8] = &[];
-    for field in Fields::new(data, start, end) {
-        let field = field?;
-        if field.number == 1 && field.wire == Wire::Length {
-            key = data.get(field.start..field.end).unwrap_or_default();
-        }
-    }
-    Ok(key)
+    let key = Fields::new(pair, 0).filter(|field| field.key == KEY).last();
+    key.and_then(|key| pair.get(key.start..key.end)).unwrap_or_default()
 }

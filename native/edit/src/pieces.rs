@@ -43,6 +43,9 @@ impl Header {
     }
 }
 
+/// Room for the pieces of an item with some edits.
+const EXPECTED: usize = 32;
+
 /// Where a message was begun, see [`Pieces::open`].
 #[derive(Clone, Copy, Debug)]
 #[must_use]
@@ -55,7 +58,7 @@ pub struct Mark {
 impl<'a> Pieces<'a> {
     /// Begin with nothing of `data`.
     pub fn new(data: &'a [u8]) -> Self {
-        Self { data, list: Vec::new(), run: (0, 0), size: 0 }
+        Self { data, list: Vec::with_capacity(EXPECTED), run: (0, 0), size: 0 }
     }
 
     /// Take a range of the old request over.

@@ -1,6 +1,6 @@
 use std::ops::Range;
 
-use otlp_wire::{Fields, Index, Level, Node, Signal, Wire};
+use otlp_wire::{Index, Level, Node, Parts, Signal};
 
 use crate::bits::Bits;
 use crate::edits::{Column, EditError, Edits, Target};
@@ -22,38 +22,51 @@ fn in_data(column: &Column<'_>) -> bool {
     matches!(column.target, Target::Fixed(field) if matches!(field.place, Place::Data(_)))
 }
 
+/// The most depths that a signal has.
+const DEPTHS: usize = 5;
+
 struct Rewrite<'a> {
     source: Source<'a>,
     index: &'a Index,
     /// For each depth the messages in which something changes, or which vanish.
-    touched: Vec<Bits>,
+    touched: [Bits; DEPTHS],
     /// For each depth the messages that vanish, save those in others that do.
-    gone: Vec<Bits>,
-    plans: Vec<Plan<'a>>,
+    gone: [Bits; DEPTHS],
+    /// For each depth what changes, if something does.
+    plans: [Option<Box<Plan<'a>>>; DEPTHS],
     children: Children<'a>,
 }
 
 impl<'a> Rewrite<'a> {
     fn new(data: &'a [u8], index: &'a Index, edits: &'a Edits<'a>) -> Result<Self, EditError> {
-        let none = || index.depths.iter().map(|nodes| Bits::new(nodes.len())).collect::<Vec<_>>();
-        let plans = (0..index.depths.len()).map(|depth| {
-            let (level, inside) = level_of(index.signal, depth);
-            Plan::new(edits, |column| column.level == level && in_data(column) == inside, Kind::Resource)
-        });
+        let none = || std::array::from_fn(|depth| Bits::new(index.depths.get(depth).map_or(0, Vec::len)));
         let mut rewrite = Self {
             source: Source { data, edits },
             index,
             touched: none(),
             gone: none(),
-            plans: plans.collect(),
+            plans: Default::default(),
             children: Children::default(),
         };
+        rewrite.plan();
         rewrite.children.events = rewrite.child(Level::Event, EVENTS, Kind::Event)?;
         rewrite.children.links = rewrite.child(Level::Link, LINKS, Kind::Link)?;
         rewrite.mark_edits()?;
         rewrite.mark_drops()?;
         rewrite.mark_outwards();
         Ok(rewrite)
+    }
+
+    /// Give every column to the plan of the messages that it changes.
+    fn plan(&mut self) {
+        let columns = &self.source.edits.columns;
+        for (number, column) in columns.iter().enumerate() {
+            let depth = depth_of(self.index.signal, column.level).map(|depth| depth + usize::from(in_data(column)));
+            if let Some(plan) = depth.and_then(|depth| self.plans.get_mut(depth)) {
+                plan.get_or_insert_with(|| Box::new(Plan::new(columns.len()))).add(number, column);
+            }
+        }
+        self.plans.iter_mut().flatten().for_each(|plan| plan.complete());
     }
 
     fn nodes(&self, depth: usize) -> &'a [Node] {
@@ -142,7 +155,7 @@ impl<'a> Rewrite<'a> {
         if columns().next().is_none() && drops().next().is_none() {
             return Ok(None);
         }
-        let firsts = self.firsts(number)?;
+        let firsts = self.firsts(number);
         let count = firsts.last().copied().unwrap_or_default();
         let mut gone = Bits::new(count as usize);
         for &row in drops() {
@@ -157,24 +170,26 @@ impl<'a> Rewrite<'a> {
             let item = firsts.partition_point(|&first| first <= row).saturating_sub(1);
             self.touch(items, item);
         }
-        let plan = Plan::new(edits, |column| column.level == level, kind);
+        let mut plan = Plan::new(edits.columns.len());
+        for (number, column) in edits.columns.iter().enumerate().filter(|(_, column)| column.level == level) {
+            plan.add(number, column);
+        }
+        plan.complete();
         Ok(Some(Child { plan, kind, gone, firsts, next: 0 }))
     }
 
     /// Count the events or links: the row of the first in each item, and how many there are.
-    fn firsts(&self, number: u32) -> Result<Vec<u32>, EditError> {
+    fn firsts(&self, number: u32) -> Vec<u32> {
         let mut count = 0;
         let mut firsts = vec![0];
         if self.index.signal == Signal::Traces {
             for item in self.index.items() {
-                for field in Fields::new(self.source.data, item.start as usize, item.end as usize) {
-                    let field = field?;
-                    count += u32::from(field.number == number && field.wire == Wire::Length);
-                }
+                let fields = Parts::within(self.source.data, item.start as usize, item.end as usize);
+                count += fields.filter(|field| field.key == number << 3 | 2).count() as u32;
                 firsts.push(count);
             }
         }
-        Ok(firsts)
+        firsts
     }
 
     /// Take a range of bytes over, with those messages in it edited that are marked.
@@ -204,18 +219,12 @@ impl<'a> Rewrite<'a> {
         }
         let kind = self.kind(depth, node);
         let own_row = if matches!(kind, Kind::Data(_)) { node.parent } else { row as u32 };
-        let selected = match self.plans.get_mut(depth) {
-            Some(plan) if !plan.is_empty() => plan.select(own_row, kind)?,
-            _ => false,
-        };
+        let selected = self.plans.get_mut(depth).and_then(Option::as_mut).map(|plan| plan.select(own_row, kind));
+        let selected = selected.transpose()?.unwrap_or(false);
         let mark = out.open(u32::from(self.byte(node.tag)));
         let body = (node.start as usize, node.end as usize);
         if depth + 1 == self.index.depths.len() {
-            self.children.select(row);
-            if let Some(plan) = self.plans.get_mut(depth) {
-                plan.fields(out, self.source, body, Some(&mut self.children))?;
-                plan.finish(out, self.source)?;
-            }
+            self.item(out, depth, row, body)?;
         } else {
             let kids = self.family(depth, row);
             if kind == Kind::Metric && kids.is_empty() {
@@ -229,6 +238,16 @@ impl<'a> Rewrite<'a> {
         }
         out.close(mark);
         Ok(())
+    }
+
+    /// Write the body of an item.
+    fn item(&mut self, out: &mut Pieces<'a>, depth: usize, row: usize, body: (usize, usize)) -> Result<(), EditError> {
+        self.children.select(row);
+        // Where only events and links change, an empty plan finds them.
+        let plan = self.plans.get_mut(depth).map(|plan| plan.get_or_insert_with(|| Box::new(Plan::new(0))));
+        let Some(plan) = plan else { return Ok(()) };
+        plan.fields(out, self.source, body, Some(&mut self.children))?;
+        plan.finish(out, self.source)
     }
 
     /// Write the body of a container whose own fields change: they lie between its children.
@@ -251,7 +270,7 @@ impl<'a> Rewrite<'a> {
         }
         self.gap(out, depth, (pos, end))?;
         let source = self.source;
-        self.plans.get_mut(depth).map_or(Ok(()), |plan| plan.finish(out, source))
+        self.plans.get_mut(depth).and_then(Option::as_mut).map_or(Ok(()), |plan| plan.finish(out, source))
     }
 
     fn gap(&mut self, out: &mut Pieces<'a>, depth: usize, range: (usize, usize)) -> Result<(), EditError> {
@@ -259,16 +278,15 @@ impl<'a> Rewrite<'a> {
             return Ok(());
         }
         let source = self.source;
-        self.plans.get_mut(depth).map_or(Ok(()), |plan| plan.fields(out, source, range, None))
+        let plan = self.plans.get_mut(depth).and_then(Option::as_mut);
+        plan.map_or(Ok(()), |plan| plan.fields(out, source, range, None))
     }
 
     /// A metric without data cannot hold what is said of its data.
     fn check_lack_of_data(&mut self, row: u32) -> Result<(), EditError> {
         const DATA: usize = 3;
-        match self.plans.get_mut(DATA) {
-            Some(plan) if !plan.is_empty() => plan.select(row, Kind::Data(0)).map(drop),
-            _ => Ok(()),
-        }
+        let plan = self.plans.get_mut(DATA).and_then(Option::as_mut);
+        plan.map_or(Ok(()), |plan| plan.select(row, Kind::Data(0)).map(drop))
     }
 
     fn byte(&self, at: u32) -> u8 {
@@ -295,17 +313,6 @@ fn check_rows(level: Level, rows: &[(u32, crate::Slot)], count: usize) -> Result
     match rows.last() {
         Some(&(row, _)) if row as usize >= count => Err(EditError::NoRow(level, row)),
         _ => Ok(()),
-    }
-}
-
-/// The level of a depth, and whether its messages are the data of that level's.
-fn level_of(signal: Signal, depth: usize) -> (Level, bool) {
-    match (signal, depth) {
-        (_, 0) => (Level::Resource, false),
-        (_, 1) => (Level::Scope, false),
-        (Signal::Metrics, 2) => (Level::Metric, false),
-        (Signal::Metrics, 3) => (Level::Metric, true),
-        _ => (Level::Item, false),
     }
 }
 
