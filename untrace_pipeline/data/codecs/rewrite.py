@@ -196,7 +196,7 @@ def _by_item(
 
 
 def _edit_children(level: Level, messages: Any, edits: _ChildEdits) -> None:
-    for number, changes in edits.changes.items():
-        edit_message(level, messages[number], changes)
+    for number in edits.changes.keys() - set(edits.drops):
+        edit_message(level, messages[number], edits.changes[number])
     for number in reversed(edits.drops):
         del messages[number]
