@@ -21,8 +21,6 @@ __all__ = ["Changes", "Notes", "Policy"]
 Changes = dict[str, Value]
 """New values by key of an attribute; ``None`` removes it."""
 
-_WHOLE_LINES = Pattern(".*")
-"""What the Collector replaces when a key is blocked: each line on its own."""
 _NONE: Candidates = {}
 _KNOWN_KEYS = 10_000
 """How many keys are remembered with their fate; keys beyond it are decided on each time."""
@@ -48,13 +46,21 @@ class Notes:
 class Policy:
     """The configured rules. ``scanner`` finds candidates for ``value_patterns(config)``, in that order.
 
-    ``searcher``, where there is one, is made of the blocked values and replaces what they match.
+    ``searcher``, where there is one, is made of the blocked values and replaces what they match; ``finder``, of the
+    same patterns as the scanner, says where they do match.
     """
 
-    def __init__(self, config: RedactionConfig, scanner: Scanner, searcher: Searcher | None = None) -> None:
+    def __init__(
+        self,
+        config: RedactionConfig,
+        scanner: Scanner,
+        searcher: Searcher | None = None,
+        finder: Searcher | None = None,
+    ) -> None:
         self._config = config
         self._scanner = scanner
         self._searcher = searcher
+        self._finder = finder if searcher is not None else None
         self._mask = make_mask(config)
         self._stars = STARS if config.hash_function is HashFunction.NONE else None
         self._blocked = [Pattern(text) for text in config.blocked_values]
@@ -84,7 +90,7 @@ class Policy:
                 if fate is _Fate.MASK:
                     masked_keys.append(len(keys))
                 keys.append(key)
-                texts.append(self._text(value))
+                texts.append(value.encode("utf-8", "replace") if value.__class__ is str else self._text(value))
         changes: Changes = dict.fromkeys(notes.redacted)
         self._check(keys, texts, masked_keys, notes, changes)
         if self._summary:
@@ -148,21 +154,31 @@ class Policy:
         self, keys: list[str], texts: list[bytes], masked_keys: list[int], notes: Notes, changes: Changes
     ) -> None:
         """Mask values whose key is blocked, and what is blocked in the others."""
-        candidates = self._scanner.candidates_in(texts)
-        places: Iterable[int] = range(len(texts)) if self._scanner.unscanned else sorted({*candidates, *masked_keys})
+        candidates: Mapping[int, Candidates] = {}
         whole = set(masked_keys)
+        places: Iterable[int]
+        if self._finder is not None:
+            matches = self._finder.matches
+            places = [place for place, text in enumerate(texts) if place in whole or matches(text)]
+        else:
+            candidates = self._scanner.candidates_in(texts)
+            places = range(len(texts)) if self._scanner.unscanned else sorted({*candidates, *whole})
         for place in places:
             key, text = keys[place], texts[place]
             if self._is_allowed(text):
                 notes.allowed.append(key)
             elif place in whole:
                 notes.masked.append(key)
-                changes[key] = _WHOLE_LINES.replace(text, self._mask).decode()
+                changes[key] = self._each_line(text).decode()
             else:
                 new = self._masked(text, candidates.get(place, _NONE))
                 if new != text:
                     notes.masked.append(key)
                     changes[key] = new.decode()
+
+    def _each_line(self, text: bytes) -> bytes:
+        """Mask a value as a whole: the Collector replaces what ``.*`` matches, which is each line on its own."""
+        return b"\n".join([self._mask(line) for line in text.split(b"\n")])
 
     def _is_allowed(self, text: bytes) -> bool:
         return any(pattern.matches(text) for pattern in self._allowed)
@@ -202,7 +218,7 @@ class Policy:
             elif fate is _Fate.MASK:
                 notes.masked.append(place)
                 text = _utf8(inner) if isinstance(inner, str) else b""
-                new[key] = _WHOLE_LINES.replace(text, self._mask).decode()
+                new[key] = self._each_line(text).decode()
             else:
                 new[key] = self._nested(inner, place, notes)
         unchanged = len(new) == len(value) and all(new[key] is inner for key, inner in value.items())
@@ -223,9 +239,14 @@ class Policy:
     def _leaf(self, value: Value, path: str, notes: Notes) -> Value:
         """Return a value within a body; whatever its type, its text is checked."""
         text = _utf8(as_string(value))
-        candidates = self._scanner.candidates(text)
-        if not candidates and not self._scanner.unscanned:
-            return value
+        candidates = _NONE
+        if self._finder is not None:
+            if not self._finder.matches(text):
+                return value
+        else:
+            candidates = self._scanner.candidates(text)
+            if not candidates and not self._scanner.unscanned:
+                return value
         if self._is_allowed(text):
             notes.allowed.append(path)
             return value

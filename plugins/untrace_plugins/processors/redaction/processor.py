@@ -64,7 +64,7 @@ class Redaction:
         value_scanner = _scanner(values, use_hyperscan)
         self._request_scanner = _scanner((*values, *config.blocked_key_patterns), use_hyperscan)
         searcher = _searcher(config.blocked_values)
-        self._policy = Policy(config, value_scanner, searcher)
+        self._policy = Policy(config, value_scanner, searcher, _searcher(values))
         self._summary = summary
         counts_ignored = summary and (config.ignored_keys or config.ignored_key_patterns)
         # Where nothing else of an item matters, single values are masked without reading the item.
@@ -264,35 +264,44 @@ class _Edits:
 
     def __init__(self, batch: Batch) -> None:
         self._batch = batch
-        self._columns: dict[Field, tuple[list[int], list[Value]]] = {}
+        self._whole: dict[Level, dict[int, Value]] = {}
+        self._single: dict[Level, dict[str, dict[int, Value]]] = {}
+        self._bodies: dict[int, Value] = {}
         self._event_items: Sequence[int] | None = None
 
     def add(self, level: Level, row: int, changes: Changes) -> None:
+        columns = self._single.setdefault(level, {})
         for key, value in changes.items():
-            self._add(attribute(key, level), row, value)
+            column = columns.get(key)
+            if column is None:
+                column = columns[key] = {}
+            column[row] = value
 
     def replace(self, level: Level, row: int, attributes: Mapping[str, Value], changes: Changes) -> None:
         """Set the whole map, so that of repeated keys only the first, which was looked at, remains."""
         changed = {**attributes, **changes}
         whole = {key: value for key, value in changed.items() if value is not None or key not in changes}
-        self._add(Field(level, ATTRIBUTES), row, whole)
+        self._whole.setdefault(level, {})[row] = whole
 
     def add_place(self, item: int, place: Place, value: str) -> None:
         if place.key is None:
-            self._add(_BODY, item, value)
+            self._bodies[item] = value
         elif place.level is Level.EVENT:
             if self._event_items is None:
                 self._event_items = self._batch.parents(Level.EVENT, Level.ITEM)
             first = bisect_left(self._event_items, item)
-            self._add(attribute(place.key, Level.EVENT), first + place.event, value)
+            self.add(Level.EVENT, first + place.event, {place.key: value})
         else:
-            self._add(attribute(place.key), item, value)
-
-    def _add(self, field: Field, row: int, value: Value) -> None:
-        rows, values = self._columns.setdefault(field, ([], []))
-        rows.append(row)
-        values.append(value)
+            self.add(Level.ITEM, item, {place.key: value})
 
     def write(self) -> None:
-        for field, (rows, values) in self._columns.items():
-            self._batch.set(field, values, rows)
+        for level, rows in self._whole.items():
+            self._set(Field(level, ATTRIBUTES), rows)
+        for level, columns in self._single.items():
+            for key, rows in columns.items():
+                self._set(attribute(key, level), rows)
+        if self._bodies:
+            self._set(_BODY, self._bodies)
+
+    def _set(self, field: Field, column: Mapping[int, Value]) -> None:
+        self._batch.set(field, list(column.values()), list(column))

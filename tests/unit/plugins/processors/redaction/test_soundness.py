@@ -18,6 +18,7 @@ from untrace_pipeline.testing.generate import to_any_value
 from untrace_plugins.processors.redaction import scanner as scanner_module
 from untrace_plugins.processors.redaction.config import RedactionConfig
 from untrace_plugins.processors.redaction.confirm import Pattern
+from untrace_plugins.processors.redaction.policy import Policy
 from untrace_plugins.processors.redaction.processor import Redaction
 from untrace_plugins.processors.redaction.relax import relax
 from untrace_plugins.processors.redaction.scanner import Scanner
@@ -197,7 +198,7 @@ class _Everywhere(Redaction):
     def __init__(self, config: RedactionConfig) -> None:
         super().__init__(config, make_settings(Kind.PROCESSOR, "redaction"))
         self._scans = False
-        self._searcher = self._policy._searcher = None
+        self._searcher = self._policy._searcher = self._policy._finder = None
         self._policy._scanner = Scanner([])
         self._policy._scanner.unscanned.update(dict.fromkeys(range(len(config.blocked_values) + 1), "in this test"))
 
@@ -245,3 +246,11 @@ def test_replacing_agrees_with_re2_where_rules_do_not_differ(pattern: str, text:
     value = text.encode()
     assume(not any(m.start() == m.end() for m in re2.finditer(pattern, value)))
     assert exact.replace(value, lambda _: b"*") == re2.sub(pattern, lambda _: b"*", value)
+
+
+@given(st.text("ab\n\ré世", max_size=12))
+def test_lines_are_masked_as_by_a_pattern(text: str) -> None:
+    """Masking a whole value is what replacing ``.*`` is."""
+    value = text.encode()
+    policy = Policy(RedactionConfig(), Scanner([]))
+    assert policy._each_line(value) == Pattern(".*").replace(value, lambda _: b"****")
