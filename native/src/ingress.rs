@@ -69,6 +69,7 @@ impl Waiting {
 #[pyclass(frozen, module = "untrace_pipeline_native")]
 struct Question {
     caller: Waiting,
+    /// What it is of.
     #[pyo3(get)]
     signal: &'static str,
     /// Bytes; 0 = unknown.
@@ -103,13 +104,14 @@ struct Head {
     /// `None` for a path that is no signal's.
     #[pyo3(get)]
     signal: Option<&'static str>,
-    /// Empty for gRPC.
+    /// Method of HTTP; empty for gRPC.
     #[pyo3(get)]
     method: String,
     /// Path, question mark and query.
     #[pyo3(get)]
     target: String,
     headers: Pairs,
+    /// `host:port` of the client, or `unix`.
     #[pyo3(get)]
     peer: String,
 }
@@ -165,6 +167,7 @@ struct Member {
 struct Group {
     members: Mutex<Vec<Member>>,
     kind: Signal,
+    /// The serialized request.
     #[pyo3(get)]
     body: Py<PyBytes>,
     /// The decoded request, if tables are wanted and it is regular.
@@ -176,8 +179,10 @@ struct Group {
     /// How many requests were merged.
     #[pyo3(get)]
     requests: usize,
+    /// `host:port` of the client, or `unix`; port 0 if it is several connections.
     #[pyo3(get)]
     peer: String,
+    /// Whether the body is JSON.
     #[pyo3(get)]
     is_json: bool,
     /// That of the head which came before; 0 if none did.
@@ -188,6 +193,7 @@ struct Group {
 
 #[pymethods]
 impl Group {
+    /// What it is of.
     #[getter]
     fn signal(&self) -> &'static str {
         name(self.kind)

@@ -24,7 +24,10 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
 from tests.integration.hostile.harness import receiver
+from tests.support.transports import served_by
 from untrace_pipeline.data import ATTRIBUTES, Field, Level, Signal
+
+__all__ = ["served_by"]
 
 ATTRIBUTE_MAP = Field(Level.ITEM, ATTRIBUTES)
 VALUES: dict[str, Any] = {

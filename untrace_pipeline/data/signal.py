@@ -39,11 +39,13 @@ class Context:
     """Attributes that the server authenticator attached, for example ``subject``; never the credential itself."""
     tenant: str | None = None
     peer: str = ""
-    """Address of the client, ``host:port`` or ``unix``."""
+    """Address of the client, ``host:port`` or ``unix``; port 0 where requests of several connections were merged."""
     transport: str = ""
     """How it came: ``grpc``, ``http``, ``file`` …; a label of the receiver's metrics."""
     received_at: float = field(default_factory=time.time)
     """Arrival, seconds since the Unix epoch."""
+    requests: int = field(default=1, compare=False)
+    """How many requests the receiver merged into the batch; it counts them as that many."""
 
     def first(self, name: str) -> str | None:
         """Return the first value of a metadata header, or ``None``; ``name`` in any case."""

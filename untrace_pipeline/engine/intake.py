@@ -85,20 +85,20 @@ class Intake:
     async def consume(self, batch: Batch) -> None:
         """Hand the batch to every pipeline of its signal. Raises :class:`ConsumeError`."""
         counters = self._of(batch)
-        items = batch.item_count
+        items, requests = batch.item_count, batch.context.requests
         started = perf_counter()
         try:
             await self._target(batch).consume(batch)
         except InternalError:
             counters.failed.add(items)
-            counters.failed_requests.add()
+            counters.failed_requests.add(requests)
             raise
         except BaseException:
             counters.refused.add(items)
-            counters.refused_requests.add()
+            counters.refused_requests.add(requests)
             raise
         counters.accepted.add(items)
-        counters.succeeded_requests.add()
+        counters.succeeded_requests.add(requests)
         self._latency.record(perf_counter() - started)
 
     def _target(self, batch: Batch) -> Consumer:

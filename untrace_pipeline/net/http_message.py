@@ -35,16 +35,17 @@ class Response:
     headers: tuple[tuple[str, str], ...] = ()
     """More headers, without those of length and connection."""
 
+    def head(self) -> bytes:
+        """Return the status line and the headers that are in the answer's own hands."""
+        lines = [f"HTTP/1.1 {self.status.value} {self.status.phrase}\r\n", f"content-type: {self.content_type}\r\n"]
+        lines += [f"{name}: {value}\r\n" for name, value in self.headers]
+        return "".join(lines).encode("latin-1")
+
     def encode(self, *, with_body: bool, close: bool, date: bytes) -> bytes:
         """Return the bytes for the wire."""
-        status = self.status
-        lines = [f"HTTP/1.1 {status.value} {status.phrase}\r\n", f"content-type: {self.content_type}\r\n"]
-        lines += [f"{name}: {value}\r\n" for name, value in self.headers]
-        if close:
-            lines.append("connection: close\r\n")
-        head = "".join(lines).encode("latin-1")
-        return b"%bdate: %b\r\ncontent-length: %d\r\n\r\n%b" % (
-            head,
+        return b"%b%bdate: %b\r\ncontent-length: %d\r\n\r\n%b" % (
+            self.head(),
+            b"connection: close\r\n" if close else b"",
             date,
             len(self.body),
             self.body if with_body else b"",

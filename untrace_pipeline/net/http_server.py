@@ -9,7 +9,7 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from email.utils import formatdate
 from http import HTTPStatus
@@ -64,7 +64,8 @@ class HttpServer:
         self._meter = meter
         self._observers: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self._cors = Cors(config.cors) if config.cors and config.cors.allowed_origins else None
-        self._own_headers = tuple((name.lower(), value.reveal()) for name, value in config.response_headers.items())
+        self.own_headers = tuple((name.lower(), value.reveal()) for name, value in config.response_headers.items())
+        """Headers that are added to every answer."""
         self._server: StreamServer[HttpConnection] = StreamServer(config.max_connections, self._sweep)
         self.limits = Limits(
             config.read_header_timeout or math.inf,
@@ -139,24 +140,27 @@ class HttpServer:
         except Exception:
             self._logger.exception("%s %s failed unexpectedly", request.method, request.path)
             response = self.render(request, HttpError(HTTPStatus.INTERNAL_SERVER_ERROR, "internal error, see the log"))
-        if self._own_headers:
-            response.headers += self._own_headers
+        response.headers += self.own_headers
         if self._cors is not None:
             response.headers += self._cors.headers(request)
         if self._meter is not None:
-            self._count(self._meter, request, response.status, time.perf_counter() - started)
+            path = request.path if request.path in self._routes else "other"
+            self.count(request.method, path, response.status.value, (time.perf_counter() - started,))
         return response
 
-    def _count(self, meter: Meter, request: Request, status: HTTPStatus, seconds: float) -> None:
-        """Count an answer under its route; paths that are none share one series."""
-        key = (request.method, request.path if request.path in self._routes else "other", status.value)
+    def count(self, method: str, path: str, status: int, seconds: Sequence[float]) -> None:
+        """Count answers under their route, with the seconds that each took; paths that are none share one series."""
+        if self._meter is None:
+            return
+        key = (method, path, status)
         found = self._observers.get(key)
         if found is None:
-            labels = {"method": key[0], "endpoint": key[1]}
-            counter = meter.counter("api_requests", status=str(key[2]), **labels)
-            found = self._observers[key] = (counter, meter.histogram("api_latency_seconds", **labels))
-        found[0].add()
-        found[1].record(seconds)
+            labels = {"method": method, "endpoint": path}
+            counter = self._meter.counter("api_requests", status=str(status), **labels)
+            found = self._observers[key] = (counter, self._meter.histogram("api_latency_seconds", **labels))
+        found[0].add(len(seconds))
+        for one in seconds:
+            found[1].record(one)
 
     async def _handle(self, request: Request) -> Response:
         methods = self._routes.get(request.path)

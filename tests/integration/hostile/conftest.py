@@ -1,4 +1,4 @@
-"""The hostile tests run on the event loop that the daemon uses."""
+"""The hostile tests run on the event loop that the daemon uses, and over both transports."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ from collections.abc import Callable, Mapping
 
 import pytest
 import uvloop
+
+from tests.support.transports import served_by
+
+__all__ = ["served_by"]
 
 
 def pytest_asyncio_loop_factories(

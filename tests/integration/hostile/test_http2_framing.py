@@ -351,10 +351,10 @@ async def test_header_bomb_ends_one_call_only(running: Running) -> None:
         assert await peer.status() == (3, "0", "")
 
 
-async def test_message_that_stops_is_ended(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_message_that_stops_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     """A call whose message does not come is DEADLINE_EXCEEDED after a while."""
     monkeypatch.setattr("untrace_pipeline.net.grpc_server.MESSAGE_IDLE_SECONDS", 0.1)
-    async with connected(running) as peer:
+    async with receiver(grpc={}) as running, connected(running) as peer:
         peer.send(opening(1) + build(FrameType.DATA, 0, 1, MESSAGE[:10]))
         stream, status, _ = await peer.status()
         assert (stream, status) == (1, "4")

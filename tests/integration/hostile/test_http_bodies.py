@@ -62,7 +62,7 @@ async def test_answer_has_the_form_of_the_request(running: Running, signal: Sign
     reply = await running.ask(post(body, content_type, path=f"/v1/{signal}"))
     assert (reply.status, reply.headers["content-type"]) == (200, JSON if json_body else PROTOBUF)
     assert reply.body == (b"{}" if json_body else b"")
-    assert running.sink.batches[0].to_otlp() == batch.to_otlp()
+    assert running.sink.batches[0].to_json() == batch.to_json()  # JSON does not say in which order fields are written
 
 
 @pytest.mark.parametrize(("body", "content_type"), [(b"", PROTOBUF), (b"{}", JSON), (b'{"resourceSpans": []}', JSON)])

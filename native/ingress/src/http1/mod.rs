@@ -302,9 +302,9 @@ impl Http1 {
             if let Some((status, message)) = problem.filter(|(status, _)| *status == 400) {
                 self.fail(status, &message);
             }
-        }
-        if announced == Some(0) {
-            self.complete();
+            if announced == Some(0) {
+                self.complete();
+            }
         }
     }
 
@@ -317,8 +317,12 @@ impl Http1 {
         while incoming.allowed <= incoming.body.len() {
             incoming.allowed += MAX_UNASKED;
         }
+        let nothing_to_come = incoming.length == 0 && incoming.chunks.is_none();
         if front == Some(incoming.id) {
             self.tell_to_go_on();
+        }
+        if nothing_to_come {
+            self.complete();
         }
     }
 

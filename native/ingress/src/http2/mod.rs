@@ -483,20 +483,25 @@ impl Http2 {
 
     /// A stream is answered; a client that still sends is told to stop (RFC 9113, 8.1).
     fn end(&mut self, id: u32) {
-        if let Some(stream) = self.streams.remove(&id)
-            && !stream.ended
-        {
-            put_reset(&mut self.out, id, ErrorCode::NoError);
-            self.history.cut(id);
+        if let Some(stream) = self.streams.remove(&id) {
+            if !stream.ended {
+                put_reset(&mut self.out, id, ErrorCode::NoError);
+                self.history.cut(id);
+            }
+            self.tell_gone(&stream);
         }
         self.close_if_done();
     }
 
     /// Nobody reads an answer any more; a request that is at work goes on.
     fn drop_stream(&mut self, id: u32) {
-        if let Some(stream) = self.streams.remove(&id)
-            && let Some(number) = stream.questioned()
-        {
+        if let Some(stream) = self.streams.remove(&id) {
+            self.tell_gone(&stream);
+        }
+    }
+
+    fn tell_gone(&self, stream: &Stream) {
+        if let Some(number) = stream.unfulfilled() {
             self.link.server.put(Event::Gone(number));
         }
     }

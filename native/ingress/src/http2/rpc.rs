@@ -130,9 +130,9 @@ impl Stream {
         self.receive_window < window / 2 && !self.ended
     }
 
-    /// The number of the head that the event loop thinks about.
-    pub(crate) fn questioned(&self) -> Option<u64> {
-        self.call.as_ref().filter(|call| call.stage == Stage::Asking && call.number != 0).map(|call| call.number)
+    /// The number of the head that the event loop has and whose message it will not get.
+    pub(crate) fn unfulfilled(&self) -> Option<u64> {
+        self.call.as_ref().filter(|call| call.stage != Stage::Working && call.number != 0).map(|call| call.number)
     }
 }
 
@@ -267,6 +267,9 @@ impl Http2 {
     }
 
     fn worked(&mut self, id: u32, origin: Origin, outcome: Outcome) {
+        if origin.number != 0 && !matches!(outcome, Outcome::Content(..)) {
+            self.link.server.put(Event::Gone(origin.number));
+        }
         match outcome {
             Outcome::Content(body, content) => {
                 self.handlers += 1;
@@ -314,9 +317,6 @@ impl Http2 {
     fn refuse_where(&mut self, refusal: &Refusal, which: impl Fn(&Stream) -> bool) {
         let found: Vec<u32> = self.streams.iter().filter(|(_, one)| which(one)).map(|(id, _)| *id).collect();
         for id in found {
-            if let Some(number) = self.streams.get(&id).and_then(Stream::questioned) {
-                self.link.server.put(Event::Gone(number));
-            }
             self.refuse(id, refusal);
         }
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from http import HTTPStatus
 
 from untrace_pipeline.api import Code, ConsumeError, Credentials, ServerAuthenticator, Settings
@@ -14,7 +15,7 @@ from untrace_plugins.receivers.otlp.config import OtlpHttpConfig
 from untrace_plugins.receivers.otlp.service import OK, Answer, Encoding, OtlpService
 from untrace_plugins.receivers.otlp.status import http_status, retry_after_header, status_bytes
 
-__all__ = ["OtlpHttpServer"]
+__all__ = ["OtlpHttpServer", "metadata", "respond"]
 
 _SUCCESS = {Encoding.PROTOBUF: b"", Encoding.JSON: b"{}"}
 """An ``Export*ServiceResponse`` without ``partial_success``: everything was taken."""
@@ -37,40 +38,41 @@ class OtlpHttpServer:
     def __init__(self, config: OtlpHttpConfig, service: OtlpService, settings: Settings) -> None:
         self._config = config
         self._service = service
-        self._authenticator: ServerAuthenticator | None = None
+        self.authenticator: ServerAuthenticator | None = None
         self._accepted = {ContentCoding(name) for name in config.compression_algorithms if name}
         routes = {path: {"POST": self._export(signal)} for signal, path in config.paths.items()}
-        self._server = HttpServer(config, routes, settings.logger, _render, settings.meter)
+        self.server = HttpServer(config, routes, settings.logger, _render, settings.meter)
+        """What answers; it also counts answers that others gave."""
 
     async def start(self, authenticator: ServerAuthenticator | None) -> None:
         """Listen and serve. Raises :class:`StartError`."""
-        self._authenticator = authenticator
-        await self._server.start()
+        self.authenticator = authenticator
+        await self.server.start()
 
     async def stop(self) -> None:
         """Finish what is under way and close."""
-        await self._server.stop()
+        await self.server.stop()
 
     @property
     def endpoint(self) -> Endpoint:
         """Where it listens."""
-        return self._server.endpoint
+        return self.server.endpoint
 
     @property
     def unfinished(self) -> int:
         """Requests that :meth:`stop` cut off because it was cancelled."""
-        return self._server.unfinished
+        return self.server.unfinished
 
     def _export(self, signal: Signal) -> Handler:
         async def export(request: Request) -> Response:
             encoding = _encoding(request)
-            who = _NOBODY if self._authenticator is None else await self._authenticate(request, self._authenticator)
+            who = _NOBODY if self.authenticator is None else await self._authenticate(request, self.authenticator)
             answer = self._service.refusal(signal, request.content_length or 0)
             if answer is None:
                 request.on_growth(lambda size: _as_error(self._service.refusal(signal, size)))
                 body = await self._read(request)
                 answer = await self._service.export(signal, encoding, body, self._context(request, who))
-            return _respond(answer, encoding)
+            return respond(answer, encoding)
 
         return export
 
@@ -96,7 +98,7 @@ class OtlpHttpServer:
 
     async def _authenticate(self, request: Request, authenticator: ServerAuthenticator) -> Credentials:
         try:
-            return await authenticator.authenticate(_metadata(request))
+            return await authenticator.authenticate(metadata(request.headers))
         except ConsumeError as error:
             status = http_status(Answer(error.code))
             headers = (("www-authenticate", authenticator.challenge),) if status is HTTPStatus.UNAUTHORIZED else ()
@@ -104,7 +106,7 @@ class OtlpHttpServer:
 
     def _context(self, request: Request, who: Credentials) -> Context:
         if self._config.include_metadata:
-            return Context(_metadata(request), who.attributes, who.tenant, request.peer, "http")
+            return Context(metadata(request.headers), who.attributes, who.tenant, request.peer, "http")
         return Context(auth=who.attributes, tenant=who.tenant, peer=request.peer, transport="http")
 
 
@@ -118,15 +120,17 @@ def _encoding(request: Request) -> Encoding:
     return encoding
 
 
-def _metadata(request: Request) -> dict[str, tuple[str, ...]]:
+def metadata(headers: Sequence[tuple[bytes, bytes]]) -> dict[str, tuple[str, ...]]:
+    """Return headers as metadata of a context."""
     found: dict[str, tuple[str, ...]] = {}
-    for name, value in request.headers:
+    for name, value in headers:
         key = name.decode("latin-1")
         found[key] = (*found.get(key, ()), value.decode("latin-1"))
     return found
 
 
-def _respond(answer: Answer, encoding: Encoding) -> Response:
+def respond(answer: Answer, encoding: Encoding) -> Response:
+    """Return the answer of HTTP for how a request ended."""
     if answer is OK:
         return Response(HTTPStatus.OK, _SUCCESS[encoding], encoding)
     return Response(http_status(answer), status_bytes(answer, encoding), encoding, retry_after_header(answer))

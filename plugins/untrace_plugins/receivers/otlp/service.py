@@ -8,16 +8,21 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 
 from untrace_pipeline.api import Code, ConsumeError, Intake, RetryableError
 from untrace_pipeline.data import Batch, Context, Signal
 
-__all__ = ["OK", "Answer", "Encoding", "OtlpService"]
+__all__ = ["OK", "Answer", "Encoding", "NativeLimitError", "OtlpService"]
 
 DEFAULT_DELAY_SECONDS = 1.0
 """What clients are told to wait where whoever refused did not say."""
+
+
+class NativeLimitError(Exception):
+    """The native transport cannot do what the configuration asks for; says what."""
 
 
 class Encoding(StrEnum):
@@ -38,6 +43,8 @@ class Answer:
 
 
 OK = Answer()
+_INTERNAL = Answer(Code.UNAVAILABLE, "internal error, see the log of the receiver", DEFAULT_DELAY_SECONDS)
+_UNEXPECTED = "a request of %s failed unexpectedly; the client may send it again"
 
 
 class OtlpService:
@@ -49,13 +56,23 @@ class OtlpService:
         self._logger = logger
         self._unserved = {signal: _unserved(id, signal) for signal in Signal if signal not in signals}
 
-    def refusal(self, signal: Signal, byte_size: int) -> Answer | None:
-        """Ask before the body is read (0 = unknown size): the answer if the request would be refused anyway."""
+    def is_served(self, signal: Signal) -> bool:
+        """Whether a pipeline takes the signal."""
+        return signal not in self._unserved
+
+    def refusal(self, signal: Signal, byte_size: int, requests: int = 1) -> Answer | None:
+        """Ask before the body is read (0 = unknown size): the answer if the request would be refused anyway.
+
+        ``requests``: how many would be, all for the same reason.
+        """
         if signal in self._unserved:
             return self._unserved[signal]
         try:
             self._next.admit(byte_size)
         except ConsumeError as error:
+            for _ in range(requests - 1):  # whoever admits counts those that are refused
+                with suppress(ConsumeError):
+                    self._next.admit(byte_size)
             return _refused(error)
         return None
 
@@ -67,13 +84,23 @@ class OtlpService:
                 batch.validate()
             else:
                 batch = Batch.from_json(signal, body, context)
+        except ConsumeError as error:
+            return _refused(error)
+        except Exception:
+            self._logger.exception(_UNEXPECTED, signal)
+            return _INTERNAL
+        return await self.take(batch)
+
+    async def take(self, batch: Batch) -> Answer:
+        """Hand a valid request on, and say how it ended. Never raises, except ``CancelledError``."""
+        try:
             if batch.item_count:
                 await self._next.consume(batch)
         except ConsumeError as error:
             return _refused(error)
         except Exception:
-            self._logger.exception("a request of %s failed unexpectedly; the client may send it again", signal)
-            return Answer(Code.UNAVAILABLE, "internal error, see the log of the receiver", DEFAULT_DELAY_SECONDS)
+            self._logger.exception(_UNEXPECTED, batch.signal)
+            return _INTERNAL
         return OK
 
 
