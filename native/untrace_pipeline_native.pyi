@@ -8,12 +8,9 @@ from untrace_pipeline.data.fields import Field, Level, Value
 
 __all__ = [
     "Egress",
-    "Egress",
     "Group",
     "GrpcChannel",
-    "GrpcChannel",
     "Head",
-    "HttpPool",
     "HttpPool",
     "Ingress",
     "IngressTls",
@@ -21,7 +18,6 @@ __all__ = [
     "Refusal",
     "Searcher",
     "Table",
-    "TlsClient",
     "TlsClient",
     "__version__",
     "count",
