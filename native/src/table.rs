@@ -66,10 +66,17 @@ impl Table {
         fields: &Bound<'py, PyAny>,
         rows: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyList>> {
-        let fields = fields.try_iter()?.map(|field| Wanted::of(&field?)).collect::<PyResult<Vec<_>>>()?;
-        let Some(first) = fields.first() else { return Ok(PyList::empty(py)) };
-        let level = first.level;
-        let wanted = fields.iter().map(|field| field.column(self.index.signal)).collect::<PyResult<Vec<_>>>()?;
+        let mut level = None;
+        let mut wanted = Vec::new();
+        for field in fields.try_iter()? {
+            let field = field?;
+            if level.is_none() {
+                level = Some(self::level(field.getattr(intern!(py, "level"))?.extract()?)?);
+            }
+            wanted.push(Wanted::of(field)?);
+        }
+        let Some(level) = level else { return Ok(PyList::empty(py)) };
+        let wanted = wanted.iter().map(|field| field.column(self.index.signal, level)).collect::<PyResult<Vec<_>>>()?;
         let all = self.rows(py, level);
         let data = self.data.as_bytes(py);
         let cells = match rows {
@@ -125,37 +132,30 @@ impl Table {
 }
 
 /// A `Field` of the Python side.
-struct Wanted<'py> {
-    field: Bound<'py, PyAny>,
-    level: Level,
-    name: Bound<'py, PyString>,
-    key: Option<Bound<'py, PyString>>,
+enum Wanted<'py> {
+    Attribute(Bound<'py, PyString>),
+    Other(Bound<'py, PyAny>),
 }
 
 impl<'py> Wanted<'py> {
-    fn of(field: &Bound<'py, PyAny>) -> PyResult<Self> {
-        let py = field.py();
-        let key = field.getattr(intern!(py, "key"))?;
-        Ok(Self {
-            level: level(field.getattr(intern!(py, "level"))?.extract()?)?,
-            name: field.getattr(intern!(py, "name"))?.cast_into()?,
-            key: if key.is_none() { None } else { Some(key.cast_into()?) },
-            field: field.clone(),
-        })
+    fn of(field: Bound<'py, PyAny>) -> PyResult<Self> {
+        let key = field.getattr(intern!(field.py(), "key"))?;
+        Ok(if key.is_none() { Self::Other(field) } else { Self::Attribute(key.cast_into()?) })
     }
 
-    fn column(&self, signal: Signal) -> PyResult<Column<'_>> {
-        if let Some(key) = &self.key {
+    fn column(&self, signal: Signal, level: Level) -> PyResult<Column<'_>> {
+        let field = match self {
             // No request holds a key that is not UTF-8, and 0xFF never is.
-            return Ok(Column::Attribute(key.to_str().map_or(&[0xFF], str::as_bytes)));
+            Self::Attribute(key) => return Ok(Column::Attribute(key.to_str().map_or(&[0xFF], str::as_bytes))),
+            Self::Other(field) => field,
+        };
+        let name = field.getattr(intern!(field.py(), "name"))?.cast_into::<PyString>()?;
+        match name.to_str()? {
+            "attributes" => Ok(Column::Attributes),
+            name => fixed(signal, level, name)
+                .map(Column::Fixed)
+                .ok_or_else(|| PyKeyError::new_err(format!("{} have no field {field}", signal.name()))),
         }
-        let name = self.name.to_str()?;
-        if name == "attributes" {
-            return Ok(Column::Attributes);
-        }
-        fixed(signal, self.level, name)
-            .map(Column::Fixed)
-            .ok_or_else(|| PyKeyError::new_err(format!("{} have no field {}", signal.name(), self.field)))
     }
 }
 
