@@ -22,7 +22,7 @@ pub fn from_json(signal: Signal, data: &[u8]) -> Option<Vec<u8>> {
         return None;
     }
     let mut open = [Open { start: 0, width: 0, expected: 1 }; MAX_DEPTH + 1];
-    for outer in open.iter_mut().skip(1).take(2) {
+    for outer in open.iter_mut().take(2) {
         outer.expected = varint_len((data.len() / 2) as u64);
     }
     let out = Vec::with_capacity(data.len() / 2 + 16);
@@ -183,6 +183,7 @@ impl Reader<'_> {
             Kind::Bytes => self.bytes()?,
             kind => self.number(kind)?,
         }
+        // A text so long that what is in front of it has moved, is not empty.
         if omits_zero && self.out.get(start..)?.iter().all(|&byte| byte == 0) {
             self.out.truncate(before);
         }
@@ -272,6 +273,9 @@ impl Reader<'_> {
     /// Read an attribute if it has the form that most have: a key without escapes, one scalar value, no white space.
     /// Otherwise return `Some(false)`, and nothing has been read.
     fn attribute(&mut self, field: &FieldType) -> Option<bool> {
+        if self.depth + 2 >= MAX_DEPTH {
+            return Some(false);
+        }
         let before = self.text.clone();
         let Some((key, value)) = self.text.attribute() else {
             self.text = before;

@@ -201,6 +201,11 @@ fn nesting_ends_where_protobufs_does() {
         let text = format!(r#"{{"resourceSpans":[{{"resource":{{"attributes":[{{"key":"k","value":{text}}}]}}}}]}}"#);
         assert_eq!(from_json(Signal::Traces, text.as_bytes()).is_some(), depth <= 47, "{depth}");
     }
+    for depth in 20..50 {
+        let (open, close) = (r#"{"kvlistValue":{"values":[{"key":"k","value":"#, "}]}}");
+        let text = value(&(open.repeat(depth) + r#"{"stringValue":"x"}"# + &close.repeat(depth)));
+        assert_eq!(from_json(Signal::Traces, text.as_bytes()).is_some(), depth <= 31, "{depth}"); // 6 and 3 per list
+    }
     for bracket in ["[", "{\"a\":"] {
         assert_eq!(from_json(Signal::Traces, format!("{{\"a\":{}", bracket.repeat(100_000)).as_bytes()), None);
     }

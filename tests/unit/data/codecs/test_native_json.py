@@ -140,6 +140,19 @@ def test_inputs_of_the_reference() -> None:
         check_text(Signal.TRACES, text)
 
 
+@pytest.mark.parametrize("spaces", [None, (",", ":")])
+def test_depth_is_that_of_the_reference(spaces: tuple[str, str] | None) -> None:
+    """Lists and maps end where the reference ends them, however they are written."""
+    lists: Any = {"stringValue": "x"}
+    maps: Any = {"stringValue": "x"}
+    for depth in range(60):
+        for value in (lists, maps):
+            document = {"resourceSpans": [{"resource": {"attributes": [{"key": "k", "value": value}]}}]}
+            check_text(Signal.TRACES, json.dumps(document, separators=spaces).encode(), fast=depth < 30)
+        lists = {"arrayValue": {"values": [lists]}}
+        maps = {"kvlistValue": {"values": [{"key": "k", "value": maps}]}}
+
+
 @relaxed
 @given(any_signal_requests())
 def test_generated_requests(made: tuple[Signal, Any]) -> None:
