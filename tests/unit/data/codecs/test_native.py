@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
+from google.protobuf.message import Message
 
 from untrace_pipeline.data import ATTRIBUTES, Field, Level, Signal, attribute
-from untrace_pipeline.data.codec import Table
+from untrace_pipeline.data.codec import Edits, Table
 from untrace_pipeline.data.codecs.upb import UpbCodec
 from untrace_pipeline.data.codecs.upb_fields import FIELDS
 from untrace_pipeline.data.codecs.upb_schema import REQUESTS
@@ -38,12 +39,31 @@ VALUES: dict[str, Any] = {
 KEYS = [*VALUES, "service.name", "gen_ai.request.model", "index", "absent", "\ud800"]
 
 
+def padded(message: Message) -> bytes:
+    """Return a message with four bytes for every length, as SDKs write them that fill them in later (.NET)."""
+    out = b""
+    for field, value in message.ListFields():
+        for one in value if field.is_repeated else [value]:
+            if field.message_type or field.type in (field.TYPE_STRING, field.TYPE_BYTES):
+                text = one.encode() if isinstance(one, str) else one
+                body = padded(one) if field.message_type else text
+                size = len(body)
+                out += bytes(
+                    [field.number << 3 | 2, *(size >> shift & 0x7F | 0x80 for shift in (0, 7, 14)), size >> 21]
+                )
+                out += body
+            elif not field.is_repeated:
+                out += type(message)(**{field.name: one}).SerializeToString()
+    return out
+
+
 def requests() -> dict[str, tuple[Signal, bytes]]:
     """Return requests of all signals: of SDKs, with every kind of value, without anything."""
     found = {}
     for signal in Signal:
         request: Any = make_request(signal, 7, resources=2, attributes=VALUES, resource=VALUES)
         found[str(signal)] = (signal, request.SerializeToString())
+        found[f"{signal} padded"] = (signal, padded(request))
         found[f"{signal} large"] = (signal, make_request(signal, 700).SerializeToString())
         found[f"{signal} empty"] = (signal, b"")
         found[f"{signal} bare"] = (signal, b"\x0a\x00" + b"\x0a\x02\x12\x00" + b"\x0a\x04\x12\x02\x12\x00")
@@ -134,6 +154,24 @@ def test_rows(signal: Signal, data: bytes) -> None:
                 lambda table, level=level, ancestor=ancestor: table.parents(level, ancestor),  # type: ignore[misc]
             )
             assert ours == theirs
+
+
+@REQUEST
+def test_writing(signal: Signal, data: bytes) -> None:
+    """New bytes mean the same, and so does JSON."""
+    table = UPB.table(signal, data)
+    rows = range(table.row_count(Level.ITEM))
+    edits = Edits({attribute("text"): dict.fromkeys(rows[::2], "new")}, {Level.ITEM: set(rows[1::3])})
+    writes: list[Callable[[Table], list[bytes]]] = [
+        lambda table: [table.rewrite(edits)],
+        lambda table: table.partition([row % 3 - 1 for row in rows], 2),
+        lambda table: table.split(2, 0),
+    ]
+    for write in writes:
+        ours, theirs = write(NATIVE.table(signal, data)), write(table)
+        parse = REQUESTS[signal].FromString
+        assert [parse(one) for one in ours] == [parse(other) for other in theirs]
+    assert NATIVE.to_json(signal, data) == UPB.to_json(signal, data)
 
 
 @pytest.mark.parametrize("signal", list(Signal))
