@@ -200,10 +200,10 @@ impl Caller {
 impl Drop for Caller {
     fn drop(&mut self) {
         let Some(link) = &self.link else { return };
-        const MESSAGE: &str = "internal error, see the log";
+        const MESSAGE: &str = "internal error, see the log of the receiver";
         let refusal = match &link.server.settings.protocol {
-            Protocol::Grpc(_) => grpc_refusal(code::INTERNAL, MESSAGE, b""),
-            Protocol::Http(http) => http_refusal(500, code::INTERNAL, MESSAGE, &http.own_headers),
+            Protocol::Grpc(_) => grpc_refusal(code::UNAVAILABLE, MESSAGE, b""),
+            Protocol::Http(http) => http_refusal(503, code::UNAVAILABLE, MESSAGE, &http.own_headers),
         };
         self.reply(Reply::Refused(refusal));
     }
@@ -220,6 +220,9 @@ pub(crate) fn http_refusal(status: u16, code: u32, message: &str, own_headers: &
     ]))
 }
 
+/// What a request costs besides its body, so that empty ones do not pile up either.
+const REQUEST_BYTES: usize = 512;
+
 /// What is known of a request besides its body.
 #[derive(Debug)]
 pub(crate) struct Origin {
@@ -234,7 +237,8 @@ pub(crate) struct Origin {
 impl Origin {
     /// Return the event for a request that is complete; its connection counts it as under way.
     pub(crate) fn request(self, link: &Arc<Link>, id: u32, body: Vec<u8>, content: Content) -> Event {
-        let Self { signal, json, headers, number, began, held } = self;
+        let Self { signal, json, headers, number, began, mut held } = self;
+        held.add(REQUEST_BYTES);
         let caller = Caller::new(link, id, true);
         let peer = link.peer.clone();
         Event::Request(Box::new(Request { caller, signal, body, content, json, peer, headers, number, began, held }))

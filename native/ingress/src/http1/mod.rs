@@ -83,6 +83,8 @@ struct Incoming {
     allowed: usize,
     /// Somebody was asked; nothing is read meanwhile.
     asking: bool,
+    /// Somebody was asked once.
+    asked: bool,
     discarded: bool,
     touched: Millis,
 }
@@ -261,6 +263,7 @@ impl Http1 {
             held: server.hold(0),
             allowed: 0,
             asking: true,
+            asked: false,
             discarded: false,
             touched: self.now,
         };
@@ -282,6 +285,9 @@ impl Http1 {
             if server.may_read(signal, announced.unwrap_or(0)) {
                 self.admit();
             } else {
+                if let Some(incoming) = &mut self.incoming {
+                    incoming.asked = true;
+                }
                 let caller = Caller::new(&self.link, id, false);
                 server.put(Event::Ask { caller, signal, size: announced.unwrap_or(0) });
             }
@@ -386,8 +392,8 @@ impl Http1 {
             self.refuse(400, "the body is nearly all chunk headers");
         } else if done {
             self.complete();
-        } else if size > incoming.allowed && !incoming.discarded {
-            incoming.asking = true;
+        } else if !incoming.discarded && (size > incoming.allowed || is_crowded(&self.link, incoming)) {
+            (incoming.asking, incoming.asked) = (true, true);
             let id = incoming.id;
             if let Some(signal) = self.slots.back().and_then(|slot| slot.signal) {
                 let caller = Caller::new(&self.link, id, false);
@@ -633,6 +639,12 @@ fn put_end(out: &mut Vec<u8>, close: bool, date: &[u8], length: usize) {
         out.extend_from_slice(length.to_string().as_bytes());
     }
     out.extend_from_slice(b"\r\n\r\n");
+}
+
+/// Whether a body that nobody was asked about came in while others used up what may be read ahead.
+fn is_crowded(link: &Link, incoming: &Incoming) -> bool {
+    let signal = incoming.origin.as_ref().map(|origin| origin.signal);
+    !incoming.asked && signal.is_some_and(|signal| !link.server.may_read(signal, 0))
 }
 
 fn too_large(limit: usize) -> String {

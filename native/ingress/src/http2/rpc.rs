@@ -221,7 +221,7 @@ impl Http2 {
             return self.complete(id);
         }
         let Some(announced) = announced else { return };
-        if announced <= MAX_UNASKED {
+        if announced <= MAX_UNASKED && (call.sized || self.link.server.may_read(call.signal, 0)) {
             return self.grant(id);
         }
         let due = stream.receive_window < window / 2;
