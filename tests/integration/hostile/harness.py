@@ -15,7 +15,7 @@ import grpc.aio
 
 from untrace_pipeline.api import Extension, Kind
 from untrace_pipeline.data import Signal
-from untrace_pipeline.testing import Sink, StubHost, make_request, make_settings
+from untrace_pipeline.testing import RecordingMeter, Sink, StubHost, make_request, make_settings
 from untrace_plugins.receivers.otlp import FACTORY
 from untrace_plugins.receivers.otlp.grpc_transport import METHODS
 from untrace_plugins.receivers.otlp.receiver import OtlpReceiver
@@ -155,6 +155,7 @@ async def receiver(
     grpc: Mapping[str, Any] | None = None,
     signals: Sequence[Signal] = tuple(Signal),
     extensions: Mapping[str, Extension] | None = None,
+    meter: RecordingMeter | None = None,
 ) -> AsyncIterator[Running]:
     """Run a receiver; both protocols with defaults unless one is configured."""
     if http is None and grpc is None:
@@ -163,7 +164,9 @@ async def receiver(
     protocols = {name: {"endpoint": "127.0.0.1:0", **options} for name, options in chosen.items()}
     config = FACTORY.config.model_validate({"protocols": protocols})
     sink = sink or Sink()
-    running = Running(FACTORY.create(config, make_settings(Kind.RECEIVER, "otlp", signals=signals), sink), sink)
+    running = Running(
+        FACTORY.create(config, make_settings(Kind.RECEIVER, "otlp", signals=signals, meter=meter), sink), sink
+    )
     await running.receiver.start(StubHost(extensions))
     try:
         yield running
