@@ -107,10 +107,11 @@ wheel: $(VENV)/.dev  ## Build the distributions into dist/; the native one where
 	$(BIN)/python -m build
 	@if $(MAKE) --no-print-directory has-cargo; then $(MAKE) --no-print-directory dist-native; else echo "the native wheel is left out" >&2; fi
 
-# The wheel comes out of the source distribution, which is so known to be complete.
+# The wheel comes out of the source distribution, which is so known to be complete; with a target directory of its own,
+# because times of files in a distribution say nothing, and cargo would take what it built of an older one.
 dist-native: has-cargo $(VENV)/.dev
 	$(BIN)/python -m build --sdist --outdir dist native
-	CARGO_TARGET_DIR=$(CURDIR)/native/target $(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist dist/untrace_pipeline_native-*.tar.gz
+	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist dist/untrace_pipeline_native-*.tar.gz
 
 wheel-check: has-cargo wheel  ## Install the wheels under each other Python that is here, and send data through
 	UNTRACE_WHEELS=dist $(BIN)/python -m pytest tests/integration/test_wheels.py
