@@ -45,7 +45,8 @@ class Context:
     received_at: float = field(default_factory=time.time)
     """Arrival, seconds since the Unix epoch."""
     requests: int = field(default=1, compare=False)
-    """How many requests the receiver merged into the batch; it counts them as that many."""
+    """How many requests the receiver merged into the batch; they are counted as that many. What is refused for good is
+    not counted if it was merged, because the receiver then tries each request by itself."""
 
     def first(self, name: str) -> str | None:
         """Return the first value of a metadata header, or ``None``; ``name`` in any case."""

@@ -90,8 +90,14 @@ class Intake:
         try:
             await self._target(batch).consume(batch)
         except InternalError:
-            counters.failed.add(items)
-            counters.failed_requests.add(requests)
+            if requests == 1:  # whoever merged several tries each by itself now
+                counters.failed.add(items)
+                counters.failed_requests.add()
+            raise
+        except PermanentError:
+            if requests == 1:
+                counters.refused.add(items)
+                counters.refused_requests.add()
             raise
         except BaseException:
             counters.refused.add(items)

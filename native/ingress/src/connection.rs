@@ -110,11 +110,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin, P: Protocol> Driver<S, P> {
         link.watch(context.waker());
         let now = link.server.now();
         let orders = link.orders();
-        if orders != 0 {
-            self.protocol.order(orders, now);
-        }
         for (id, counted, reply) in link.take() {
             self.protocol.reply(id, counted, reply, now);
+        }
+        if orders != 0 {
+            self.protocol.order(orders, now);
         }
         let result = self.exchange(context, now);
         link.deadline.store(self.protocol.deadline(), Ordering::Relaxed);

@@ -61,7 +61,7 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    /// Leave an answer for request `id` and wake the connection; only from the thread for input and output.
+    /// Leave an answer for request `id` and wake the connection.
     pub(crate) fn push(&self, id: u32, counted: bool, reply: Reply) {
         locked(&self.inbox).push((id, counted, reply));
         self.wake();
@@ -366,6 +366,7 @@ impl Server {
     pub fn abort(&self) {
         self.close();
         self.shared.draining.store(true, Ordering::Relaxed);
+        self.shared.move_along(); // what was taken is acknowledged if anything still can be
         self.shared.order_all(order::ABORT);
         self.sweeper.abort();
         self.shared.closed.store(true, Ordering::Relaxed);

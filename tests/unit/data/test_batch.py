@@ -53,6 +53,17 @@ def test_pass_through_is_the_same_bytes() -> None:
     assert (codec.tables, codec.counts) == (0, 1)
 
 
+def test_what_is_known_of_bytes_is_not_found_out_again() -> None:
+    """A receiver that has decoded a request hands over what it found."""
+    made = make_batch(items=3)
+    table = object()
+    batch = Batch.decoded(Signal.TRACES, made.to_otlp(), Context(peer="a:1"), 3, table)  # type: ignore[arg-type]
+    batch.validate()
+    assert (batch.item_count, batch._table(), batch.context.peer) == (3, table, "a:1")
+    later = Batch.decoded(Signal.TRACES, made.to_otlp(), EMPTY_CONTEXT, 3)
+    assert later.column(NAME) == made.column(NAME)
+
+
 def test_copies_share_decoding_and_rewriting() -> None:
     """What one handle decodes or writes, the others need not."""
     batch, codec = counted()

@@ -11,7 +11,7 @@ from untrace_pipeline.api import ComponentId, Kind
 from untrace_pipeline.data import Context, Signal
 from untrace_pipeline.engine.intake import Gate, Intake
 from untrace_pipeline.engine.link import Faults
-from untrace_pipeline.errors import Code, InternalError, PermanentError, RetryableError
+from untrace_pipeline.errors import Code, ConsumeError, InternalError, PermanentError, RetryableError
 from untrace_pipeline.testing import BlockingSink, FailingSink, RecordingMeter, Sink, make_batch
 
 
@@ -102,6 +102,20 @@ async def test_what_is_not_accepted_is_counted_apart(error, counter: str, outcom
     assert meter.value(counter) == 3
     assert meter.value("receiver_requests", outcome=outcome) == 1
     assert meter.value("receiver_accepted_spans") == 0
+
+
+@pytest.mark.parametrize(("error", "refused"), [(RetryableError("later"), 5), (PermanentError("never"), 0)])
+async def test_merged_requests_are_counted_one_by_one(error: ConsumeError, refused: int) -> None:
+    """A batch counts as the requests that it stands for, unless the receiver will bring each of them again."""
+    merged = Context(requests=5)
+    intake, meter = make_intake(Sink())
+    await intake.consume(make_batch(items=7, context=merged))
+    assert meter.value("receiver_requests", outcome="success") == 5
+    intake, meter = make_intake(FailingSink(error))
+    with pytest.raises(ConsumeError):
+        await intake.consume(make_batch(items=7, context=merged))
+    assert meter.value("receiver_requests", outcome="refused") == refused
+    assert meter.value("receiver_refused_spans") == (7 if refused else 0)
 
 
 async def test_a_client_that_leaves_counts_as_refused() -> None:
