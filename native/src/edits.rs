@@ -4,7 +4,7 @@ use std::mem::MaybeUninit;
 
 use otlp_edit::{
     AnyValue, Column, EditError, Edits, FixedField, Form, Pieces, Scalar, Slot, Target, Values, attribute_tag,
-    fixed_field, put_attribute, put_attribute_of_text, put_field,
+    fixed_field, put_attribute, put_attribute_of_text, put_body_of_text, put_field,
 };
 use otlp_wire::{Index, Level, Signal};
 use pyo3::exceptions::{PyIndexError, PyKeyError, PyOverflowError, PyTypeError, PyValueError};
@@ -241,14 +241,29 @@ impl<'py> Encoder<'py> {
     }
 
     fn attribute(&mut self, tag: u8, key: &[u8], value: &Bound<'py, PyAny>) -> PyResult<Slot> {
-        let long = with_value(value, MAX_DEPTH, |any| match *any {
-            AnyValue::Text(text) | AnyValue::Bytes(text) if text.len() >= LONG && is_own_text(value) => {
-                let is_text = matches!(any, AnyValue::Text(_));
-                put_attribute_of_text(self.values.buffer(), tag, key, is_text, text.len());
+        let buffer = self.values.buffer();
+        let long = with_value(value, MAX_DEPTH, |any| match long_text(any, value) {
+            Some((is_text, len)) => {
+                put_attribute_of_text(buffer, tag, key, is_text, len);
                 true
             }
-            _ => {
-                put_attribute(self.values.buffer(), tag, key, any);
+            None => {
+                put_attribute(buffer, tag, key, any);
+                false
+            }
+        })?;
+        Ok(if long { self.long_slot(value) } else { self.values.slot() })
+    }
+
+    fn body(&mut self, value: &Bound<'py, PyAny>) -> PyResult<Slot> {
+        let buffer = self.values.buffer();
+        let long = with_value(value, MAX_DEPTH, |any| match long_text(any, value) {
+            Some((is_text, len)) => {
+                put_body_of_text(buffer, is_text, len);
+                true
+            }
+            None => {
+                Scalar::Any(*any).put(buffer);
                 false
             }
         })?;
@@ -289,19 +304,21 @@ impl<'py> Encoder<'py> {
             Form::Double => Scalar::Double(value.extract()?),
             Form::Number if value.is_instance_of::<PyInt>() => Scalar::PointInt(integer(value)?),
             Form::Number => Scalar::PointDouble(value.extract()?),
-            Form::Any | Form::ReadOnly => {
-                with_value(value, MAX_DEPTH, |any| Scalar::Any(*any).put(self.values.buffer()))?;
-                return Ok(self.values.slot());
-            }
+            Form::Any | Form::ReadOnly => return self.body(value),
         };
         scalar.put(self.values.buffer());
         Ok(self.values.slot())
     }
 }
 
-/// Whether the bytes of a value are those of the object itself, which stay where they are as long as it lives.
-fn is_own_text(value: &Bound<'_, PyAny>) -> bool {
-    long_bytes(value).is_ok()
+/// Return whether a long value is text or bytes, and its length, if its bytes are those of the object itself: they stay
+/// where they are as long as it lives.
+fn long_text(any: &AnyValue<'_>, value: &Bound<'_, PyAny>) -> Option<(bool, usize)> {
+    match *any {
+        AnyValue::Text(text) if text.len() >= LONG && long_bytes(value).is_ok() => Some((true, text.len())),
+        AnyValue::Bytes(bytes) if bytes.len() >= LONG => Some((false, bytes.len())),
+        _ => None,
+    }
 }
 
 /// Return the bytes that an object holds: text or bytes.

@@ -22,4 +22,4 @@ pub use pieces::Pieces;
 pub use regroup::{partition, split};
 pub use rewrite::rewrite;
 pub use schema::{FixedField, Form, attribute_tag, fixed_field};
-pub use values::{AnyValue, Scalar, Slot, Values, put_attribute, put_attribute_of_text, put_field};
+pub use values::{AnyValue, Scalar, Slot, Values, put_attribute, put_attribute_of_text, put_body_of_text, put_field};

@@ -174,6 +174,16 @@ pub fn put_attribute(out: &mut Vec<u8>, tag: u8, key: &[u8], value: &AnyValue<'_
 /// Write all of a `KeyValue` that has a long text or bytes, save these themselves.
 pub fn put_attribute_of_text(out: &mut Vec<u8>, tag: u8, key: &[u8], is_text: bool, len: usize) {
     put_attribute_head(out, tag, key, 1 + varint_len(len as u64) + len);
+    put_text_head(out, is_text, len);
+}
+
+/// Write all of the slot of a body that is a long text or bytes, save these themselves.
+pub fn put_body_of_text(out: &mut Vec<u8>, is_text: bool, len: usize) {
+    put_varint(out, (1 + varint_len(len as u64) + len) as u64);
+    put_text_head(out, is_text, len);
+}
+
+fn put_text_head(out: &mut Vec<u8>, is_text: bool, len: usize) {
     out.push(if is_text { TEXT } else { BYTES });
     put_varint(out, len as u64);
 }

@@ -97,6 +97,18 @@ def test_dropped_items_leave_the_rest_alone() -> None:
     assert batch.to_otlp() == request(span(field(5, b"y"), FOREIGN))
 
 
+def test_values_of_dropped_rows_do_not_matter() -> None:
+    """A value that cannot be written is an error only if its row stays, on every level."""
+    payload = request(span(field(11), field(11, field(2, b"e"))))
+    batch = Batch(Signal.TRACES, payload)
+    batch.set(attribute("a", Level.EVENT), [object()], rows=[0])  # type: ignore[list-item]
+    batch.keep([False, True], Level.EVENT)
+    assert batch.to_otlp() == request(span(field(11, field(2, b"e"))))
+    batch.set(attribute("a"), [object()])  # type: ignore[list-item]
+    batch.keep([False])
+    assert batch.to_otlp() == FOREIGN
+
+
 def test_resource_edits_do_not_touch_items() -> None:
     """A resource attribute is set without decoding what lies below; a missing resource is made."""
     odd = span(field(1, bytes(16)), field(5, b"x"), FOREIGN)
