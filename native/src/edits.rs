@@ -20,6 +20,9 @@ const MAX_DEPTH: i32 = 90;
 /// From this length on, texts are not copied into the buffer of new values: it costs more than to refer to them.
 const LONG: usize = 512;
 
+/// Room for the new values of a few items, in bytes.
+const ROOM: usize = 1024;
+
 /// See `Table.rewrite`.
 pub fn rewrite<'py>(
     py: Python<'py>,
@@ -29,6 +32,7 @@ pub fn rewrite<'py>(
 ) -> PyResult<Bound<'py, PyBytes>> {
     let fields = edited_fields(index.signal, edits)?;
     let mut encoder = Encoder::default();
+    encoder.values.buffer().reserve(ROOM);
     let mut columns = Vec::with_capacity(fields.len());
     for (number, field) in fields.iter().enumerate() {
         columns.push(encoder.column(index.signal, number, field)?);
