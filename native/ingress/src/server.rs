@@ -180,6 +180,8 @@ impl Shared {
 
     /// Note a new connection; false if there are too many.
     pub(crate) fn enter(self: &Arc<Self>, peer: Peer) -> (Arc<Link>, bool) {
+        // Locked first: a connection either sees that the server drains, or is told so with the others.
+        let mut links = locked(&self.links);
         let link = Arc::new(Link {
             server: self.clone(),
             number: self.next_link.fetch_add(1, Ordering::Relaxed),
@@ -189,7 +191,6 @@ impl Shared {
             inbox: Mutex::new(Vec::new()),
             waker: Mutex::new(None),
         });
-        let mut links = locked(&self.links);
         links.insert(link.number, link.clone());
         let fits = links.len() <= self.settings.max_connections;
         (link, fits)

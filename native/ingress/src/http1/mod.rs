@@ -613,7 +613,7 @@ impl Http1 {
 
     /// A deadline has passed: answer 408 if a request had begun, and close.
     fn expire(&mut self) {
-        if self.blocked_since != NEVER || self.fate == Fate::Linger {
+        if self.blocked_since != NEVER || self.fate != Fate::Open {
             self.fate = Fate::Abort;
         } else if self.incoming.as_ref().is_some_and(|incoming| !incoming.discarded) {
             self.fail(408, "the body did not arrive in time");
@@ -762,6 +762,8 @@ impl Protocol for Http1 {
         let settings = self.settings();
         if self.blocked_since != NEVER {
             after(self.blocked_since, settings.write)
+        } else if self.fate == Fate::Close {
+            after(self.now, settings.write)
         } else if self.fate != Fate::Open {
             self.linger_until
         } else if let Some(incoming) = &self.incoming {

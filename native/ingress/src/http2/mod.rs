@@ -560,7 +560,8 @@ impl Http2 {
         let greeted_by = if self.greeted { NEVER } else { after(self.opened, settings.handshake) };
         let answered_by = after(self.pinged, settings.ping_timeout);
         let ping_at = after(self.now, settings.ping_after);
-        if now >= self.cut_at || now >= written_by || now >= greeted_by || now >= answered_by {
+        let closed_by = if self.fate == Fate::Close { after(self.now, settings.write) } else { NEVER };
+        if now >= closed_by || now >= self.cut_at || now >= written_by || now >= greeted_by || now >= answered_by {
             self.fate = Fate::Abort;
         } else if !self.greeted {
         } else if now >= age && !self.leaving {
@@ -666,6 +667,9 @@ impl Protocol for Http2 {
         let mut due = self.cut_at.min(after(self.blocked_since, settings.write)).min(self.messages_due);
         if !self.greeted {
             due = due.min(after(self.opened, settings.handshake));
+        }
+        if self.fate == Fate::Close {
+            due = due.min(after(self.now, settings.write));
         }
         if !self.leaving {
             due = due.min(after(self.opened, settings.age));
