@@ -70,7 +70,13 @@ fn two_requests_one_after_the_other_are_one() {
 #[test]
 fn malformed_requests_name_the_place() {
     let text = |bytes: &[u8]| span(field(5, bytes));
-    let cases: [(Vec<u8>, &str, usize); 17] = [
+    let cases: [(Vec<u8>, &str, usize); 18] = [
+        // The value ends behind its tag; what follows belongs to the attribute.
+        (
+            span(field(9, [field(1, "a"), field(2, b"\x18"), field(31, "x")].concat())),
+            "ends in the middle of a number",
+            14,
+        ),
         (b"\x0a".to_vec(), "ends in the middle of a number", 1),
         (b"\x0a\x80".to_vec(), "ends in the middle of a number", 1),
         ([b"\x0a".to_vec(), vec![0xFF; 10], vec![1]].concat(), "a number has more than ten bytes", 1),
@@ -126,7 +132,10 @@ fn every_cut_of_a_request_is_refused_or_ends_between_fields() {
 #[test]
 fn odd_requests_are_left_to_others() {
     let group = b"\xfb\x7f\x08\x01\xfc\x7f";
-    let odd: [Vec<u8>; 18] = [
+    let odd: [Vec<u8>; 20] = [
+        // Of ids, too, the last one counts.
+        span([field(4, b"12"), field(5, ""), field(4, [1; 8])].concat()),
+        span([field(4, b"12"), b"\xfb\x7f\xfc\x7f".to_vec()].concat()),
         span([field(5, "a"), field(5, "b")].concat()),
         span([field(15, b""), field(15, b"")].concat()),
         span(attribute(9, "k", &[field(1, "a"), number(2, 1)].concat())),
