@@ -280,3 +280,16 @@ fn counting_looks_at_containers_only() {
     assert_eq!(count(Signal::Metrics, &metric(&[&field(5, b""), &field(7, b"")])), Ok(None));
     assert_eq!(count(Signal::Metrics, &metric(&[&field(5, b"\xff")])), Ok(None));
 }
+
+#[test]
+fn short_cuts_take_nothing_that_the_long_way_refuses() {
+    const BYTES: [u8; 11] = [0x0A, 0x12, 0x10, 0x18, 0x21, 0x00, 0x01, 0x02, 0x03, 0x80, 0xFF];
+    let length = if cfg!(miri) { 2 } else { 4 };
+    for number in 0..BYTES.len().pow(length) {
+        let tail = (0..length).map(|place| BYTES[number / BYTES.len().pow(place) % BYTES.len()]);
+        let body: Vec<u8> = b"\x0a\x01k\x12".iter().copied().chain(tail).collect();
+        if let Ok(Decoded::Regular(_)) = decode(Signal::Traces, &span(field(9, &body))) {
+            index(Signal::Traces, &span(field(9, [body, field(31, "unknown")].concat())));
+        }
+    }
+}
