@@ -237,3 +237,10 @@ def test_arguments_of_other_types() -> None:
         native.decode("traces", bytearray(b""))
     with pytest.raises(ValueError, match="no level has the number 9"):
         native.decode("traces", b"").row_count(9)
+
+
+def test_of_ids_the_last_one_counts() -> None:
+    """A field that comes twice has the second value, ids too: the first may be anything."""
+    span = b"\x22\x02xy" + b"\x22\x08" + b"i" * 8
+    data = b"\x0a" + bytes([len(span) + 4]) + b"\x12" + bytes([len(span) + 2]) + b"\x12" + bytes([len(span)]) + span
+    assert NATIVE.table(Signal.TRACES, data).columns([Field(Level.ITEM, "parent_span_id")]) == [[b"i" * 8]]
