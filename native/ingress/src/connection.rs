@@ -13,7 +13,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::http1::Http1;
 use crate::http2::Http2;
 use crate::message::{Event, Peer, Reply};
-use crate::server::{Link, Shared};
+use crate::server::{Link, Shared, order};
 use crate::settings::{self, Millis};
 use crate::tls::Tls;
 
@@ -110,8 +110,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin, P: Protocol> Driver<S, P> {
         link.watch(context.waker());
         let now = link.server.now();
         let orders = link.orders();
+        let aborted = orders & order::ABORT != 0;
         for (id, counted, reply) in link.take() {
-            self.protocol.reply(id, counted, reply, now);
+            // What was taken is acknowledged; of the rest nobody is told more than that the server ends.
+            if !aborted || matches!(reply, Reply::Taken) {
+                self.protocol.reply(id, counted, reply, now);
+            }
         }
         if orders != 0 {
             self.protocol.order(orders, now);
