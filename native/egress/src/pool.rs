@@ -28,8 +28,8 @@ const SWEEP: Duration = Duration::from_secs(10);
 /// What a pool is made of.
 #[derive(Debug, Clone)]
 pub struct PoolOptions {
-    /// For `https` URLs.
-    pub tls: Arc<ClientConfig>,
+    /// For `https` URLs, which cannot be used without.
+    pub tls: Option<Arc<ClientConfig>>,
     /// Name in the server's certificate instead of the URL's host.
     pub server_name: Option<ServerName<'static>>,
     /// Sent with each request.
@@ -207,7 +207,7 @@ impl Shared {
     }
 
     fn secure(&self, target: &Target) -> Result<Secure, String> {
-        let config = self.options.tls.clone();
+        let config = self.options.tls.clone().ok_or("this client was made without TLS")?;
         if let Some(name) = &self.options.server_name {
             return Ok(Secure { config, name: name.clone() });
         }
