@@ -37,10 +37,12 @@ run: $(VENV)/.run  ## Run the daemon on configs/quickstart.yaml (CONFIG=… for 
 
 native: has-cargo $(VENV)/.native  ## Build and install the native codec and transports (needs cargo); optional
 
-# Built in native/target, so that only what has changed is compiled; with symbols, for profilers.
+# Built in native/target, so that only what has changed is compiled; with symbols, for profilers. The stamp has the time
+# when the build began: what is changed meanwhile is built again.
 $(VENV)/.native: $(NATIVE) | $(VENV)/.run
+	@touch $@.begun
 	MATURIN_STRIP=false $(PIP) ./native
-	@touch $@
+	@mv $@.begun $@
 
 has-cargo:
 	@have=$$($(CARGO) --version 2>/dev/null | cut -d' ' -f2); \
