@@ -81,7 +81,8 @@ pub fn check_codec(input: &[u8]) {
         Ok(Decoded::Irregular) => return,
         Err(error) => return assert!(error.offset <= data.len()),
     };
-    assert_eq!(counted, Ok(Some(index.items().len())));
+    // `None`: numbers in more bytes than needed, which the walk of the containers leaves to others.
+    assert!(counted == Ok(None) || counted == Ok(Some(index.items().len())), "{counted:?}");
     for level in LEVELS {
         read(signal, data, &index, level);
     }
