@@ -149,12 +149,14 @@ pub struct Caller {
 impl Caller {
     /// `counted`: the connection counts it as under way until the answer comes.
     pub(crate) fn new(link: &Arc<Link>, id: u32, counted: bool) -> Self {
+        link.server.count_waiting(true);
         Self { link: Some(link.clone()), id, counted }
     }
 
     fn reply(&mut self, reply: Reply) {
         if let Some(link) = self.link.take() {
             let server = link.server.clone();
+            server.count_waiting(false);
             server.send(link, self.id, self.counted, reply);
         }
     }
