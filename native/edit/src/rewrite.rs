@@ -49,8 +49,12 @@ impl<'a> Rewrite<'a> {
             children: Children::default(),
         };
         rewrite.plan();
-        rewrite.children.events = rewrite.child(Level::Event, EVENTS, Kind::Event)?;
-        rewrite.children.links = rewrite.child(Level::Link, LINKS, Kind::Link)?;
+        let events = rewrite.child(Level::Event, EVENTS, Kind::Event)?;
+        let links = rewrite.child(Level::Link, LINKS, Kind::Link)?;
+        if index.signal == Signal::Traces {
+            // In other items these numbers are those of other fields.
+            rewrite.children = Children { events, links };
+        }
         rewrite.mark_edits()?;
         rewrite.mark_drops()?;
         rewrite.mark_outwards();

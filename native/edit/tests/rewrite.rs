@@ -20,6 +20,15 @@ fn nothing_to_do_is_a_copy() {
 }
 
 #[test]
+fn edits_of_levels_that_a_signal_lacks_change_nothing() {
+    let record = field(2, &[&fixed64(1, 7), &fixed64(11, 8)]);
+    let data = field(1, &[&field(2, &[&record])]);
+    let change = Change::of(Signal::Logs).key(Level::Event, "a", &[]).key(Level::Link, "a", &[]);
+    let change = change.fixed(Level::Item, "observed_time_unix_nano", &[(0, Gone)]);
+    assert_eq!(change.on(&data), field(1, &[&field(2, &[&field(2, &[&fixed64(1, 7)])])]));
+}
+
+#[test]
 fn a_value_is_replaced_in_its_place() {
     let odd = span(&[&field(5, &[b"name"]), &attr("a", "1"), FOREIGN, &attr("b", "2"), &field(1, &[&[7; 16]])]);
     let new = span(&[&field(5, &[b"name"]), &attr("a", "new"), FOREIGN, &attr("b", "2"), &field(1, &[&[7; 16]])]);
