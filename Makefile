@@ -103,7 +103,7 @@ fuzz: $(VENV)/.dev  ## Coverage-guided fuzzing of the decoders and the config lo
 
 fuzz-native: has-cargo $(VENV)/.dev  ## Coverage-guided fuzzing of the Rust crates with AddressSanitizer (needs nightly and cargo-fuzz)
 	$(BIN)/python tests/fuzz/native_corpus.py native/fuzz/corpus
-	cd native && for target in codec json search; do \
+	cd native && for target in codec json search ingress; do \
 	  $(CARGO) +nightly fuzz run $$target -- -max_total_time=$(or $(SECONDS_EACH),60) -timeout=10 -max_len=4096 || exit 1; done
 
 miri: has-cargo  ## Tests of the codec's crates under Miri (needs nightly with miri and rust-src); some minutes

@@ -1,5 +1,7 @@
 //! What must hold for any bytes; the targets are one call each.
 
+use std::sync::LazyLock;
+
 use otlp_edit::{
     AnyValue, Column as EditColumn, Edits, FixedField, Form, Scalar, Slot, Target, Values, attribute_tag, fixed_field,
     partition, put_attribute, rewrite, split,
@@ -254,13 +256,17 @@ fn stable(signal: Signal, data: &[u8]) {
     }
 }
 
+/// Compiled once: it takes longer than an input does.
+static SEARCHERS: LazyLock<Vec<Searcher>> = LazyLock::new(|| {
+    const PATTERNS: [&str; 5] =
+        [r"[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,}", r"\b\d{3}-\d{2}-\d{4}\b", "a", r"\bsk-[a-z]{3,}\b", "x+"];
+    (0..5).map(|from| Searcher::new(&PATTERNS[from..]).expect("known patterns")).collect()
+});
+
 /// Searching finds values that are there, and only those that match; replacing leaves nothing that matches.
 pub fn check_search(input: &[u8]) {
     let Some((signal, mut dice, data)) = split_input(input) else { return };
-    const PATTERNS: [&str; 5] =
-        [r"[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,}", r"\b\d{3}-\d{2}-\d{4}\b", "a", r"\bsk-[a-z]{3,}\b", "x+"];
-    let from = dice.roll(5) as usize;
-    let searcher = Searcher::new(&PATTERNS[from..]).expect("known patterns");
+    let Some(searcher) = SEARCHERS.get(dice.roll(5) as usize) else { return };
     if let Ok(text) = std::str::from_utf8(data) {
         let matches = searcher.matches(text.as_bytes());
         assert_eq!(matches, searcher.find(text.as_bytes()).next().is_some());
@@ -269,13 +275,15 @@ pub fn check_search(input: &[u8]) {
             Ok(())
         });
         assert_eq!(replaced.map(|text| text.is_some()), Ok(matches));
-        if let Ok(searcher) = Searcher::new(&[text]) {
+        if text.len() < 40
+            && let Ok(searcher) = Searcher::new(&[text])
+        {
             let _ = searcher.matches(b"some text 123-45-6789 with a@b.example in it");
         }
     }
     if let Some(index) = regular(signal, data) {
         let level = [None, Some(Level::Item), Some(Level::Resource)][dice.roll(3) as usize];
-        for place in search(&searcher, data, &index, level, None).places {
+        for place in search(searcher, data, &index, level, None).places {
             assert!(searcher.matches(&data[place.value]));
         }
     }

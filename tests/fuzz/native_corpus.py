@@ -5,11 +5,15 @@ An input is a byte that chooses the signal, a byte that the random choices of th
 
 from __future__ import annotations
 
+import gzip
 import random
 import sys
+import zlib
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+import zstandard
 
 from tests.support.decoder_target import ODD_METRICS, ODD_PROTOBUF
 from tests.support.otlp_oddities import oddly_encoded, with_unknown_fields
@@ -45,7 +49,15 @@ def inputs() -> dict[str, list[bytes]]:
         b"\0\x02[a-z]{2,}\\b|x+?",
         "\0\0ключ a@b.co".encode(),
     ]
-    return {"codec": protobuf, "json": texts + protobuf[:40], "search": words + protobuf}
+    heads = b"POST /v1/traces?a=b HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\nexpect: 100-continue\r\n\r\nhello"
+    chunks = b"5;a=b\r\nhello\r\n0\r\ntrailer: x\r\n\r\n"
+    block = (
+        b"\x82\x86\x84\x41\x8c\xf1\xe3\xc2\xe5\xf2\x3a\x6b\xa0\xab\x90\xf4\xff\x40\x02te\x08trailers\xfe\xbe\x3f\x11"
+    )
+    packed = [gzip.compress(chunks), zlib.compress(chunks), zstandard.compress(chunks)]
+    wire = [heads, heads, chunks, block, block[5:], *packed]
+    ingress = [bytes([number]) + body for number, body in enumerate(wire)]
+    return {"ingress": ingress, "codec": protobuf, "json": texts + protobuf[:40], "search": words + protobuf}
 
 
 def main() -> None:
