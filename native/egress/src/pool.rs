@@ -140,10 +140,10 @@ impl Shared {
         };
         let _turn = self.turn(&key).await;
         let request = self.request(&url, headers, data);
-        while let Some(sender) = self.kept(&key) {
+        if let Some(sender) = self.kept(&key) {
             match self.exchange(sender, request.clone(), &key).await {
                 // The server closed the connection while it was idle, and this request met its end.
-                Err(silence) if silence.before_answer => break,
+                Err(silence) if silence.before_answer => {}
                 other => return other.map_err(|silence| silence.why),
             }
         }
@@ -269,9 +269,8 @@ fn place(url: &Uri) -> Result<Key, String> {
 /// Read an answer up to the limit; the second part says whether that was all of it.
 async fn read(response: Response<Incoming>, limit: usize) -> Result<(HttpAnswer, bool), String> {
     let (head, mut body) = response.into_parts();
-    let text = |name: HeaderName| {
-        head.headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
-    };
+    let text =
+        |name: HeaderName| head.headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
     let mut data = BytesMut::new();
     let mut whole = true;
     while let Some(frame) = body.frame().await {
@@ -283,10 +282,10 @@ async fn read(response: Response<Incoming>, limit: usize) -> Result<(HttpAnswer,
         }
     }
     let mut body = data.freeze();
-    if let Some(encoding) = text(http::header::CONTENT_ENCODING) {
-        if let Ok(Some(plain)) = decompress(&encoding.to_ascii_lowercase(), &body, limit) {
-            body = plain;
-        }
+    if let Some(encoding) = text(http::header::CONTENT_ENCODING)
+        && let Ok(Some(plain)) = decompress(&encoding.to_ascii_lowercase(), &body, limit)
+    {
+        body = plain;
     }
     body.truncate(limit);
     let answer = HttpAnswer {
