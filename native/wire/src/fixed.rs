@@ -128,7 +128,9 @@ pub(crate) const fn of_point(data: u32, number: u32) -> u32 {
 }
 
 /// Return the field with the attributes of a row: in the row, or in the message in another field of it.
-pub(crate) const fn attributes(signal: Signal, level: Level, data: u32) -> (Option<u32>, u32) {
+///
+/// Of data points it depends on the field number of the data that they are in.
+pub const fn attributes(signal: Signal, level: Level, data: u32) -> (Option<u32>, u32) {
     match (level, signal) {
         (Level::Resource, _) => (Some(1), 1),
         (Level::Scope, _) => (Some(1), 3),

@@ -2,6 +2,12 @@
 
 use crate::{Level, Signal};
 
+/// The field number of events in a span.
+pub const EVENTS: u32 = 11;
+
+/// The field number of links in a span.
+pub const LINKS: u32 = 13;
+
 /// The field numbers that lead to the next depth, as bits, one set per depth.
 pub(crate) const fn path(signal: Signal) -> &'static [u32] {
     match signal {
@@ -12,7 +18,7 @@ pub(crate) const fn path(signal: Signal) -> &'static [u32] {
 }
 
 /// The depth whose messages are the rows of a level; none for events, links, and what the signal does not have.
-pub(crate) const fn depth(signal: Signal, level: Level) -> Option<usize> {
+pub const fn depth(signal: Signal, level: Level) -> Option<usize> {
     match (level, signal) {
         (Level::Resource, _) => Some(0),
         (Level::Scope, _) => Some(1),
