@@ -94,6 +94,19 @@ fn many_keys_are_found_too() {
 }
 
 #[test]
+fn a_key_of_its_own_in_every_row_costs_no_walk_over_all() {
+    const ROWS: u32 = 20_000;
+    let names: Vec<String> = (0..ROWS).map(|number| format!("key{number}")).collect();
+    let spans = |value: &str| {
+        let spans: Vec<Vec<u8>> = names.iter().map(|name| span(&[&attr(name, value)])).collect();
+        request(&spans.iter().map(Vec::as_slice).collect::<Vec<_>>())
+    };
+    let rows: Vec<_> = (0..ROWS).map(|row| [(row, Text("new"))]).collect();
+    let change = names.iter().zip(&rows).fold(traces(), |change, (name, row)| change.key(Level::Item, name, row));
+    assert_eq!(change.on(&spans("old")), spans("new"));
+}
+
+#[test]
 fn long_texts_and_growing_lengths() {
     let long = "x".repeat(70_000);
     let data = request(&[&span(&[&attr("a", "1")]), &span(&[&attr("b", "2")])]);

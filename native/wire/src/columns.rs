@@ -1,6 +1,6 @@
 //! Columns: fields of many rows, several in one walk over each row.
 
-use crate::cell::{Cell, Pairs, key_of, key_value};
+use crate::cell::{Cell, Pairs, key_of, key_value, length_bit};
 use crate::fixed::{Fixed, Scalar, attributes, of_point};
 use crate::parts::{Part, Parts, body, eight, four, varint};
 use crate::schema::Kind;
@@ -78,7 +78,7 @@ struct Reader<'a, 'k> {
     sources: Vec<Source>,
     /// Each key once, and what was found for it in the row.
     keys: Vec<(&'k [u8], Option<Cell<'a>>)>,
-    /// The lengths of the keys, as bits; long ones share one.
+    /// The lengths of the keys, see [`length_bit`].
     lengths: u64,
     /// The numbers of the fields that are wanted, as bits.
     wanted: u32,
@@ -120,7 +120,7 @@ impl<'a, 'k> Reader<'a, 'k> {
             signal,
             level,
             points,
-            lengths: keys.iter().fold(0, |bits, (key, _)| bits | length_bit(key)),
+            lengths: keys.iter().fold(0, |bits, (key, _)| bits | length_bit(key.len())),
             sources,
             keys,
             wanted,
@@ -194,7 +194,7 @@ impl<'a, 'k> Reader<'a, 'k> {
     #[inline]
     fn keep(&mut self, pair: &'a [u8]) -> bool {
         let key = key_of(pair);
-        if self.lengths & length_bit(key) == 0 {
+        if self.lengths & length_bit(key.len()) == 0 {
             return false;
         }
         match self.keys.iter_mut().find(|(wanted, _)| *wanted == key) {
@@ -205,11 +205,6 @@ impl<'a, 'k> Reader<'a, 'k> {
             _ => false,
         }
     }
-}
-
-#[inline]
-fn length_bit(key: &[u8]) -> u64 {
-    1 << key.len().min(63)
 }
 
 /// The data of a metric: one of these fields.

@@ -20,7 +20,7 @@ pub mod schema;
 mod signal;
 mod text;
 
-pub use cell::{Cell, List, Pairs, key_value};
+pub use cell::{Cell, List, Pairs, key_of, key_value, length_bit};
 pub use columns::{Cells, Column, columns};
 pub use count::count;
 pub use decode::decode;
