@@ -8,10 +8,13 @@ use crate::message::{Child, Children, Plan, Source};
 use crate::pieces::Pieces;
 use crate::schema::{EVENTS, Kind, LINKS, Place};
 
+/// Room for the pieces of an item with some edits.
+const ROOM: usize = 32;
+
 /// Return the request with the edits applied; everything that is not edited survives as it is.
 pub fn rewrite<'a>(data: &'a [u8], index: &'a Index, edits: &'a Edits<'a>) -> Result<Pieces<'a>, EditError> {
     let mut rewrite = Rewrite::new(data, index, edits)?;
-    let mut out = Pieces::new(data);
+    let mut out = Pieces::new(data, ROOM);
     let outermost = 0..index.depths.first().map_or(0, Vec::len);
     rewrite.splice(&mut out, 0, outermost, (0, data.len()))?;
     Ok(out)
