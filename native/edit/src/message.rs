@@ -1,12 +1,13 @@
 //! Editing the fields of one message, in one pass over them.
 
+use otlp_wire::numbers::{AS_DOUBLE, AS_INT, EVENTS, LINKS};
 use otlp_wire::{DecodeError, Part as Field, Parts as Fields, key_of};
 
 use crate::bits::Bits;
 use crate::edits::{Column, EditError, Edits, Target};
 use crate::keys::{Cursor, Keys};
 use crate::pieces::Pieces;
-use crate::schema::{AS_DOUBLE, AS_INT, EVENTS, FixedField, Form, Kind, LINKS, Place};
+use crate::schema::{FixedField, Form, Kind, Place};
 use crate::values::{Encoded, Slot};
 
 /// The old request and what is new.

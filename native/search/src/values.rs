@@ -3,7 +3,8 @@
 use std::collections::HashSet;
 use std::ops::Range;
 
-use otlp_wire::{EVENTS, Index, Level, Node, Part, Parts, Signal, attributes};
+use otlp_wire::numbers::EVENTS;
+use otlp_wire::{Index, Level, Node, Part, Parts, Signal, attributes};
 
 use crate::Searcher;
 

@@ -2,8 +2,9 @@
 
 use crate::cell::{Pairs, key_of};
 use crate::fixed::attributes;
+use crate::numbers::{EVENTS, LINKS};
 use crate::parts::{Parts, body};
-use crate::path::{EVENTS, LINKS, depth};
+use crate::path::depth;
 use crate::{Index, Level, Node, Signal};
 
 impl Index {
