@@ -1,0 +1,130 @@
+//! A connection that gathers what is written, so that many frames cost one call of the system.
+//!
+//! HTTP/2 writes and flushes frame by frame, 16 KiB at a time. Here writing only copies into a buffer, and flushing does
+//! nothing; whoever drives the connection calls [`Gather::poll_send`] when it has nothing more to say for now.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Instant;
+
+use crate::connect::Stream;
+
+/// What is written beyond this waits until the system has taken some.
+const BUFFER_BYTES: usize = 256 * 1024;
+/// Connections that only ever send small requests keep a small buffer. Larger ones are kept as well: fresh memory of
+/// that size costs more than what is copied into it.
+const SMALL_BYTES: usize = 32 * 1024;
+
+/// A connection. Clones are the same one.
+#[derive(Clone)]
+pub(crate) struct Gather(Arc<Mutex<Inner>>);
+
+struct Inner {
+    stream: Stream,
+    buffer: Vec<u8>,
+    sent: usize,
+    unflushed: bool,
+    last_read: Instant,
+}
+
+impl Gather {
+    pub(crate) fn new(stream: Stream) -> Self {
+        let inner = Inner { stream, buffer: Vec::new(), sent: 0, unflushed: false, last_read: Instant::now() };
+        Self(Arc::new(Mutex::new(inner)))
+    }
+
+    /// Send what was gathered. Ready when nothing is left.
+    pub(crate) fn poll_send(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.lock().poll_send(cx)
+    }
+
+    /// When something was read last.
+    pub(crate) fn last_read(&self) -> Instant {
+        self.lock().last_read
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while let Some(rest) = self.buffer.get(self.sent..).filter(|rest| !rest.is_empty()) {
+            match ready!(Pin::new(&mut self.stream).poll_write(cx, rest))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                taken => self.sent += taken,
+            }
+            self.unflushed = true;
+        }
+        self.sent = 0;
+        self.buffer.clear();
+        if self.unflushed {
+            ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
+            self.unflushed = false;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Make room, by sending if need be.
+    fn poll_room(&mut self, cx: &mut Context<'_>, bytes: usize) -> Poll<io::Result<()>> {
+        if self.buffer.len() >= BUFFER_BYTES {
+            ready!(self.poll_send(cx))?;
+        }
+        let needed = self.buffer.len() + bytes;
+        if needed > self.buffer.capacity() && needed > SMALL_BYTES {
+            self.buffer.reserve_exact(BUFFER_BYTES.saturating_sub(self.buffer.len()) + bytes);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncRead for Gather {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let mut inner = self.lock();
+        ready!(Pin::new(&mut inner.stream).poll_read(cx, buffer))?;
+        inner.last_read = Instant::now();
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Gather {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        let mut inner = self.lock();
+        ready!(inner.poll_room(cx, data.len()))?;
+        inner.buffer.extend_from_slice(data);
+        Poll::Ready(Ok(data.len()))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pieces: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let mut inner = self.lock();
+        let bytes = pieces.iter().map(|piece| piece.len()).sum();
+        ready!(inner.poll_room(cx, bytes))?;
+        for piece in pieces {
+            inner.buffer.extend_from_slice(piece);
+        }
+        Poll::Ready(Ok(bytes))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut inner = self.lock();
+        ready!(inner.poll_send(cx))?;
+        Pin::new(&mut inner.stream).poll_shutdown(cx)
+    }
+}
