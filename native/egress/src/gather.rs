@@ -128,3 +128,59 @@ impl AsyncWrite for Gather {
         Pin::new(&mut inner.stream).poll_shutdown(cx)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn nothing_is_sent_before_it_is_asked_for() {
+        let (near, mut far) = duplex(1024);
+        let mut gather = Gather::new(Box::new(near));
+        for piece in [&b"one "[..], b"two "] {
+            gather.write_all(piece).await.unwrap();
+            gather.flush().await.unwrap();
+        }
+        let pieces = [IoSlice::new(b"three "), IoSlice::new(b"four")];
+        assert_eq!(gather.write_vectored(&pieces).await.unwrap(), 10);
+        let mut read = [0; 64];
+        poll_fn(|cx| {
+            assert!(Pin::new(&mut far).poll_read(cx, &mut ReadBuf::new(&mut read)).is_pending());
+            Poll::Ready(())
+        })
+        .await;
+        poll_fn(|cx| gather.poll_send(cx)).await.unwrap();
+        assert_eq!(far.read(&mut read).await.unwrap(), 18);
+        assert_eq!(&read[..18], b"one two three four");
+    }
+
+    #[tokio::test]
+    async fn more_than_the_buffer_holds_waits_until_it_is_taken_and_stays_in_order() {
+        let (near, mut far) = duplex(1000);
+        let mut gather = Gather::new(Box::new(near));
+        let data: Vec<u8> = (0..BUFFER_BYTES as u32).flat_map(u32::to_be_bytes).collect();
+        let written = async {
+            for piece in data.chunks(16_393) {
+                gather.write_all(piece).await.unwrap();
+            }
+            gather.shutdown().await.unwrap();
+        };
+        let mut read = Vec::new();
+        let (_, got) = tokio::join!(written, far.read_to_end(&mut read));
+        assert_eq!(got.unwrap(), data.len());
+        assert!(read == data);
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_has_gone_is_an_error() {
+        let (near, far) = duplex(10);
+        let mut gather = Gather::new(Box::new(near));
+        drop(far);
+        gather.write_all(b"lost").await.unwrap();
+        assert!(poll_fn(|cx| gather.poll_send(cx)).await.is_err());
+    }
+}
