@@ -62,7 +62,7 @@ class GrpcClientConfig(ConfigModel):
     tls: ClientTlsConfig = ClientTlsConfig()
     """TLS is on unless ``insecure: true``."""
     compression: GrpcCompression = GrpcCompression.NONE
-    """``gzip``, ``deflate`` or ``none``; ``zstd`` too with the native client (a third of the CPU of gzip, where the
+    """``gzip``, ``deflate`` or ``none``; ``zstd`` too with the native client (half of the CPU of gzip, where the
     destination takes it), not with Python's gRPC library."""
     headers: Headers = {}
     """Sent as metadata with each call; names are lower-cased."""
