@@ -112,7 +112,7 @@ class IngressTls:
         client_authorities: str | bytes | None,
         versions: tuple[bool, bool],
         suites: Sequence[str],
-        protocol: str,
+        protocols: Sequence[str],
         reload: float | None,
     ) -> IngressTls: ...
 
@@ -200,7 +200,7 @@ class TlsClient:
         tls13: bool,
         suites: Sequence[str],
         skip_verify: bool,
-        protocol: str,
+        protocols: Sequence[str],
     ) -> TlsClient: ...
 
 def count(signal: str, data: bytes) -> int | None: ...
