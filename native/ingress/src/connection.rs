@@ -145,9 +145,8 @@ where
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(None)
-        .half_close(true)
+        .half_close(true) // answers to pipelined requests leave one by one: hyper would keep them back behind an error
         .keep_alive(settings.keep_alive)
-        .pipeline_flush(true)
         .max_headers(MAX_HEADERS)
         .max_header_size(MAX_HEAD_BYTES)
         .serve_connection(TokioIo::new(stream.clone()), service);

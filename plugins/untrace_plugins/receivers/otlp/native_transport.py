@@ -272,6 +272,8 @@ class NativeGrpcServer(_NativeServer):
         self._let_in: dict[int, Context] = {}
 
     def _options(self) -> dict[str, object]:
+        if self.endpoint.path:
+            raise NativeLimitError("gRPC on a unix socket: clients name its path as their authority")
         limits = self._config.limits(eager=self._authenticator is None)
         return {
             "protocol": "grpc",
