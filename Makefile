@@ -15,7 +15,7 @@ FORCE_NATIVE := UNTRACE_PIPELINE_CODEC=native UNTRACE_PIPELINE_INGRESS=native UN
 
 .DEFAULT_GOAL := help
 .PHONY: help run demo native native-test test test-native test-python integration lint format type docs \
-        docs-check fuzz peers bench wheel wheel-check dist-native has-cargo clean
+        docs-check fuzz fuzz-native miri peers bench wheel wheel-check dist-native has-cargo clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -37,10 +37,12 @@ run: $(VENV)/.run  ## Run the daemon on configs/quickstart.yaml (CONFIG=… for 
 
 native: has-cargo $(VENV)/.native  ## Build and install the native codec and transports (needs cargo); optional
 
-# Built in native/target, so that only what has changed is compiled; with symbols, for profilers.
+# Built in native/target, so that only what has changed is compiled; with symbols, for profilers. The stamp has the time
+# when the build began: what is changed meanwhile is built again.
 $(VENV)/.native: $(NATIVE) | $(VENV)/.run
+	@touch $@.begun
 	MATURIN_STRIP=false $(PIP) ./native
-	@touch $@
+	@mv $@.begun $@
 
 has-cargo:
 	@have=$$($(CARGO) --version 2>/dev/null | cut -d' ' -f2); \
@@ -95,6 +97,17 @@ fuzz: $(VENV)/.dev  ## Coverage-guided fuzzing of the decoders and the config lo
 	$(PIP) '.[fuzz]'
 	$(BIN)/python tests/fuzz/fuzz_decoders.py -max_total_time=$(or $(SECONDS_EACH),60)
 	$(BIN)/python tests/fuzz/fuzz_config.py -max_total_time=$(or $(SECONDS_EACH),60)
+	@if $(BIN)/python -c 'import untrace_pipeline_native' 2>/dev/null; then \
+	  $(BIN)/python tests/fuzz/fuzz_native.py -max_total_time=$(or $(SECONDS_EACH),60); \
+	else echo "the native codec is not compared: not installed (make native)"; fi
+
+fuzz-native: has-cargo $(VENV)/.dev  ## Coverage-guided fuzzing of the Rust crates with AddressSanitizer (needs nightly and cargo-fuzz)
+	$(BIN)/python tests/fuzz/native_corpus.py native/fuzz/corpus
+	cd native && for target in codec json search ingress; do \
+	  $(CARGO) +nightly fuzz run $$target -- -max_total_time=$(or $(SECONDS_EACH),60) -timeout=10 -max_len=4096 || exit 1; done
+
+miri: has-cargo  ## Tests of the codec's crates under Miri (needs nightly with miri and rust-src); some minutes
+	cd native && MIRIFLAGS=-Zmiri-disable-isolation $(CARGO) +nightly miri test -p otlp-wire -p otlp-edit -p otlp-json
 
 peers: $(VENV)/.dev  ## Build the real peers that tests and benchmarks compare with (Go Collector: about ten minutes once)
 	$(BIN)/python -m tests.support.peers build collector h2spec

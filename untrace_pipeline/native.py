@@ -21,7 +21,20 @@ from types import ModuleType
 
 from untrace_pipeline.errors import PluginError
 
-__all__ = ["API", "DISTRIBUTION", "Choice", "Part", "choices", "codec", "configure", "egress", "ingress", "summary"]
+__all__ = [
+    "API",
+    "DISTRIBUTION",
+    "NATIVE",
+    "Choice",
+    "Part",
+    "choices",
+    "codec",
+    "configure",
+    "egress",
+    "expected",
+    "ingress",
+    "summary",
+]
 
 DISTRIBUTION = "untrace-pipeline-native"
 """The distribution; its module has the same name with underscores."""
@@ -114,6 +127,14 @@ def configure(wishes: Mapping[Part, str]) -> list[Part]:
     """
     _configured.update(wishes)
     return [part for part, made in _made.items() if _name_now(part) != made.name]
+
+
+def expected(part: Part) -> str:
+    """Return the implementation that would be chosen now, without choosing; ``native`` where it is forced and missing.
+
+    For checks of options that only one of them has: they come before the configuration is known as a whole.
+    """
+    return _name_now(part)
 
 
 def summary() -> str:

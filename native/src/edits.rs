@@ -1,16 +1,14 @@
 //! Writing requests: what `Table` passes on, and Python values on their way into bytes.
 
-use std::mem::MaybeUninit;
-
 use otlp_edit::{
     AnyValue, Column, EditError, Edits, FixedField, Form, Pieces, Scalar, Slot, Target, Values, attribute_tag,
     fixed_field, put_attribute, put_attribute_of_text, put_body_of_text, put_field,
 };
 use otlp_wire::{Index, Level, Signal};
 use pyo3::exceptions::{PyIndexError, PyKeyError, PyOverflowError, PyTypeError, PyValueError};
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyMapping, PyString, PyTuple};
-use pyo3::{ffi, intern};
 
 use crate::table::{LARGE, level};
 
@@ -89,34 +87,19 @@ fn to_list<'py>(py: Python<'py>, parts: &[Pieces<'_>]) -> PyResult<Bound<'py, Py
 /// Write everything straight into a new `bytes`: pages of a buffer in between cost more than the copying.
 fn to_bytes<'py>(py: Python<'py>, pieces: &Pieces<'_>) -> PyResult<Bound<'py, PyBytes>> {
     let size = pieces.len();
-    let length = ffi::Py_ssize_t::try_from(size).map_err(|_| PyOverflowError::new_err("a request is too large"))?;
-    // SAFETY: with a null pointer this returns a new `bytes` whose contents are not set, or null and an exception.
-    let made = unsafe {
-        let made = ffi::PyBytes_FromStringAndSize(std::ptr::null(), length);
-        Bound::from_owned_ptr_or_err(py, made)?.cast_into_unchecked::<PyBytes>()
-    };
-    // SAFETY: the new object has `size` bytes, and nobody else has seen it: they may be written until it is returned.
-    let target = unsafe {
-        let start = ffi::PyBytes_AsString(made.as_ptr()).cast::<MaybeUninit<u8>>();
-        std::slice::from_raw_parts_mut(start, size)
-    };
-    unlocked(py, size, || fill(target, pieces.slices()));
-    Ok(made)
+    PyBytes::new_with(py, size, |target| {
+        unlocked(py, size, || fill(target, pieces.slices()));
+        Ok(())
+    })
 }
 
-/// Copy slices one after the other; what they leave over, which is nothing, is set to 0.
-fn fill<'a>(mut target: &mut [MaybeUninit<u8>], slices: impl Iterator<Item = &'a [u8]>) {
+/// Copy slices one after the other.
+fn fill<'a>(mut target: &mut [u8], slices: impl Iterator<Item = &'a [u8]>) {
     for slice in slices {
-        if slice.len() > target.len() {
-            break;
-        }
-        let (space, rest) = std::mem::take(&mut target).split_at_mut(slice.len());
-        // SAFETY: a byte that is set is one that may be set or not.
-        let slice = unsafe { std::slice::from_raw_parts(slice.as_ptr().cast::<MaybeUninit<u8>>(), slice.len()) };
+        let Some((space, rest)) = std::mem::take(&mut target).split_at_mut_checked(slice.len()) else { return };
         space.copy_from_slice(slice);
         target = rest;
     }
-    target.fill(MaybeUninit::new(0));
 }
 
 // ---------------------------------------------------------------- which fields, which rows
@@ -152,7 +135,7 @@ fn edited_fields<'py>(signal: Signal, edits: &Bound<'py, PyAny>) -> PyResult<Vec
     let py = edits.py();
     let values = edits.getattr(intern!(py, "values"))?;
     let mut fields = Vec::new();
-    for (field, rows) in values.cast::<PyDict>()?.iter() {
+    for (field, rows) in items_of(values.cast()?) {
         let level = level(field.getattr(intern!(py, "level"))?.extract()?)?;
         let name = field.getattr(intern!(py, "name"))?;
         let name = name.cast::<PyString>()?.to_str()?;
@@ -173,9 +156,14 @@ fn edited_fields<'py>(signal: Signal, edits: &Bound<'py, PyAny>) -> PyResult<Vec
     Ok(fields)
 }
 
+/// Return what a `dict` holds now: code that runs while its values are looked at may change it.
+fn items_of<'py>(dict: &Bound<'py, PyDict>) -> Pairs<'py> {
+    dict.iter().collect()
+}
+
 fn dropped_rows(edits: &Bound<'_, PyAny>) -> PyResult<Vec<(Level, Vec<u32>)>> {
     let mut drops = Vec::new();
-    for (number, rows) in edits.getattr(intern!(edits.py(), "drop"))?.cast::<PyDict>()?.iter() {
+    for (number, rows) in items_of(edits.getattr(intern!(edits.py(), "drop"))?.cast()?) {
         let rows = rows.try_iter()?.map(|row| row?.extract()).collect::<PyResult<_>>()?;
         drops.push((level(number.extract()?)?, rows));
     }
@@ -206,7 +194,7 @@ impl<'py> Encoder<'py> {
         let mut rows: Vec<(u32, Slot)> = Vec::with_capacity(field.rows.len());
         let mut last: Option<(Bound<'py, PyAny>, Slot)> = None;
         let mut sorted = true;
-        for (row, value) in field.rows.iter() {
+        for (row, value) in items_of(&field.rows) {
             let row = row.extract()?;
             let slot = match &last {
                 Some((same, slot)) if same.is(&value) => *slot,
@@ -407,8 +395,8 @@ type Pairs<'py> = Vec<(Bound<'py, PyAny>, Bound<'py, PyAny>)>;
 
 /// Return what a map holds, or `None` for what is no map.
 fn pairs_of<'py>(value: &Bound<'py, PyAny>) -> PyResult<Option<Pairs<'py>>> {
-    if let Ok(dict) = value.cast::<PyDict>() {
-        return Ok(Some(dict.iter().collect()));
+    if let Ok(dict) = value.cast_exact::<PyDict>() {
+        return Ok(Some(items_of(dict)));
     }
     match value.cast::<PyMapping>() {
         Ok(mapping) => mapping.items()?.iter().map(|pair| pair.extract()).collect::<PyResult<_>>().map(Some),

@@ -104,7 +104,7 @@ impl Egress {
     #[expect(clippy::too_many_arguments, reason = "keywords in Python")]
     fn pool(
         &self,
-        tls: PyRef<'_, TlsClient>,
+        tls: Option<PyRef<'_, TlsClient>>,
         server_name: Option<&str>,
         headers: Headers,
         compression: Option<(String, i32)>,
@@ -114,7 +114,7 @@ impl Egress {
         answer_limit: usize,
     ) -> PyResult<HttpPool> {
         let options = PoolOptions {
-            tls: tls.0.clone(),
+            tls: tls.map(|tls| tls.0.clone()),
             server_name: server_name.map(name).transpose()?,
             headers: header_map(headers)?,
             compression: compression_of(compression)?,

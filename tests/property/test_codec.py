@@ -16,7 +16,7 @@ from tests.support.otlp_strategies import KEYS, any_signal_requests, keys, set_v
 from untrace_pipeline.data import ATTRIBUTES, Batch, Field, Level, Signal, attribute
 from untrace_pipeline.data.codecs.upb_schema import REQUESTS
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.timeout(300), pytest.mark.usefixtures("each_codec")]
 
 relaxed = settings(
     max_examples=100,

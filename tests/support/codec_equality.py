@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import random
+import zlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from untrace_pipeline.data import ATTRIBUTES, Field, Level, Signal, attribute
 from untrace_pipeline.data.codec import Codec, Edits, Table
+from untrace_pipeline.data.codecs.upb import UpbCodec
 from untrace_pipeline.data.codecs.upb_fields import FIELDS
 from untrace_pipeline.data.codecs.upb_schema import REQUESTS
 from untrace_pipeline.errors import DecodeError
@@ -23,6 +25,22 @@ VALUES: tuple[Any, ...] = (
 BAD_VALUES: tuple[Any, ...] = (object(), {1: "x"}, {"a": object()}, [{2}], 10**400)
 ENUM_LABELS = ("SPAN_KIND_CLIENT", "STATUS_CODE_ERROR", "SEVERITY_NUMBER_ERROR", "AGGREGATION_TEMPORALITY_DELTA")
 RULES = (ValueError, KeyError, TypeError, IndexError, OverflowError)
+
+
+def check_codecs(data: bytes) -> None:
+    """Compare the native codec with upb; the first byte chooses the signal and protobuf or JSON."""
+    from untrace_pipeline.data.codecs.native import NativeCodec  # noqa: PLC0415  needs the extension
+
+    if not data:
+        return
+    upb, native, signal, body = UpbCodec(), NativeCodec(), list(Signal)[data[0] % 3], bytes(data[1:])
+    if data[0] & 0x80:
+        found = [outcome(codec.from_json, signal, body) for codec in (upb, native)]
+        assert meaning(signal, found[0]) == meaning(signal, found[1])
+        if not isinstance(found[0], bytes):
+            return
+        body = found[0]
+    assert_equal_codecs(upb, native, signal, body, random.Random(zlib.crc32(data)))
 
 
 def outcome(action: Callable[..., Any], *arguments: Any) -> Any:

@@ -11,13 +11,14 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 from untrace_pipeline.api.auth import ClientAuthenticator
 from untrace_pipeline.api.component import Host
 from untrace_pipeline.api.config import ConfigModel, Secret
-from untrace_pipeline.errors import ConsumeError, StartError
+from untrace_pipeline.errors import Code, ConsumeError, OversizeError, PermanentError, RetryableError, StartError
 
 __all__ = [
     "ClientAuthConfig",
     "Headers",
     "StatusBody",
     "find_authenticator",
+    "grpc_refusal",
     "hide",
     "one_line",
     "read_status",
@@ -29,6 +30,15 @@ LINE_LIMIT = 300
 MASKED_LENGTH = 8
 """Shorter words of a header are no secrets, and would mask half of a message."""
 MASK = "[REDACTED]"
+
+_RETRYABLE = {
+    Code.CANCELLED,
+    Code.DEADLINE_EXCEEDED,
+    Code.ABORTED,
+    Code.OUT_OF_RANGE,
+    Code.UNAVAILABLE,
+    Code.DATA_LOSS,
+}
 
 
 class ClientAuthConfig(ConfigModel):
@@ -120,6 +130,15 @@ def _masked(text: str, word: str) -> str:
     whole = text.removesuffix("…")
     cut = next((n for n in range(len(word) - 1, MASKED_LENGTH // 2, -1) if whole.endswith(word[:n])), 0)
     return whole[:-cut] + MASK if cut else text
+
+
+def grpc_refusal(code: Code, message: str, retry_after: float | None) -> ConsumeError:
+    """Return the error that a status of gRPC stands for (OTLP, "Failures" of OTLP/gRPC)."""
+    if code in _RETRYABLE or (code is Code.RESOURCE_EXHAUSTED and retry_after is not None):
+        return RetryableError(message, retry_after=retry_after, code=code)
+    if code is Code.RESOURCE_EXHAUSTED:
+        return OversizeError(message)
+    return PermanentError(message, code=code)
 
 
 class StatusBody:

@@ -6,32 +6,29 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING, Self
+from typing import Protocol, Self
 from urllib.parse import urlsplit, urlunsplit
 from urllib.request import getproxies, proxy_bypass
 
 from pydantic import Field, field_validator, model_validator
 
+from untrace_pipeline import native
 from untrace_pipeline.api.auth import ClientAuthenticator
 from untrace_pipeline.api.component import Host
 from untrace_pipeline.api.config import ConfigModel, Duration
 from untrace_pipeline.errors import ConsumeError, RetryableError, StartError
 from untrace_pipeline.net.client import ClientAuthConfig, Headers, find_authenticator, hide, user_agent
-from untrace_pipeline.net.compression import Compression, compressor
-from untrace_pipeline.net.http_answer import Answer, refusal, translate
+from untrace_pipeline.net.compression import Compression
+from untrace_pipeline.net.http_answer import Answer
+from untrace_pipeline.net.http_native import NativePool, not_native
+from untrace_pipeline.net.http_portable import PortablePool
 from untrace_pipeline.net.tls import ClientTls, ClientTlsConfig
-
-if TYPE_CHECKING:
-    import aiohttp
 
 __all__ = ["HttpClient", "HttpClientConfig", "check_url", "host_of"]
 
-RECEIVE_LIMIT_BYTES = 4 * 1024 * 1024
-"""OTLP: a client should not take answers larger than 4 MiB."""
 OLD_SESSION_SECONDS = 30.0
 """Requests on connections whose certificates changed may take that long to end."""
 
-_OK = range(200, 300)
 _MAX_LEVEL = {Compression.GZIP: 9, Compression.DEFLATE: 9, Compression.ZLIB: 9, Compression.ZSTD: 22}
 
 
@@ -39,8 +36,8 @@ class CompressionParams(ConfigModel):
     """``compression_params``."""
 
     level: int | None = Field(None, ge=1, le=22)
-    """1 to 9 for gzip and deflate (1 unless set), 1 to 22 for zstd (3 unless set). Differs from the Collector, whose
-    gzip takes level 6: twice the CPU for a quarter fewer bytes."""
+    """1 to 9 for gzip and deflate, 1 to 22 for zstd (3 unless set). Unset, gzip takes what costs little: 1 in Python,
+    where the Collector's 6 takes twice the CPU for a quarter fewer bytes, and 6 in the native client."""
 
 
 class HttpClientConfig(ConfigModel):
@@ -135,6 +132,13 @@ def host_of(url: str) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
+class _Pool(Protocol):
+    """What sends the requests."""
+
+    async def post(self, url: str, data: bytes, headers: Mapping[str, str], proxy: str | None) -> Answer: ...
+    async def close(self, grace: float | None = None) -> None: ...
+
+
 class HttpClient:
     """Requests with shared settings over a pool of connections."""
 
@@ -142,16 +146,17 @@ class HttpClient:
         self._config = config
         self._logger = logger
         self._tls = ClientTls(config.tls)
-        self._compressor = compressor(config.compression, config.compression_params.level)
         own = {"User-Agent": user_agent()}
-        if self._compressor is not None:
-            own["Content-Encoding"] = self._compressor.encoding
+        if config.compression is not Compression.NONE:
+            own["Content-Encoding"] = config.compression.value
         given = {name: value.reveal() for name, value in config.headers.items()}
         lower = {name.lower() for name in given}
         self._headers = {name: value for name, value in own.items() if name.lower() not in lower} | given
+        self._names = lower
         self._given = tuple(given.values())
         self._authenticator: ClientAuthenticator | None = None
-        self._session: aiohttp.ClientSession | None = None
+        self._pool: _Pool | None = None
+        self._detour: PortablePool | None = None
         self._closing: set[asyncio.Task[None]] = set()
 
     async def start(self, host: Host) -> None:
@@ -168,53 +173,30 @@ class HttpClient:
         """
         if self._tls.changed():
             self._reopen()
-        if self._session is None:
-            raise RetryableError("the client is closed")
-        headers = {"Content-Type": content_type, **self._headers}
+        headers = {} if "content-type" in self._names else {"Content-Type": content_type}
         proof: Mapping[str, str] = {}
         if self._authenticator is not None:
             proof = await self._authenticator.headers()
             headers.update(proof)
-        if any(name.lower() == "authorization" for name in headers):
+        if "authorization" in self._names or any(name.lower() == "authorization" for name in proof):
             url = _without_user(url)
-        if self._compressor is not None:
-            data = await self._compressor.compress(data)
+        proxy = self._config.proxy_url or _environment_proxy(url)
+        pool = self._pool if proxy is None else self._for_proxy()
+        if pool is None:
+            raise RetryableError("the client is closed")
         try:
-            return await self._exchange(self._session, url, data, headers)
+            return await pool.post(url, data, headers, proxy)
         except ConsumeError as error:
             raise hide(error, (*self._given, *proof.values()))  # noqa: B904  the same error
-        except Exception as error:
-            raise translate(error) from error
 
     async def close(self) -> None:
         """Close all connections. Safe twice and without ``start``."""
         for task in self._closing:
             task.cancel()
         await asyncio.gather(*self._closing, return_exceptions=True)
-        session, self._session = self._session, None
-        if session is not None:
-            await session.close()
-
-    async def _exchange(self, session: aiohttp.ClientSession, url: str, data: bytes, headers: dict[str, str]) -> Answer:
-        import aiohttp  # noqa: PLC0415  validating a configuration must not load it
-
-        try:
-            return await self._post(session, url, data, headers)
-        except (aiohttp.ServerDisconnectedError, ConnectionResetError):
-            # A kept connection that the server closed while it was idle; a second loss is a real one.
-            return await self._post(session, url, data, headers)
-
-    async def _post(self, session: aiohttp.ClientSession, url: str, data: bytes, headers: dict[str, str]) -> Answer:
-        name = self._config.tls.server_name_override
-        proxy = self._config.proxy_url or _environment_proxy(url)
-        async with session.post(
-            url, data=data, headers=headers, allow_redirects=False, server_hostname=name, proxy=proxy
-        ) as response:
-            body = await _read(response)
-            answer = Answer(response.status, response.content_type, body)
-            if response.status in _OK:
-                return answer
-            raise refusal(answer, response.headers)
+        pools, self._pool, self._detour = (self._pool, self._detour), None, None
+        for pool in filter(None, pools):
+            await pool.close()
 
     def _reopen(self) -> None:
         try:
@@ -224,27 +206,32 @@ class HttpClient:
 
     def _open(self) -> None:
         """Make a pool, and let requests on the one before end."""
-        import aiohttp  # noqa: PLC0415  validating a configuration must not load it
-
-        config = self._config
-        secure = config.endpoint.startswith("https:") or config.tls != ClientTlsConfig()
-        connector = aiohttp.TCPConnector(
-            limit=0,
-            limit_per_host=config.max_conns_per_host,
-            force_close=config.disable_keep_alives,
-            ssl=self._tls.ssl_context() if secure else True,
-            keepalive_timeout=None if config.disable_keep_alives else config.idle_conn_timeout,
-        )
-        session = aiohttp.ClientSession(
-            connector=connector,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(),
-        )
-        old, self._session = self._session, session
-        if old is not None:
-            task = asyncio.create_task(_close_later(old))
+        old, self._pool = (self._pool, self._detour), self._made()
+        self._detour = None
+        for pool in filter(None, old):
+            task = asyncio.create_task(pool.close(OLD_SESSION_SECONDS))
             self._closing.add(task)
             task.add_done_callback(self._closing.discard)
+
+    def _made(self) -> _Pool:
+        if native.egress().is_native:
+            reason = not_native(self._config)
+            if not reason:
+                return NativePool(self._config, self._tls, self._headers)
+            self._logger.info("the native HTTP client is not used: %s", reason)
+        return self._portable()
+
+    def _for_proxy(self) -> _Pool | None:
+        """Return the pool for requests through a proxy, which the native client does not know."""
+        if self._pool is None or not isinstance(self._pool, NativePool):
+            return self._pool
+        if self._detour is None:
+            self._logger.info("the native HTTP client is not used where the environment names a proxy")
+            self._detour = self._portable()
+        return self._detour
+
+    def _portable(self) -> PortablePool:
+        return PortablePool(self._config, self._tls, self._headers)
 
 
 @lru_cache(maxsize=256)
@@ -252,21 +239,3 @@ def _environment_proxy(url: str) -> str | None:
     """Return the proxy that the environment names; asked once, and never for credentials (``~/.netrc``)."""
     parts = urlsplit(url)
     return None if proxy_bypass(parts.netloc) else getproxies().get(parts.scheme)
-
-
-async def _close_later(session: aiohttp.ClientSession) -> None:
-    try:
-        await asyncio.sleep(OLD_SESSION_SECONDS)
-    finally:
-        await session.close()
-
-
-async def _read(response: aiohttp.ClientResponse) -> bytes:
-    """Read a body up to the limit; what is more is not read, and the connection is not used again."""
-    body = bytearray()
-    async for chunk in response.content.iter_any():
-        body += chunk
-        if len(body) > RECEIVE_LIMIT_BYTES:
-            response.close()
-            break
-    return bytes(body[:RECEIVE_LIMIT_BYTES])

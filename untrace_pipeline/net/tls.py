@@ -23,6 +23,7 @@ from untrace_pipeline.errors import StartError
 
 if TYPE_CHECKING:
     import grpc
+    from untrace_pipeline_native import TlsClient
 
 __all__ = ["CipherSuite", "ClientTls", "ClientTlsConfig", "ServerTls", "ServerTlsConfig", "TlsConfig", "TlsVersion"]
 
@@ -121,6 +122,12 @@ class ClientTlsConfig(TlsConfig):
     """Speak TLS without checking who answers. Not for gRPC."""
     server_name_override: str | None = None
     """Name to expect in the server's certificate instead of the host in the endpoint."""
+
+    def native_limits(self) -> str | None:
+        """Say which option the native clients cannot honour."""
+        if any("_CBC_" in suite for suite in self.cipher_suites):
+            return "cipher_suites: suites with CBC are not in the native clients"
+        return None
 
     def grpc_limits(self) -> str | None:
         """Say which option the gRPC library cannot honour (it has its own TLS: 1.2 and 1.3, fixed suites)."""
@@ -242,6 +249,32 @@ class ClientTls:
         if config.cert_file or config.cert_pem:
             key, certificate = _read(config.key_file, config.key_pem), _read(config.cert_file, config.cert_pem)
         return grpc.ssl_channel_credentials(b"\n".join(filter(None, (own, system))) or None, key, certificate)
+
+    def native(self, protocol: str) -> TlsClient:
+        """Return what the native clients take, for ``h2`` or ``http/1.1``. Raises :class:`StartError`."""
+        from untrace_pipeline_native import TlsClient  # noqa: PLC0415  never required
+
+        config = self._config
+        own = _read(config.ca_file, config.ca_pem)
+        with_system = config.include_system_ca_certs_pool or not own
+        newest = config.max_version or TlsVersion.V1_3
+        try:
+            return TlsClient(
+                authorities=own,
+                system=_system_authorities() if with_system else b"",
+                bundled=with_system,
+                certificate=_read(config.cert_file, config.cert_pem),
+                key=_read(config.key_file, config.key_pem),
+                tls12=config.min_version is TlsVersion.V1_2,
+                tls13=newest is TlsVersion.V1_3,
+                suites=[suite.value for suite in config.cipher_suites],
+                skip_verify=config.insecure_skip_verify,
+                protocol=protocol,
+            )
+        except ValueError as error:
+            files = ", ".join(filter(None, (config.ca_file, config.cert_file, config.key_file)))
+            msg = f"tls: {error} (from {files or 'the configuration'})"
+            raise StartError(msg) from error
 
     def grpc_options(self) -> list[tuple[str, str]]:
         """Return the channel arguments that go with the credentials."""

@@ -10,6 +10,7 @@
 
 mod bits;
 mod edits;
+mod keys;
 mod message;
 mod pieces;
 mod regroup;

@@ -1,17 +1,14 @@
 //! Editing the fields of one message, in one pass over them.
 
-use std::collections::HashMap;
-
-use otlp_wire::{DecodeError, Part as Field, Parts as Fields};
+use otlp_wire::numbers::{AS_DOUBLE, AS_INT, EVENTS, LINKS};
+use otlp_wire::{DecodeError, Part as Field, Parts as Fields, key_of};
 
 use crate::bits::Bits;
 use crate::edits::{Column, EditError, Edits, Target};
+use crate::keys::{Cursor, Keys};
 use crate::pieces::Pieces;
-use crate::schema::{AS_DOUBLE, AS_INT, EVENTS, FixedField, Form, Kind, LINKS, Place};
+use crate::schema::{FixedField, Form, Kind, Place};
 use crate::values::{Encoded, Slot};
-
-/// From this number of edited keys on they are looked up in a map.
-const MANY_KEYS: usize = 16;
 
 /// The old request and what is new.
 #[derive(Clone, Copy)]
@@ -54,39 +51,10 @@ impl<'a> Source<'a> {
     }
 }
 
-/// The values of a column, read in the order of rows.
-struct Cursor<'a> {
-    rows: &'a [(u32, Slot)],
-}
-
-impl Cursor<'_> {
-    #[inline]
-    fn at(&mut self, row: u32) -> Option<Slot> {
-        while let Some((&(first, slot), rest)) = self.rows.split_first() {
-            if first > row {
-                break;
-            }
-            self.rows = rest;
-            if first == row {
-                return Some(slot);
-            }
-        }
-        None
-    }
-}
-
 struct FixedColumn<'a> {
     number: usize,
     field: FixedField,
     cursor: Cursor<'a>,
-}
-
-struct KeyColumn<'a> {
-    key: &'a [u8],
-    found: bool,
-    cursor: Cursor<'a>,
-    now: Option<Slot>,
-    done: bool,
 }
 
 /// A fixed field of the row at hand.
@@ -115,11 +83,8 @@ const NESTED: usize = 1;
 /// The edits of one level, and those of the row at hand.
 pub(crate) struct Plan<'a> {
     fixed: Vec<FixedColumn<'a>>,
-    keys: Vec<KeyColumn<'a>>,
+    keys: Keys<'a>,
     map: Option<Cursor<'a>>,
-    /// The lengths of the edited keys, one bit each; the last for all that are longer.
-    lengths: u64,
-    by_key: Option<HashMap<&'a [u8], usize>>,
     map_now: Option<Slot>,
     parts: [Part; 2],
     kind: Kind,
@@ -131,10 +96,8 @@ impl<'a> Plan<'a> {
     pub fn new(keys: usize) -> Self {
         Self {
             fixed: Vec::new(),
-            keys: Vec::with_capacity(keys),
+            keys: Keys::new(keys),
             map: None,
-            lengths: 0,
-            by_key: None,
             map_now: None,
             parts: [Part::default(), Part::default()],
             kind: Kind::Resource,
@@ -144,25 +107,17 @@ impl<'a> Plan<'a> {
 
     /// Add the column of that number in the edits.
     pub fn add(&mut self, number: usize, column: &'a Column<'a>) {
-        let cursor = Cursor { rows: &column.rows };
+        let cursor = Cursor::new(column);
         match column.target {
             Target::Fixed(field) => self.fixed.push(FixedColumn { number, field, cursor }),
             Target::Map => self.map = Some(cursor),
-            Target::Key { key, found } => {
-                if found {
-                    self.lengths |= length_bit(key);
-                }
-                self.keys.push(KeyColumn { key, found, cursor, now: None, done: false });
-            }
+            Target::Key { key, found } => self.keys.add(key, found, cursor),
         }
     }
 
     /// Make ready for the first row when all columns are there.
     pub fn complete(&mut self) {
-        if self.keys.len() > MANY_KEYS {
-            let found = self.keys.iter().enumerate().filter(|(_, column)| column.found);
-            self.by_key = Some(found.map(|(number, column)| (column.key, number)).collect());
-        }
+        self.keys.complete();
     }
 
     /// Go to a row, which must not lie before the last; tell whether something changes there.
@@ -175,12 +130,7 @@ impl<'a> Plan<'a> {
             part.fixed.clear();
             part.exists = false;
         }
-        let mut any = false;
-        for column in &mut self.keys {
-            column.now = column.cursor.at(row);
-            column.done = false;
-            any |= column.now.is_some();
-        }
+        let mut any = self.keys.select(row);
         self.map_now = self.map.as_mut().and_then(|cursor| cursor.at(row));
         any |= self.map_now.is_some();
         if any && let Some(part) = self.parts.get_mut(usize::from(kind.nests_attributes())) {
@@ -232,8 +182,7 @@ impl<'a> Plan<'a> {
     pub fn finish(&mut self, out: &mut Pieces<'a>, source: Source<'a>) -> Result<(), EditError> {
         self.add_missing(OWN, out, source)?;
         if self.changes_nested() && !self.nested_done {
-            let will_exist = self.parts[NESTED].exists
-                || self.keys.iter().any(|column| column.now.is_some_and(|slot| !slot.removes()));
+            let will_exist = self.parts[NESTED].exists || self.keys.missing().next().is_some();
             if will_exist {
                 let mark = out.open(self.kind.nested() << 3 | 2);
                 self.add_missing(NESTED, out, source)?;
@@ -300,27 +249,12 @@ impl<'a> Plan<'a> {
             return Some((Slot::REMOVE, false));
         }
         let pair = data.get(field.start..field.end).unwrap_or_default();
-        if let [0x0A, len @ ..LONG_KEY, ..] = pair
-            && self.lengths >> len & 1 == 0
+        if let [0x0A, length @ ..0x80, ..] = *pair
+            && !self.keys.has_length(length.into())
         {
             return None;
         }
-        self.find(key_of(pair))
-    }
-
-    /// Return the new value of a key if it is edited in this row, and whether this is the first time.
-    fn find(&mut self, key: &[u8]) -> Option<(Slot, bool)> {
-        if self.lengths & length_bit(key) == 0 {
-            return None;
-        }
-        let column = match &self.by_key {
-            Some(by_key) => self.keys.get_mut(*by_key.get(key)?)?,
-            None => self.keys.iter_mut().find(|column| column.found && column.key == key)?,
-        };
-        let slot = column.now?;
-        let first = !column.done;
-        column.done = true;
-        Some((slot, first))
+        self.keys.find(key_of(pair))
     }
 
     fn add_missing(&mut self, part: usize, out: &mut Pieces<'a>, source: Source<'a>) -> Result<(), EditError> {
@@ -337,13 +271,8 @@ impl<'a> Plan<'a> {
         if let Some(map) = self.map_now.filter(|slot| !slot.removes()) {
             self.add_map(out, source, map, tag)?;
         }
-        for column in &self.keys {
-            if let Some(slot) = column.now
-                && !column.done
-                && !slot.removes()
-            {
-                source.push_attribute(out, slot, tag)?;
-            }
+        for slot in self.keys.missing() {
+            source.push_attribute(out, slot, tag)?;
         }
         Ok(())
     }
@@ -354,7 +283,7 @@ impl<'a> Plan<'a> {
             return Err(EditError::Failed(map));
         };
         for field in Fields::new(bytes, 0) {
-            match self.find(key_of(bytes.get(field.start..field.end).unwrap_or_default())) {
+            match self.keys.find(key_of(bytes.get(field.start..field.end).unwrap_or_default())) {
                 None => {
                     out.push_tag(tag);
                     out.push(bytes.get(field.tag + 1..field.end).unwrap_or_default());
@@ -454,23 +383,4 @@ impl<'a> Child<'a> {
         }
         Ok(())
     }
-}
-
-/// Keys of this length and all longer ones share a bit.
-const LONG_KEY: u8 = 63;
-
-fn length_bit(key: &[u8]) -> u64 {
-    1 << key.len().min(LONG_KEY.into())
-}
-
-/// Return the key of a `KeyValue`. Encoders write it first, and once.
-fn key_of(pair: &[u8]) -> &[u8] {
-    const KEY: u32 = 1 << 3 | 2;
-    if let [0x0A, len @ ..0x80, rest @ ..] = pair
-        && let Some(key) = rest.get(..usize::from(*len))
-    {
-        return key;
-    }
-    let key = Fields::new(pair, 0).filter(|field| field.key == KEY).last();
-    key.and_then(|key| pair.get(key.start..key.end)).unwrap_or_default()
 }

@@ -43,9 +43,6 @@ impl Header {
     }
 }
 
-/// Room for the pieces of an item with some edits.
-const EXPECTED: usize = 32;
-
 /// Where a message was begun, see [`Pieces::open`].
 #[derive(Clone, Copy, Debug)]
 #[must_use]
@@ -56,9 +53,9 @@ pub struct Mark {
 }
 
 impl<'a> Pieces<'a> {
-    /// Begin with nothing of `data`.
-    pub fn new(data: &'a [u8]) -> Self {
-        Self { data, list: Vec::with_capacity(EXPECTED), run: (0, 0), size: 0 }
+    /// Begin with nothing of `data`; there is room for so many pieces.
+    pub fn new(data: &'a [u8], room: usize) -> Self {
+        Self { data, list: Vec::with_capacity(room), run: (0, 0), size: 0 }
     }
 
     /// Take a range of the old request over.

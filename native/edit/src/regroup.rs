@@ -5,6 +5,9 @@ use crate::pieces::{Mark, Pieces, header_len};
 /// The most depths that a signal has.
 const DEPTHS: usize = 5;
 
+/// Room for the pieces of one item and what is around it. There may be a request for each of many tiny items.
+const ROOM: usize = DEPTHS + 2;
+
 /// Return `count` requests; item `i` goes to `groups[i]`, or nowhere where there is no such group.
 ///
 /// Every request repeats what its containers hold besides items; containers without items of it are left out.
@@ -54,7 +57,7 @@ pub fn split<'a>(data: &'a [u8], index: &'a Index, max_items: usize, max_bytes: 
     let items = index.items();
     let fits = (max_items == 0 || items.len() <= max_items) && (max_bytes == 0 || data.len() <= max_bytes);
     if fits || items.is_empty() {
-        let mut whole = Pieces::new(data);
+        let mut whole = Pieces::new(data, 0);
         whole.copy(0, data.len());
         return vec![whole];
     }
@@ -106,7 +109,7 @@ impl<'a> Surroundings<'a> {
 
     /// Return the request that holds those items, in ascending order.
     fn request(&mut self, rows: &[u32]) -> Pieces<'a> {
-        let mut out = Pieces::new(self.data);
+        let mut out = Pieces::new(self.data, ROOM);
         self.copy_head(&mut out, 0, 0);
         let containers = self.index.depths.len().saturating_sub(1);
         let mut open: Vec<(u32, Mark)> = Vec::with_capacity(containers);

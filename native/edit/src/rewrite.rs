@@ -1,17 +1,21 @@
 use std::ops::Range;
 
-use otlp_wire::{Index, Level, Node, Parts, Signal};
+use otlp_wire::numbers::{EVENTS, LINKS};
+use otlp_wire::{Index, Level, Node, Parts, Signal, depth};
 
 use crate::bits::Bits;
 use crate::edits::{Column, EditError, Edits, Target};
 use crate::message::{Child, Children, Plan, Source};
 use crate::pieces::Pieces;
-use crate::schema::{EVENTS, Kind, LINKS, Place};
+use crate::schema::{Kind, Place};
+
+/// Room for the pieces of an item with some edits.
+const ROOM: usize = 32;
 
 /// Return the request with the edits applied; everything that is not edited survives as it is.
 pub fn rewrite<'a>(data: &'a [u8], index: &'a Index, edits: &'a Edits<'a>) -> Result<Pieces<'a>, EditError> {
     let mut rewrite = Rewrite::new(data, index, edits)?;
-    let mut out = Pieces::new(data);
+    let mut out = Pieces::new(data, ROOM);
     let outermost = 0..index.depths.first().map_or(0, Vec::len);
     rewrite.splice(&mut out, 0, outermost, (0, data.len()))?;
     Ok(out)
@@ -19,7 +23,7 @@ pub fn rewrite<'a>(data: &'a [u8], index: &'a Index, edits: &'a Edits<'a>) -> Re
 
 /// Whether a column changes the data of metrics, one depth below their own message.
 fn in_data(column: &Column<'_>) -> bool {
-    matches!(column.target, Target::Fixed(field) if matches!(field.place, Place::Data(_)))
+    matches!(column.target, Target::Fixed(field) if matches!(field.place, Place::Data(..)))
 }
 
 /// The most depths that a signal has.
@@ -49,8 +53,12 @@ impl<'a> Rewrite<'a> {
             children: Children::default(),
         };
         rewrite.plan();
-        rewrite.children.events = rewrite.child(Level::Event, EVENTS, Kind::Event)?;
-        rewrite.children.links = rewrite.child(Level::Link, LINKS, Kind::Link)?;
+        let events = rewrite.child(Level::Event, EVENTS, Kind::Event)?;
+        let links = rewrite.child(Level::Link, LINKS, Kind::Link)?;
+        if index.signal == Signal::Traces {
+            // In other items these numbers are those of other fields.
+            rewrite.children = Children { events, links };
+        }
         rewrite.mark_edits()?;
         rewrite.mark_drops()?;
         rewrite.mark_outwards();
@@ -61,7 +69,7 @@ impl<'a> Rewrite<'a> {
     fn plan(&mut self) {
         let columns = &self.source.edits.columns;
         for (number, column) in columns.iter().enumerate() {
-            let depth = depth_of(self.index.signal, column.level).map(|depth| depth + usize::from(in_data(column)));
+            let depth = depth(self.index.signal, column.level).map(|depth| depth + usize::from(in_data(column)));
             if let Some(plan) = depth.and_then(|depth| self.plans.get_mut(depth)) {
                 plan.get_or_insert_with(|| Box::new(Plan::new(columns.len()))).add(number, column);
             }
@@ -89,7 +97,7 @@ impl<'a> Rewrite<'a> {
 
     fn mark_edits(&mut self) -> Result<(), EditError> {
         for column in &self.source.edits.columns {
-            let Some(depth) = depth_of(self.index.signal, column.level) else {
+            let Some(depth) = depth(self.index.signal, column.level) else {
                 if !matches!(column.level, Level::Event | Level::Link) {
                     check_rows(column.level, &column.rows, 0)?;
                 }
@@ -112,7 +120,7 @@ impl<'a> Rewrite<'a> {
 
     fn mark_drops(&mut self) -> Result<(), EditError> {
         for (level, rows) in &self.source.edits.drops {
-            let Some(depth) = depth_of(self.index.signal, *level) else { continue };
+            let Some(depth) = depth(self.index.signal, *level) else { continue };
             let count = self.nodes(depth).len();
             for &row in rows {
                 if row as usize >= count {
@@ -301,10 +309,7 @@ impl<'a> Rewrite<'a> {
             (Signal::Logs, _) => Kind::Log,
             (Signal::Metrics, 2) => Kind::Metric,
             (Signal::Metrics, 3) => Kind::Data(u32::from(self.byte(node.tag) >> 3)),
-            (Signal::Metrics, _) => {
-                let data = self.nodes(3).get(node.parent as usize);
-                Kind::Point(data.map_or(0, |data| u32::from(self.byte(data.tag) >> 3)))
-            }
+            (Signal::Metrics, _) => Kind::Point(self.index.data_number(self.source.data, &node)),
         }
     }
 }
@@ -313,16 +318,5 @@ fn check_rows(level: Level, rows: &[(u32, crate::Slot)], count: usize) -> Result
     match rows.last() {
         Some(&(row, _)) if row as usize >= count => Err(EditError::NoRow(level, row)),
         _ => Ok(()),
-    }
-}
-
-fn depth_of(signal: Signal, level: Level) -> Option<usize> {
-    match (level, signal) {
-        (Level::Resource, _) => Some(0),
-        (Level::Scope, _) => Some(1),
-        (Level::Metric, Signal::Metrics) => Some(2),
-        (Level::Item, Signal::Metrics) => Some(4),
-        (Level::Item, _) => Some(2),
-        _ => None,
     }
 }

@@ -1,6 +1,10 @@
-//! The field numbers of opentelemetry-proto that edits need.
+//! Where edits are written, and how.
 
-use otlp_wire::{Level, Signal};
+use otlp_wire::numbers::{
+    AS_DOUBLE, COUNT, EXPONENTIAL_HISTOGRAM, GAUGE, HISTOGRAM, STATUS, SUM, SUMMARY, TOTAL, bits,
+};
+use otlp_wire::schema::{self, FieldType};
+use otlp_wire::{Fixed, Level, Signal, attributes, fixed, of_point};
 
 /// How the value of a fixed field is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,20 +47,10 @@ pub(crate) enum Place {
     Own(u32),
     /// A field of the one message in the row's message: resource, scope or status.
     Nested(u32),
-    /// A field of the data of a metric.
-    Data(u32),
-    /// A field of a point, whose number depends on the type of the metric.
-    Point(PointField),
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum PointField {
-    Start,
-    Time,
-    Flags,
-    Value,
-    Count,
-    Sum,
+    /// A field of the data of a metric, and the bits of those that have it.
+    Data(u32, u32),
+    /// A field of a point, by its number in number points, and the bits of the data whose points have it.
+    Point(u32, u32),
 }
 
 /// Which message an edited row is.
@@ -75,70 +69,67 @@ pub(crate) enum Kind {
     Link,
 }
 
-pub(crate) const GAUGE: u32 = 5;
-pub(crate) const SUM: u32 = 7;
-pub(crate) const HISTOGRAM: u32 = 9;
-pub(crate) const EXPONENTIAL_HISTOGRAM: u32 = 10;
-pub(crate) const SUMMARY: u32 = 11;
-
-pub(crate) const EVENTS: u32 = 11;
-pub(crate) const LINKS: u32 = 13;
-
 impl Kind {
+    /// Return the field with the attributes: in this message, or in that nested in it which has the first number.
+    fn attributes_field(self) -> (Option<u32>, u32) {
+        let (signal, level, data) = match self {
+            Self::Resource => (Signal::Traces, Level::Resource, 0),
+            Self::Scope => (Signal::Traces, Level::Scope, 0),
+            Self::Metric => (Signal::Metrics, Level::Metric, 0),
+            Self::Data(_) => return (None, 0),
+            Self::Span => (Signal::Traces, Level::Item, 0),
+            Self::Log => (Signal::Logs, Level::Item, 0),
+            Self::Point(data) => (Signal::Metrics, Level::Item, data),
+            Self::Event => (Signal::Traces, Level::Event, 0),
+            Self::Link => (Signal::Traces, Level::Link, 0),
+        };
+        attributes(signal, level, data)
+    }
+
     /// The number of the one message in it that has fields which can be edited, or 0.
     pub fn nested(self) -> u32 {
-        match self {
-            Self::Resource | Self::Scope => 1,
-            Self::Span => 15,
-            _ => 0,
-        }
+        if self == Self::Span { STATUS } else { self.attributes_field().0.unwrap_or(0) }
     }
 
     /// The field number of the attributes; those of resource and scope are in the nested message.
     pub fn attributes(self) -> u32 {
-        match self {
-            Self::Resource => 1,
-            Self::Scope | Self::Event => 3,
-            Self::Metric => 12,
-            Self::Data(_) => 0,
-            Self::Span => 9,
-            Self::Log => 6,
-            Self::Link => 4,
-            Self::Point(HISTOGRAM) => 9,
-            Self::Point(EXPONENTIAL_HISTOGRAM) => 1,
-            Self::Point(_) => 7,
-        }
+        self.attributes_field().1
     }
 
     /// Whether the attributes are in the nested message.
     pub fn nests_attributes(self) -> bool {
-        matches!(self, Self::Resource | Self::Scope)
+        self.attributes_field().0.is_some()
     }
 
     /// The number of a field in this message, or `None` where this type of metric does not have it.
     pub fn number(self, place: Place) -> Option<u32> {
-        let has = |member: bool, number: u32| member.then_some(number);
         match (place, self) {
             (Place::Own(number) | Place::Nested(number), _) => Some(number),
-            (Place::Data(2), Self::Data(data)) => has(matches!(data, SUM | HISTOGRAM | EXPONENTIAL_HISTOGRAM), 2),
-            (Place::Data(3), Self::Data(data)) => has(data == SUM, 3),
-            (Place::Point(field), Self::Point(data)) => match field {
-                PointField::Start => Some(2),
-                PointField::Time => Some(3),
-                PointField::Flags => Some(if matches!(data, HISTOGRAM | EXPONENTIAL_HISTOGRAM) { 10 } else { 8 }),
-                PointField::Value => has(matches!(data, GAUGE | SUM), AS_DOUBLE),
-                PointField::Count => has(matches!(data, HISTOGRAM | EXPONENTIAL_HISTOGRAM | SUMMARY), 4),
-                PointField::Sum => has(matches!(data, HISTOGRAM | EXPONENTIAL_HISTOGRAM | SUMMARY), 5),
-            },
+            (Place::Data(number, datas), Self::Data(data)) => (datas >> data & 1 == 1).then_some(number),
+            (Place::Point(number, datas), Self::Point(data)) => {
+                (datas >> data & 1 == 1).then_some(of_point(data, number))
+            }
             _ => None,
         }
     }
 }
 
-pub(crate) const AS_DOUBLE: u32 = 4;
-pub(crate) const AS_INT: u32 = 6;
-
 impl Form {
+    /// Return how a field is written that holds one number, text or id.
+    fn of(field: &FieldType) -> Option<Self> {
+        Some(match field.kind {
+            schema::Kind::String => Self::Text,
+            schema::Kind::Bytes => Self::Id(field.id.into()),
+            schema::Kind::Enum(names) => Self::Enum(names.values),
+            schema::Kind::Uint32 => Self::Uint32,
+            schema::Kind::Fixed32 => Self::Fixed32,
+            schema::Kind::Fixed64 => Self::Fixed64,
+            schema::Kind::Bool => Self::Bool,
+            schema::Kind::Double => Self::Double,
+            _ => return None,
+        })
+    }
+
     /// The wire type, with which the tag ends.
     pub(crate) fn wire(self) -> u32 {
         match self {
@@ -152,132 +143,23 @@ impl Form {
 
 /// The tag with which the attributes of a level are encoded in [`crate::Values`]; corrected where a row has another.
 pub fn attribute_tag(signal: Signal, level: Level) -> u8 {
-    let kind = match (level, signal) {
-        (Level::Resource, _) => Kind::Resource,
-        (Level::Scope, _) => Kind::Scope,
-        (Level::Metric, _) => Kind::Metric,
-        (Level::Item, Signal::Traces) => Kind::Span,
-        (Level::Item, Signal::Logs) => Kind::Log,
-        (Level::Item, Signal::Metrics) => Kind::Point(GAUGE),
-        (Level::Event, _) => Kind::Event,
-        (Level::Link, _) => Kind::Link,
-    };
-    (kind.attributes() << 3 | 2) as u8
+    (attributes(signal, level, GAUGE).1 << 3 | 2) as u8
 }
 
 /// Return the fixed field of that name, or `None` where the signal does not have it at that level.
 pub fn fixed_field(signal: Signal, level: Level, name: &str) -> Option<FixedField> {
-    use Form::{Any, Bool, Double, Enum, Fixed32, Fixed64, Id, Number, ReadOnly, Text, Uint32};
-    use Place::{Data, Nested, Own, Point};
-    let (form, place) = match (level, signal, name) {
-        (Level::Resource | Level::Scope, _, "schema_url") => (Text, Own(3)),
-        (Level::Resource, _, "dropped_attributes_count") => (Uint32, Nested(2)),
-        (Level::Scope, _, "name") => (Text, Nested(1)),
-        (Level::Scope, _, "version") => (Text, Nested(2)),
-        (Level::Scope, _, "dropped_attributes_count") => (Uint32, Nested(4)),
-        (Level::Metric, Signal::Metrics, _) => match name {
-            "name" => (Text, Own(1)),
-            "description" => (Text, Own(2)),
-            "unit" => (Text, Own(3)),
-            "type" => (ReadOnly, Own(0)),
-            "aggregation_temporality" => (Enum(TEMPORALITIES), Data(2)),
-            "is_monotonic" => (Bool, Data(3)),
-            _ => return None,
-        },
-        (Level::Item, Signal::Traces, _) => match name {
-            "trace_id" => (Id(16), Own(1)),
-            "span_id" => (Id(8), Own(2)),
-            "trace_state" => (Text, Own(3)),
-            "parent_span_id" => (Id(8), Own(4)),
-            "name" => (Text, Own(5)),
-            "kind" => (Enum(SPAN_KINDS), Own(6)),
-            "start_time_unix_nano" => (Fixed64, Own(7)),
-            "end_time_unix_nano" => (Fixed64, Own(8)),
-            "duration_nanos" => (ReadOnly, Own(0)),
-            "dropped_attributes_count" => (Uint32, Own(10)),
-            "status.message" => (Text, Nested(2)),
-            "status.code" => (Enum(STATUS_CODES), Nested(3)),
-            "flags" => (Fixed32, Own(16)),
-            _ => return None,
-        },
-        (Level::Item, Signal::Logs, _) => match name {
-            "time_unix_nano" => (Fixed64, Own(1)),
-            "severity_number" => (Enum(SEVERITIES), Own(2)),
-            "severity_text" => (Text, Own(3)),
-            "body" => (Any, Own(5)),
-            "dropped_attributes_count" => (Uint32, Own(7)),
-            "flags" => (Fixed32, Own(8)),
-            "trace_id" => (Id(16), Own(9)),
-            "span_id" => (Id(8), Own(10)),
-            "observed_time_unix_nano" => (Fixed64, Own(11)),
-            "event_name" => (Text, Own(12)),
-            _ => return None,
-        },
-        (Level::Item, Signal::Metrics, _) => match name {
-            "start_time_unix_nano" => (Fixed64, Point(PointField::Start)),
-            "time_unix_nano" => (Fixed64, Point(PointField::Time)),
-            "flags" => (Uint32, Point(PointField::Flags)),
-            "value" => (Number, Point(PointField::Value)),
-            "count" => (Fixed64, Point(PointField::Count)),
-            "sum" => (Double, Point(PointField::Sum)),
-            _ => return None,
-        },
-        (Level::Event, Signal::Traces, _) => match name {
-            "time_unix_nano" => (Fixed64, Own(1)),
-            "name" => (Text, Own(2)),
-            "dropped_attributes_count" => (Uint32, Own(4)),
-            _ => return None,
-        },
-        (Level::Link, Signal::Traces, _) => match name {
-            "trace_id" => (Id(16), Own(1)),
-            "span_id" => (Id(8), Own(2)),
-            "trace_state" => (Text, Own(3)),
-            "flags" => (Fixed32, Own(6)),
-            _ => return None,
-        },
-        _ => return None,
+    let of_points = signal == Signal::Metrics && level == Level::Item;
+    let of_summaries = bits(&[HISTOGRAM, EXPONENTIAL_HISTOGRAM, SUMMARY]);
+    let (form, place) = match fixed(signal, level, name)? {
+        Fixed::Own(field) if of_points => (Form::of(field)?, Place::Point(field.number, u32::MAX)),
+        Fixed::Own(field) => (Form::of(field)?, Place::Own(field.number)),
+        Fixed::Inner(_, field) => (Form::of(field)?, Place::Nested(field.number)),
+        Fixed::Any(number) => (Form::Any, Place::Own(number)),
+        Fixed::Duration | Fixed::Type => (Form::ReadOnly, Place::Own(0)),
+        Fixed::OfData(datas, field) => (Form::of(field)?, Place::Data(field.number, datas)),
+        Fixed::Number => (Form::Number, Place::Point(AS_DOUBLE, bits(&[GAUGE, SUM]))),
+        Fixed::Count => (Form::Fixed64, Place::Point(COUNT, of_summaries)),
+        Fixed::Sum => (Form::Double, Place::Point(TOTAL, of_summaries)),
     };
     Some(FixedField { form, place })
 }
-
-const TEMPORALITIES: &[(&str, i32)] = &[
-    ("AGGREGATION_TEMPORALITY_UNSPECIFIED", 0),
-    ("AGGREGATION_TEMPORALITY_DELTA", 1),
-    ("AGGREGATION_TEMPORALITY_CUMULATIVE", 2),
-];
-const STATUS_CODES: &[(&str, i32)] = &[("STATUS_CODE_UNSET", 0), ("STATUS_CODE_OK", 1), ("STATUS_CODE_ERROR", 2)];
-const SPAN_KINDS: &[(&str, i32)] = &[
-    ("SPAN_KIND_UNSPECIFIED", 0),
-    ("SPAN_KIND_INTERNAL", 1),
-    ("SPAN_KIND_SERVER", 2),
-    ("SPAN_KIND_CLIENT", 3),
-    ("SPAN_KIND_PRODUCER", 4),
-    ("SPAN_KIND_CONSUMER", 5),
-];
-const SEVERITIES: &[(&str, i32)] = &[
-    ("SEVERITY_NUMBER_UNSPECIFIED", 0),
-    ("SEVERITY_NUMBER_TRACE", 1),
-    ("SEVERITY_NUMBER_TRACE2", 2),
-    ("SEVERITY_NUMBER_TRACE3", 3),
-    ("SEVERITY_NUMBER_TRACE4", 4),
-    ("SEVERITY_NUMBER_DEBUG", 5),
-    ("SEVERITY_NUMBER_DEBUG2", 6),
-    ("SEVERITY_NUMBER_DEBUG3", 7),
-    ("SEVERITY_NUMBER_DEBUG4", 8),
-    ("SEVERITY_NUMBER_INFO", 9),
-    ("SEVERITY_NUMBER_INFO2", 10),
-    ("SEVERITY_NUMBER_INFO3", 11),
-    ("SEVERITY_NUMBER_INFO4", 12),
-    ("SEVERITY_NUMBER_WARN", 13),
-    ("SEVERITY_NUMBER_WARN2", 14),
-    ("SEVERITY_NUMBER_WARN3", 15),
-    ("SEVERITY_NUMBER_WARN4", 16),
-    ("SEVERITY_NUMBER_ERROR", 17),
-    ("SEVERITY_NUMBER_ERROR2", 18),
-    ("SEVERITY_NUMBER_ERROR3", 19),
-    ("SEVERITY_NUMBER_ERROR4", 20),
-    ("SEVERITY_NUMBER_FATAL", 21),
-    ("SEVERITY_NUMBER_FATAL2", 22),
-    ("SEVERITY_NUMBER_FATAL3", 23),
-    ("SEVERITY_NUMBER_FATAL4", 24),
-];

@@ -1,8 +1,7 @@
 //! New values in their encoded form.
 
+use otlp_wire::numbers::{AS_DOUBLE, AS_INT};
 use otlp_wire::{put_varint, varint_len};
-
-use crate::schema::{AS_DOUBLE, AS_INT};
 
 /// A new value of a row: one of [`Values`], or nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -20,6 +20,15 @@ fn nothing_to_do_is_a_copy() {
 }
 
 #[test]
+fn edits_of_levels_that_a_signal_lacks_change_nothing() {
+    let record = field(2, &[&fixed64(1, 7), &fixed64(11, 8)]);
+    let data = field(1, &[&field(2, &[&record])]);
+    let change = Change::of(Signal::Logs).key(Level::Event, "a", &[]).key(Level::Link, "a", &[]);
+    let change = change.fixed(Level::Item, "observed_time_unix_nano", &[(0, Gone)]);
+    assert_eq!(change.on(&data), field(1, &[&field(2, &[&field(2, &[&fixed64(1, 7)])])]));
+}
+
+#[test]
 fn a_value_is_replaced_in_its_place() {
     let odd = span(&[&field(5, &[b"name"]), &attr("a", "1"), FOREIGN, &attr("b", "2"), &field(1, &[&[7; 16]])]);
     let new = span(&[&field(5, &[b"name"]), &attr("a", "new"), FOREIGN, &attr("b", "2"), &field(1, &[&[7; 16]])]);
@@ -82,6 +91,19 @@ fn many_keys_are_found_too() {
     let new: Vec<u8> = names.iter().flat_map(|name| attr(name, "new")).collect();
     let data = request(&[&span(&[&old]), &span(&[&old]), &span(&[&old, FOREIGN])]);
     assert_eq!(change.on(&data), request(&[&span(&[&new]), &span(&[&old]), &span(&[FOREIGN])]));
+}
+
+#[test]
+fn a_key_of_its_own_in_every_row_costs_no_walk_over_all() {
+    const ROWS: u32 = 20_000;
+    let names: Vec<String> = (0..ROWS).map(|number| format!("key{number}")).collect();
+    let spans = |value: &str| {
+        let spans: Vec<Vec<u8>> = names.iter().map(|name| span(&[&attr(name, value)])).collect();
+        request(&spans.iter().map(Vec::as_slice).collect::<Vec<_>>())
+    };
+    let rows: Vec<_> = (0..ROWS).map(|row| [(row, Text("new"))]).collect();
+    let change = names.iter().zip(&rows).fold(traces(), |change, (name, row)| change.key(Level::Item, name, row));
+    assert_eq!(change.on(&spans("old")), spans("new"));
 }
 
 #[test]

@@ -42,10 +42,6 @@ impl Body for Pieces {
     }
 
     fn size_hint(&self) -> SizeHint {
-        if self.sized {
-            SizeHint::with_exact((self.first.len() + self.rest.len()) as u64)
-        } else {
-            SizeHint::default()
-        }
+        if self.sized { SizeHint::with_exact((self.first.len() + self.rest.len()) as u64) } else { SizeHint::default() }
     }
 }

@@ -90,11 +90,8 @@ impl Tools {
         }
         let Some((_, compressor)) = &mut self.deflate else { return Ok(0) };
         let gzip = how.encoding == Encoding::Gzip;
-        let bound = if gzip {
-            compressor.gzip_compress_bound(data.len())
-        } else {
-            compressor.zlib_compress_bound(data.len())
-        };
+        let bound =
+            if gzip { compressor.gzip_compress_bound(data.len()) } else { compressor.zlib_compress_bound(data.len()) };
         if self.buffer.len() < bound {
             self.buffer.resize(bound, 0);
         }

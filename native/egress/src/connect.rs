@@ -70,7 +70,11 @@ pub(crate) async fn resolve(target: &Target) -> Result<Vec<Address>, String> {
                     addresses.push(address);
                 }
             }
-            if addresses.is_empty() { Err(format!("DNS resolution failed for {host}: no addresses")) } else { Ok(addresses) }
+            if addresses.is_empty() {
+                Err(format!("DNS resolution failed for {host}: no addresses"))
+            } else {
+                Ok(addresses)
+            }
         }
     }
 }

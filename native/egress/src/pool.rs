@@ -28,8 +28,8 @@ const SWEEP: Duration = Duration::from_secs(10);
 /// What a pool is made of.
 #[derive(Debug, Clone)]
 pub struct PoolOptions {
-    /// For `https` URLs.
-    pub tls: Arc<ClientConfig>,
+    /// For `https` URLs, which cannot be used without.
+    pub tls: Option<Arc<ClientConfig>>,
     /// Name in the server's certificate instead of the URL's host.
     pub server_name: Option<ServerName<'static>>,
     /// Sent with each request.
@@ -140,10 +140,10 @@ impl Shared {
         };
         let _turn = self.turn(&key).await;
         let request = self.request(&url, headers, data);
-        while let Some(sender) = self.kept(&key) {
+        if let Some(sender) = self.kept(&key) {
             match self.exchange(sender, request.clone(), &key).await {
                 // The server closed the connection while it was idle, and this request met its end.
-                Err(silence) if silence.before_answer => break,
+                Err(silence) if silence.before_answer => {}
                 other => return other.map_err(|silence| silence.why),
             }
         }
@@ -207,7 +207,7 @@ impl Shared {
     }
 
     fn secure(&self, target: &Target) -> Result<Secure, String> {
-        let config = self.options.tls.clone();
+        let config = self.options.tls.clone().ok_or("this client was made without TLS")?;
         if let Some(name) = &self.options.server_name {
             return Ok(Secure { config, name: name.clone() });
         }
@@ -269,9 +269,8 @@ fn place(url: &Uri) -> Result<Key, String> {
 /// Read an answer up to the limit; the second part says whether that was all of it.
 async fn read(response: Response<Incoming>, limit: usize) -> Result<(HttpAnswer, bool), String> {
     let (head, mut body) = response.into_parts();
-    let text = |name: HeaderName| {
-        head.headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
-    };
+    let text =
+        |name: HeaderName| head.headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
     let mut data = BytesMut::new();
     let mut whole = true;
     while let Some(frame) = body.frame().await {
@@ -283,10 +282,10 @@ async fn read(response: Response<Incoming>, limit: usize) -> Result<(HttpAnswer,
         }
     }
     let mut body = data.freeze();
-    if let Some(encoding) = text(http::header::CONTENT_ENCODING) {
-        if let Ok(Some(plain)) = decompress(&encoding.to_ascii_lowercase(), &body, limit) {
-            body = plain;
-        }
+    if let Some(encoding) = text(http::header::CONTENT_ENCODING)
+        && let Ok(Some(plain)) = decompress(&encoding.to_ascii_lowercase(), &body, limit)
+    {
+        body = plain;
     }
     body.truncate(limit);
     let answer = HttpAnswer {

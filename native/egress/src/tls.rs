@@ -108,7 +108,8 @@ fn certificates(pem: &[u8], what: &str) -> Result<Vec<CertificateDer<'static>>, 
 /// The usual rules, and one more: a certificate that the user named as its own authority is taken, as OpenSSL does.
 ///
 /// What `openssl req -x509` makes is such a certificate: its own issuer, with the mark of an authority, which the usual
-/// rules do not take from a server.
+/// rules do not take from a server. They look at the time before they look at the mark, so a certificate that is refused
+/// for its mark is valid now; a test holds them to it.
 #[derive(Debug)]
 struct Verifier {
     inner: Arc<WebPkiServerVerifier>,
@@ -198,5 +199,78 @@ impl ServerCertVerifier for Anyone {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    /// Made with `openssl req -x509 -addext subjectAltName=DNS:localhost -days 30`.
+    const OWN_AUTHORITY: &str = "-----BEGIN CERTIFICATE-----
+MIIBkzCCATmgAwIBAgIUXvhyQBAbyzMGQJz1mSvA3FPpNXEwCgYIKoZIzj0EAwIw
+FDESMBAGA1UEAwwJbG9jYWxob3N0MB4XDTI2MTEyMTA2NDE0NloXDTI2MTIyMTA2
+NDE0NlowFDESMBAGA1UEAwwJbG9jYWxob3N0MFkwEwYHKoZIzj0CAQYIKoZIzj0D
+AQcDQgAEojM51nvXNz2vI8EmlDbzo6lMEhwncijU7E196nT3TioIyH4xtfpfW7DB
+WbY2mpWrImVSyu5Wp7AJYX52BBRt7aNpMGcwHQYDVR0OBBYEFAlU9UDVRMOtxyK8
+iCURtI1uE0srMB8GA1UdIwQYMBaAFAlU9UDVRMOtxyK8iCURtI1uE0srMA8GA1Ud
+EwEB/wQFMAMBAf8wFAYDVR0RBA0wC4IJbG9jYWxob3N0MAoGCCqGSM49BAMCA0gA
+MEUCIQC0Krd9ODlnuv6BGyeDQvTr7w81KyPU73kC0w2AjGGcrQIgat1/xOZgSB/V
+/599c6aMmc1xQfxMRGBT+JEUJ+5ZmEM=
+-----END CERTIFICATE-----
+";
+    const NOT_BEFORE: u64 = 1_795_243_306;
+    const NOT_AFTER: u64 = 1_797_835_306;
+
+    fn verified(options: &TlsOptions, name: &'static str, at: u64) -> Result<ServerCertVerified, Error> {
+        let verifier = verifier(options, Arc::new(ring::default_provider())).unwrap();
+        let leaf = CertificateDer::from_pem_slice(OWN_AUTHORITY.as_bytes()).unwrap();
+        let now = UnixTime::since_unix_epoch(Duration::from_secs(at));
+        verifier.verify_server_cert(&leaf, &[], &ServerName::try_from(name).unwrap(), &[], now)
+    }
+
+    fn pinned() -> TlsOptions {
+        TlsOptions { authorities: OWN_AUTHORITY.into(), ..TlsOptions::default() }
+    }
+
+    #[test]
+    fn a_certificate_that_is_its_own_authority_is_taken_while_it_is_valid() {
+        for at in [NOT_BEFORE, NOT_AFTER] {
+            assert!(verified(&pinned(), "localhost", at).is_ok());
+        }
+        let expired = verified(&pinned(), "localhost", NOT_AFTER + 1);
+        assert!(matches!(expired, Err(Error::InvalidCertificate(CertificateError::ExpiredContext { .. }))));
+        let early = verified(&pinned(), "localhost", NOT_BEFORE - 1);
+        assert!(matches!(early, Err(Error::InvalidCertificate(CertificateError::NotValidYetContext { .. }))));
+    }
+
+    #[test]
+    fn it_is_taken_under_its_name_only() {
+        let other = verified(&pinned(), "example.com", NOT_BEFORE);
+        assert!(matches!(other, Err(Error::InvalidCertificate(CertificateError::NotValidForNameContext { .. }))));
+    }
+
+    #[test]
+    fn it_is_taken_only_where_the_user_named_it() {
+        let bundled = TlsOptions { bundled: true, ..TlsOptions::default() };
+        assert!(verified(&bundled, "localhost", NOT_BEFORE).is_err());
+        let of_the_system = TlsOptions { system: OWN_AUTHORITY.into(), ..TlsOptions::default() };
+        assert!(verified(&of_the_system, "localhost", NOT_BEFORE).is_err());
+    }
+
+    #[test]
+    fn whoever_wants_no_verification_gets_none() {
+        let blind = TlsOptions { skip_verify: true, ..TlsOptions::default() };
+        assert!(verified(&blind, "example.com", NOT_AFTER + 1).is_ok());
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_named() {
+        let broken = TlsOptions { authorities: b"no certificate".into(), tls13: true, ..TlsOptions::default() };
+        assert_eq!(client_config(&broken).unwrap_err(), "certificate authorities: no certificate in it");
+        let keyless = TlsOptions { certificate: OWN_AUTHORITY.into(), tls13: true, ..pinned() };
+        assert!(client_config(&keyless).unwrap_err().starts_with("private key: "));
     }
 }

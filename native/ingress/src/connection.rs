@@ -37,6 +37,8 @@ const SEND_BUFFER: usize = 64 * 1024;
 const LINGER: Duration = Duration::from_secs(2);
 /// Milliseconds for a client to acknowledge that it should leave, when nothing is under way any more.
 const LEAVE: Millis = 1000;
+const NOT_TLS: &str =
+    "this endpoint speaks plain HTTP, the client began a TLS handshake: configure tls on one of the sides";
 /// Turns that answers have to leave on a connection that is aborted.
 const LAST_TURNS: u32 = 3;
 
@@ -145,7 +147,7 @@ where
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(None)
-        .half_close(true) // answers to pipelined requests leave one by one: hyper would keep them back behind an error
+        .half_close(true)
         .keep_alive(settings.keep_alive)
         .max_headers(MAX_HEADERS)
         .max_header_size(MAX_HEAD_BYTES)
@@ -187,6 +189,9 @@ where
         })
         .await?;
         begin.extend_from_slice(space.get(begin.len()..begin.len() + count).unwrap_or_default());
+        if begin.starts_with(b"\x16\x03") {
+            return Err(End::Say(plain_answer(400, NOT_TLS, "")));
+        }
         let is_preface = begin == PREFACE;
         if is_preface || count == 0 || !PREFACE.starts_with(&begin) {
             if is_preface {

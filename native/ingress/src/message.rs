@@ -208,12 +208,14 @@ impl Caller {
     /// `counted`: the connection counts it as under way until the answer comes.
     pub(crate) fn new(call: &Arc<Call>, counted: bool) -> Self {
         call.link.handlers.fetch_add(usize::from(counted), Ordering::Relaxed);
+        call.link.server.count_waiting(true);
         Self { call: Some(call.clone()), counted }
     }
 
     fn reply(&mut self, reply: Reply) {
         if let Some(call) = self.call.take() {
             let server = call.link.server.clone();
+            server.count_waiting(false);
             server.send(call, self.counted, reply);
         }
     }

@@ -1,16 +1,17 @@
 //! One server: its connections, what they have for the event loop, and what the event loop has for them.
 
 use std::collections::HashMap;
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::mem::take;
 use std::net::TcpListener as StdTcpListener;
 use std::os::fd::RawFd;
 use std::os::unix::net::UnixListener as StdUnixListener;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use hyper::HeaderMap;
 use native_runtime::Mailbox;
@@ -119,6 +120,8 @@ pub(crate) struct Shared {
     next_call: AtomicU64,
     gates: [AtomicBool; 3],
     held: AtomicUsize,
+    /// Callers that wait for an answer.
+    waiting: AtomicUsize,
     draining: AtomicBool,
     closed: AtomicBool,
     is_cut: AtomicBool,
@@ -152,6 +155,15 @@ impl Shared {
     pub(crate) fn hold(self: &Arc<Self>, bytes: usize) -> Held {
         self.held.fetch_add(bytes, Ordering::Relaxed);
         Held { server: self.clone(), bytes }
+    }
+
+    /// Count callers that wait for an answer.
+    pub(crate) fn count_waiting(&self, more: bool) {
+        if more {
+            self.waiting.fetch_add(1, Ordering::Relaxed);
+        } else {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 
     /// Tell the event loop something, at the end of this turn.
@@ -230,19 +242,26 @@ impl Shared {
         }
     }
 
-    /// Hand over what is there; true if there was something.
-    fn move_along(&self) -> bool {
+    /// Give the event loop what came in; true if there was something.
+    fn hand_over(&self) -> bool {
         let events = take(&mut *locked(&self.pending));
         let some = !events.is_empty();
         if some {
             self.mailbox.put(events);
         }
+        some
+    }
+
+    /// Give requests their answers.
+    fn give_answers(&self) {
         let replies = take(&mut *locked(&self.outbox));
-        let more = !replies.is_empty();
+        // At the end, what was taken is acknowledged; of the rest nobody is told more than that the server ends.
+        let closed = self.closed.load(Ordering::Relaxed);
         for (call, counted, reply) in replies {
-            call.put(counted, reply);
+            if !closed || matches!(reply, Reply::Taken) {
+                call.put(counted, reply);
+            }
         }
-        some || more
     }
 
     fn sweep(&self) {
@@ -313,6 +332,7 @@ impl Server {
             next_call: AtomicU64::new(0),
             gates,
             held: AtomicUsize::new(0),
+            waiting: AtomicUsize::new(0),
             draining: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             is_cut: AtomicBool::new(false),
@@ -387,10 +407,10 @@ impl Server {
     pub fn abort(&self) {
         self.close();
         self.shared.draining.store(true, Ordering::Relaxed);
-        self.shared.move_along(); // what was taken is acknowledged if anything still can be
+        self.shared.closed.store(true, Ordering::Relaxed);
+        self.shared.give_answers(); // what was taken is acknowledged if anything still can be
         self.shared.order_all(order::ABORT);
         self.sweeper.abort();
-        self.shared.closed.store(true, Ordering::Relaxed);
         self.shared.wake_manager();
     }
 }
@@ -428,8 +448,16 @@ async fn accept(server: Arc<Shared>, socket: Socket, tls: Option<Arc<Tls>>) {
     }
 }
 
+/// Callers that wait, from which on the event loop is not woken for each further one: they wait for something else, and
+/// waking it costs more than a request.
+const CROWD: usize = 16;
+/// How often it is woken then at most.
+const PACE: Duration = Duration::from_millis(1);
+
 /// Carry events and answers between the connections and the event loop, at the end of each turn.
 async fn manage(server: Arc<Shared>) {
+    let mut pause = pin!(tokio::time::sleep(Duration::ZERO));
+    let mut paused = false;
     poll_fn(|context| {
         {
             let mut kept = locked(&server.manager);
@@ -437,7 +465,12 @@ async fn manage(server: Arc<Shared>) {
                 *kept = Some(context.waker().clone());
             }
         }
-        server.move_along();
+        server.give_answers();
+        paused = paused && pause.as_mut().poll(context).is_pending();
+        if !paused && server.hand_over() && server.waiting.load(Ordering::Relaxed) >= CROWD {
+            pause.as_mut().reset(tokio::time::Instant::now() + PACE);
+            paused = pause.as_mut().poll(context).is_pending();
+        }
         if server.closed.load(Ordering::Relaxed) { Poll::Ready(()) } else { Poll::Pending }
     })
     .await;

@@ -3,7 +3,6 @@
 #![forbid(unsafe_code)]
 
 mod needs;
-mod parts;
 mod searcher;
 mod syntax;
 mod values;

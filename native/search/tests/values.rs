@@ -101,6 +101,19 @@ fn a_value_behind_an_equal_key_is_hidden() {
 }
 
 #[test]
+fn many_matches_in_one_span_take_no_walk_each() {
+    const COUNT: usize = 50_000;
+    let attribute = |key: usize| part(9, &pair(&format!("key{key}"), &string(CARD)));
+    let mut span: Vec<u8> = (0..COUNT).flat_map(attribute).collect();
+    span.extend(attribute(COUNT / 2));
+    span.extend(attribute(COUNT));
+    let data = request(&[], &[], &[span]);
+    let found = found_in(Signal::Traces, &data, None, None);
+    assert_eq!(found.places.len(), COUNT + 1);
+    assert_eq!(found.hidden, [(Level::Item, 0)]);
+}
+
+#[test]
 fn keys_names_lists_maps_and_bytes_are_not_values() {
     let attributes = [
         pair(CARD, &string("clean")),

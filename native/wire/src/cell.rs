@@ -103,13 +103,20 @@ pub fn key_value(pair: &[u8]) -> (&[u8], &[u8]) {
 
 /// Return the key of a `KeyValue`; empty where absent.
 #[inline(always)]
-pub(crate) fn key_of(pair: &[u8]) -> &[u8] {
+pub fn key_of(pair: &[u8]) -> &[u8] {
     if let Some((&[0x0A, length @ ..0x80], rest)) = pair.split_first_chunk()
         && let Some(key) = rest.get(..usize::from(length))
     {
         return key;
     }
     any_key_value(pair).0
+}
+
+/// Return the bit of a length in a set of lengths: keys of other lengths than those that are looked for need no comparison.
+/// Lengths that are 64 apart share one.
+#[inline(always)]
+pub const fn length_bit(length: usize) -> u64 {
+    1 << (length & 63)
 }
 
 #[cold]

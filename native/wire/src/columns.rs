@@ -1,9 +1,11 @@
 //! Columns: fields of many rows, several in one walk over each row.
 
-use crate::cell::{Cell, Pairs, key_of, key_value};
-use crate::fixed::{Fixed, Scalar, attributes, of_point};
+use crate::cell::{Cell, Pairs, key_of, key_value, length_bit};
+use crate::fixed::{Fixed, attributes, of_point};
+use crate::numbers::{AS_DOUBLE, AS_INT, COUNT, EXPONENTIAL_HISTOGRAM, GAUGE, HISTOGRAM, SUM, SUMMARY, TOTAL};
 use crate::parts::{Part, Parts, body, eight, four, varint};
-use crate::schema::Kind;
+use crate::path::DATA;
+use crate::schema::{FieldType, Kind};
 use crate::{Index, Level, Node, Signal};
 
 /// What a column shows.
@@ -78,7 +80,7 @@ struct Reader<'a, 'k> {
     sources: Vec<Source>,
     /// Each key once, and what was found for it in the row.
     keys: Vec<(&'k [u8], Option<Cell<'a>>)>,
-    /// The lengths of the keys, as bits; long ones share one.
+    /// The lengths of the keys, see [`length_bit`].
     lengths: u64,
     /// The numbers of the fields that are wanted, as bits.
     wanted: u32,
@@ -120,7 +122,7 @@ impl<'a, 'k> Reader<'a, 'k> {
             signal,
             level,
             points,
-            lengths: keys.iter().fold(0, |bits, (key, _)| bits | length_bit(key)),
+            lengths: keys.iter().fold(0, |bits, (key, _)| bits | length_bit(key.len())),
             sources,
             keys,
             wanted,
@@ -194,7 +196,7 @@ impl<'a, 'k> Reader<'a, 'k> {
     #[inline]
     fn keep(&mut self, pair: &'a [u8]) -> bool {
         let key = key_of(pair);
-        if self.lengths & length_bit(key) == 0 {
+        if self.lengths & length_bit(key.len()) == 0 {
             return false;
         }
         match self.keys.iter_mut().find(|(wanted, _)| *wanted == key) {
@@ -207,25 +209,17 @@ impl<'a, 'k> Reader<'a, 'k> {
     }
 }
 
-#[inline]
-fn length_bit(key: &[u8]) -> u64 {
-    1 << key.len().min(63)
-}
-
-/// The data of a metric: one of these fields.
-const DATA: u32 = 1 << 5 | 1 << 7 | 1 << 9 | 1 << 10 | 1 << 11;
-
 /// Return the numbers of the fields that a fixed field is read from, as bits.
 fn bits_of(fixed: Fixed, points: bool) -> u32 {
     match fixed {
-        Fixed::Own(scalar) if points => 1 << scalar.number | 1 << of_point(10, scalar.number),
+        Fixed::Own(scalar) if points => 1 << scalar.number | 1 << of_point(HISTOGRAM, scalar.number),
         Fixed::Own(scalar) => 1 << scalar.number,
         Fixed::Inner(number, _) | Fixed::Any(number) => 1 << number,
         Fixed::Duration => 1 << 7 | 1 << 8,
         Fixed::Type | Fixed::OfData(..) => DATA,
-        Fixed::Number => 1 << 4 | 1 << 6,
-        Fixed::Count => 1 << 4,
-        Fixed::Sum => 1 << 5,
+        Fixed::Number => 1 << AS_DOUBLE | 1 << AS_INT,
+        Fixed::Count => 1 << COUNT,
+        Fixed::Sum => 1 << TOTAL,
     }
 }
 
@@ -252,38 +246,38 @@ fn read_fixed<'a>(fixed: Fixed, row: &'a [u8], found: &Found, data_number: u32) 
             Some(part) if types >> part.number() & 1 == 1 => scalar_of(body(row, part), scalar),
             _ => Cell::Absent,
         },
-        Fixed::Number => match (data_number, found.get(4), found.get(6)) {
-            (5 | 7, Some(part), _) => Cell::Double(f64::from_le_bytes(eight(row, part))),
-            (5 | 7, None, Some(part)) => Cell::Int(i64::from_le_bytes(eight(row, part))),
+        Fixed::Number => match (data_number, found.get(AS_DOUBLE), found.get(AS_INT)) {
+            (GAUGE | SUM, Some(part), _) => Cell::Double(f64::from_le_bytes(eight(row, part))),
+            (GAUGE | SUM, None, Some(part)) => Cell::Int(i64::from_le_bytes(eight(row, part))),
             _ => Cell::Absent,
         },
         Fixed::Count => match data_number {
-            9..=11 => read_scalar(row, found.get(4), Kind::Fixed64),
+            HISTOGRAM..=SUMMARY => read_scalar(row, found.get(COUNT), Kind::Fixed64),
             _ => Cell::Absent,
         },
-        Fixed::Sum => match (data_number, found.get(5)) {
-            (9..=11, Some(part)) => Cell::Double(f64::from_le_bytes(eight(row, part))),
-            (11, None) => Cell::Double(0.0),
+        Fixed::Sum => match (data_number, found.get(TOTAL)) {
+            (HISTOGRAM..=SUMMARY, Some(part)) => Cell::Double(f64::from_le_bytes(eight(row, part))),
+            (SUMMARY, None) => Cell::Double(0.0),
             _ => Cell::Absent,
         },
     }
 }
 
 fn data_of(found: &Found) -> Option<Part> {
-    [5, 7, 9, 10, 11].into_iter().find_map(|number| found.get(number))
+    [GAUGE, SUM, HISTOGRAM, EXPONENTIAL_HISTOGRAM, SUMMARY].into_iter().find_map(|number| found.get(number))
 }
 
 const fn type_name(data_number: u32) -> &'static [u8] {
     match data_number {
-        5 => b"gauge",
-        7 => b"sum",
-        9 => b"histogram",
-        10 => b"exponential_histogram",
+        GAUGE => b"gauge",
+        SUM => b"sum",
+        HISTOGRAM => b"histogram",
+        EXPONENTIAL_HISTOGRAM => b"exponential_histogram",
         _ => b"summary",
     }
 }
 
-fn scalar_of<'a>(message: &'a [u8], scalar: Scalar) -> Cell<'a> {
+fn scalar_of<'a>(message: &'a [u8], scalar: &FieldType) -> Cell<'a> {
     read_scalar(message, Parts::new(message, 0).find(|part| part.number() == scalar.number), scalar.kind)
 }
 

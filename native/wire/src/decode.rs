@@ -3,8 +3,9 @@
 use std::ptr;
 
 use crate::limits::{MAX_MESSAGES, MAX_NESTING, max_skipped, too_many_fields, too_many_messages};
+use crate::parts::Parts;
 use crate::path::path;
-use crate::schema::{self, KEY_VALUE, MessageType, Op};
+use crate::schema::{self, FieldType, KEY_VALUE, MessageType, Op};
 use crate::text::{bad_text, is_ascii, is_text};
 use crate::{DecodeError, Decoded, Index, Node, Signal, read_varint, varint_len};
 
@@ -172,7 +173,7 @@ fn read_field(
         }
         Op::Id => {
             let (start, end) = read_length(buf, pos, tag)?;
-            check_id(kind, key, tag, end - start)?;
+            check_id(buf, kind, key, tag, start, end)?;
             Ok(end)
         }
         Op::Bytes => Ok(read_length(buf, pos, tag)?.1),
@@ -225,7 +226,7 @@ fn is_simple_attribute(body: &[u8]) -> Option<()> {
                     [0x80..=0xFF, ..0x80] if inner > 0x7F => 3,
                     _ => 0,
                 };
-                bytes + 1 == size && is_text(key)
+                bytes > 0 && bytes + 1 == size && is_text(key)
             }
             0x21 => size == 9 && rest.len() == 7 && is_text(key),
             _ => false,
@@ -394,15 +395,30 @@ fn not_text(text: &[u8], start: usize) -> Stop {
 }
 
 #[inline]
-fn check_id(kind: &'static MessageType, key: u32, tag: usize, length: usize) -> Step<()> {
+fn check_id(buf: &[u8], kind: &'static MessageType, key: u32, tag: usize, start: usize, end: usize) -> Step<()> {
     match kind.field(key >> 3) {
-        Some(field) if length != 0 && length != usize::from(field.id) => {
-            let (name, title, size) = (field.name, kind.title, field.id);
-            let message = format!("{name} of a {title} has {length} bytes instead of {size}");
-            Err(Stop::new(DecodeError::new(message, tag), true))
+        Some(field) if end != start && end - start != usize::from(field.id) => {
+            Err(wrong_id(buf, kind, field, tag, end - start, end))
         }
         _ => Ok(()),
     }
+}
+
+/// Refuse an id, unless the same field follows: then that one counts.
+#[cold]
+fn wrong_id(buf: &[u8], kind: &MessageType, field: &FieldType, tag: usize, length: usize, end: usize) -> Stop {
+    let mut pos = end;
+    for part in Parts::new(buf, end) {
+        if part.number() == field.number {
+            return IRREGULAR;
+        }
+        pos = part.end;
+    }
+    if pos < buf.len() {
+        return IRREGULAR; // something odd follows, or something malformed: somebody else must look
+    }
+    let (name, title, size) = (field.name, kind.title, field.id);
+    Stop::new(DecodeError::new(format!("{name} of a {title} has {length} bytes instead of {size}"), tag), true)
 }
 
 /// Return the beginning of `buf`, up to `end`, which lies inside.

@@ -1,15 +1,16 @@
 //! The fixed fields of `untrace_pipeline/data/fields.py`, and where each of them lies.
 
-use crate::schema::{self, Kind, MessageType};
+use crate::numbers::{EXPONENTIAL_HISTOGRAM, HISTOGRAM, SUM, bits};
+use crate::schema::{self, FieldType, MessageType};
 use crate::{Level, Signal};
 
 /// How to read a fixed field of a row.
 #[derive(Clone, Copy, Debug)]
 pub enum Fixed {
     /// A field of the row's message; reads as zero where absent.
-    Own(Scalar),
+    Own(&'static FieldType),
     /// A field of the message in the field with that number, likewise.
-    Inner(u32, Scalar),
+    Inner(u32, &'static FieldType),
     /// The `AnyValue` in the field with that number.
     Any(u32),
     /// End minus start of a span.
@@ -17,20 +18,13 @@ pub enum Fixed {
     /// Which data a metric has.
     Type,
     /// A field that only the data of some metrics have: those whose field numbers are among the bits.
-    OfData(u32, Scalar),
+    OfData(u32, &'static FieldType),
     /// The number of a number point.
     Number,
     /// How many values a histogram or summary point is about.
     Count,
     /// Their sum.
     Sum,
-}
-
-/// A field that holds one number, text or bytes.
-#[derive(Clone, Copy, Debug)]
-pub struct Scalar {
-    pub(crate) number: u32,
-    pub(crate) kind: Kind,
 }
 
 /// Return the fixed field of that name, if rows of that level have one.
@@ -41,10 +35,10 @@ pub fn fixed(signal: Signal, level: Level, name: &str) -> Option<Fixed> {
         (Signal::Logs, Level::Item, "body") => return Some(Fixed::Any(row.named("body")?.number)),
         (Signal::Metrics, Level::Metric, "type") => return Some(Fixed::Type),
         (Signal::Metrics, Level::Metric, "aggregation_temporality") => {
-            return Some(Fixed::OfData(1 << 7 | 1 << 9 | 1 << 10, scalar(&schema::SUM, name)?));
+            return Some(Fixed::OfData(bits(&[SUM, HISTOGRAM, EXPONENTIAL_HISTOGRAM]), schema::SUM.named(name)?));
         }
         (Signal::Metrics, Level::Metric, "is_monotonic") => {
-            return Some(Fixed::OfData(1 << 7, scalar(&schema::SUM, name)?));
+            return Some(Fixed::OfData(1 << SUM, schema::SUM.named(name)?));
         }
         (Signal::Metrics, Level::Item, "value") => return Some(Fixed::Number),
         (Signal::Metrics, Level::Item, "count") => return Some(Fixed::Count),
@@ -52,7 +46,7 @@ pub fn fixed(signal: Signal, level: Level, name: &str) -> Option<Fixed> {
         _ => {}
     }
     if own_names(signal, level).contains(&name) {
-        return Some(Fixed::Own(scalar(row, name)?));
+        return Some(Fixed::Own(row.named(name)?));
     }
     let holder = match level {
         Level::Resource if name == "dropped_attributes_count" => "resource",
@@ -62,7 +56,7 @@ pub fn fixed(signal: Signal, level: Level, name: &str) -> Option<Fixed> {
     };
     let holder = row.named(holder)?;
     let inner = name.rsplit('.').next()?;
-    Some(Fixed::Inner(holder.number, scalar(row.child(holder.number)?, inner)?))
+    Some(Fixed::Inner(holder.number, row.child(holder.number)?.named(inner)?))
 }
 
 const fn own_names(signal: Signal, level: Level) -> &'static [&'static str] {
@@ -120,15 +114,17 @@ fn row_type(signal: Signal, level: Level) -> Option<&'static MessageType> {
 
 /// Return where data points in the data with that field number have a field that number points have elsewhere.
 #[inline]
-pub(crate) const fn of_point(data: u32, number: u32) -> u32 {
+pub const fn of_point(data: u32, number: u32) -> u32 {
     match (data, number) {
-        (9 | 10, 8) => 10, // flags
+        (HISTOGRAM | EXPONENTIAL_HISTOGRAM, 8) => 10, // flags
         _ => number,
     }
 }
 
 /// Return the field with the attributes of a row: in the row, or in the message in another field of it.
-pub(crate) const fn attributes(signal: Signal, level: Level, data: u32) -> (Option<u32>, u32) {
+///
+/// Of data points it depends on the field number of the data that they are in.
+pub const fn attributes(signal: Signal, level: Level, data: u32) -> (Option<u32>, u32) {
     match (level, signal) {
         (Level::Resource, _) => (Some(1), 1),
         (Level::Scope, _) => (Some(1), 3),
@@ -136,16 +132,11 @@ pub(crate) const fn attributes(signal: Signal, level: Level, data: u32) -> (Opti
         (Level::Item, Signal::Traces) => (None, 9),
         (Level::Item, Signal::Logs) => (None, 6),
         (Level::Item, Signal::Metrics) => match data {
-            9 => (None, 9),
-            10 => (None, 1),
+            HISTOGRAM => (None, 9),
+            EXPONENTIAL_HISTOGRAM => (None, 1),
             _ => (None, 7),
         },
         (Level::Event, _) => (None, 3),
         (Level::Link, _) => (None, 4),
     }
-}
-
-fn scalar(message: &'static MessageType, name: &str) -> Option<Scalar> {
-    let field = message.named(name)?;
-    Some(Scalar { number: field.number, kind: field.kind })
 }

@@ -1,18 +1,22 @@
 //! The way from a request down to its items.
 
+use crate::numbers::{EXPONENTIAL_HISTOGRAM, GAUGE, HISTOGRAM, SUM, SUMMARY, bits};
 use crate::{Level, Signal};
+
+/// The data of a metric: one of these fields.
+pub(crate) const DATA: u32 = bits(&[GAUGE, SUM, HISTOGRAM, EXPONENTIAL_HISTOGRAM, SUMMARY]);
 
 /// The field numbers that lead to the next depth, as bits, one set per depth.
 pub(crate) const fn path(signal: Signal) -> &'static [u32] {
     match signal {
         Signal::Traces | Signal::Logs => &[1 << 1, 1 << 2, 1 << 2],
         // request, resource, scope, metric, one of gauge, sum, histogram, exponential histogram, summary
-        Signal::Metrics => &[1 << 1, 1 << 2, 1 << 2, 1 << 5 | 1 << 7 | 1 << 9 | 1 << 10 | 1 << 11, 1 << 1],
+        Signal::Metrics => &[1 << 1, 1 << 2, 1 << 2, DATA, 1 << 1],
     }
 }
 
 /// The depth whose messages are the rows of a level; none for events, links, and what the signal does not have.
-pub(crate) const fn depth(signal: Signal, level: Level) -> Option<usize> {
+pub const fn depth(signal: Signal, level: Level) -> Option<usize> {
     match (level, signal) {
         (Level::Resource, _) => Some(0),
         (Level::Scope, _) => Some(1),

@@ -2,6 +2,7 @@
 
 use crate::cell::{Pairs, key_of};
 use crate::fixed::attributes;
+use crate::numbers::{EVENTS, LINKS};
 use crate::parts::{Parts, body};
 use crate::path::depth;
 use crate::{Index, Level, Node, Signal};
@@ -15,8 +16,8 @@ impl Index {
     /// Find the events or links of all spans; their parents are items.
     pub fn nested(&self, data: &[u8], level: Level) -> Vec<Node> {
         let key = match (self.signal, level) {
-            (Signal::Traces, Level::Event) => 11 << 3 | 2,
-            (Signal::Traces, Level::Link) => 13 << 3 | 2,
+            (Signal::Traces, Level::Event) => EVENTS << 3 | 2,
+            (Signal::Traces, Level::Link) => LINKS << 3 | 2,
             _ => return Vec::new(),
         };
         let mut found = Vec::new();

@@ -70,7 +70,13 @@ fn two_requests_one_after_the_other_are_one() {
 #[test]
 fn malformed_requests_name_the_place() {
     let text = |bytes: &[u8]| span(field(5, bytes));
-    let cases: [(Vec<u8>, &str, usize); 17] = [
+    let cases: [(Vec<u8>, &str, usize); 18] = [
+        // The value ends behind its tag; what follows belongs to the attribute.
+        (
+            span(field(9, [field(1, "a"), field(2, b"\x18"), field(31, "x")].concat())),
+            "ends in the middle of a number",
+            14,
+        ),
         (b"\x0a".to_vec(), "ends in the middle of a number", 1),
         (b"\x0a\x80".to_vec(), "ends in the middle of a number", 1),
         ([b"\x0a".to_vec(), vec![0xFF; 10], vec![1]].concat(), "a number has more than ten bytes", 1),
@@ -126,7 +132,10 @@ fn every_cut_of_a_request_is_refused_or_ends_between_fields() {
 #[test]
 fn odd_requests_are_left_to_others() {
     let group = b"\xfb\x7f\x08\x01\xfc\x7f";
-    let odd: [Vec<u8>; 18] = [
+    let odd: [Vec<u8>; 20] = [
+        // Of ids, too, the last one counts.
+        span([field(4, b"12"), field(5, ""), field(4, [1; 8])].concat()),
+        span([field(4, b"12"), b"\xfb\x7f\xfc\x7f".to_vec()].concat()),
         span([field(5, "a"), field(5, "b")].concat()),
         span([field(15, b""), field(15, b"")].concat()),
         span(attribute(9, "k", &[field(1, "a"), number(2, 1)].concat())),
@@ -270,4 +279,17 @@ fn counting_looks_at_containers_only() {
     let metric = |data: &[&[u8]]| inside(ITEM, data.concat());
     assert_eq!(count(Signal::Metrics, &metric(&[&field(5, b""), &field(7, b"")])), Ok(None));
     assert_eq!(count(Signal::Metrics, &metric(&[&field(5, b"\xff")])), Ok(None));
+}
+
+#[test]
+fn short_cuts_take_nothing_that_the_long_way_refuses() {
+    const BYTES: [u8; 11] = [0x0A, 0x12, 0x10, 0x18, 0x21, 0x00, 0x01, 0x02, 0x03, 0x80, 0xFF];
+    let length = if cfg!(miri) { 2 } else { 4 };
+    for number in 0..BYTES.len().pow(length) {
+        let tail = (0..length).map(|place| BYTES[number / BYTES.len().pow(place) % BYTES.len()]);
+        let body: Vec<u8> = b"\x0a\x01k\x12".iter().copied().chain(tail).collect();
+        if let Ok(Decoded::Regular(_)) = decode(Signal::Traces, &span(field(9, &body))) {
+            index(Signal::Traces, &span(field(9, [body, field(31, "unknown")].concat())));
+        }
+    }
 }

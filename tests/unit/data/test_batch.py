@@ -11,6 +11,8 @@ from untrace_pipeline.data.codec import Edits, Table
 from untrace_pipeline.data.codecs.upb import UpbCodec
 from untrace_pipeline.testing.generate import make_batch
 
+pytestmark = pytest.mark.usefixtures("each_codec")
+
 NAME = Field(Level.ITEM, "name")
 MAP = Field(Level.ITEM, ATTRIBUTES)
 SERVICE = attribute("service.name", Level.RESOURCE)

@@ -1,8 +1,11 @@
 """Rows that have an attribute key more than once."""
 
+import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from untrace_pipeline.data import ATTRIBUTES, Batch, Field, Level, Signal
+
+pytestmark = pytest.mark.usefixtures("each_codec")
 
 
 def test_rows_with_repeated_keys_are_named_and_setting_the_whole_map_mends_them() -> None:

@@ -14,10 +14,13 @@ import pytest
 import trustme
 from pydantic import ValidationError
 
+from tests.support.egress import EACH_CLIENT, egress  # noqa: F401  a fixture
 from tests.support.otlp_servers import Accept, GrpcServer, Hang, Refuse
 from untrace_pipeline.errors import Code, ConsumeError, OversizeError, PermanentError, RetryableError
 from untrace_pipeline.net.grpc_client import GrpcClient, GrpcClientConfig
 from untrace_pipeline.testing import StubHost, make_batch
+
+pytestmark = EACH_CLIENT
 
 METHOD = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 DATA = make_batch(items=3).to_otlp()
@@ -91,9 +94,7 @@ def test_https_overrides_insecure() -> None:
         ({"endpoint": "localhost"}, "host:port"),
         ({"endpoint": "::1:4317"}, "host:port"),
         ({"endpoint": "localhost:http"}, "host:port"),
-        ({"endpoint": "a:1", "compression": "zstd"}, "no zstd"),
         ({"endpoint": "a:1", "compression": "snappy"}, "no snappy"),
-        ({"endpoint": "a:1", "tls": {"insecure_skip_verify": True}}, "insecure_skip_verify"),
         ({"endpoint": "a:1", "balancer_name": "random"}, "round_robin"),
     ],
 )
@@ -101,6 +102,21 @@ def test_what_cannot_work_is_refused_with_the_reason(options: dict[str, Any], me
     """A configuration error, not a surprise at run time."""
     with pytest.raises(ValidationError, match=message):
         config(**options)
+
+
+def test_what_grpcio_lacks_is_refused_where_it_is_used(egress: str) -> None:  # noqa: F811
+    """zstd, versions of TLS and unchecked certificates need the native client, and the message says so in time."""
+    refused: list[tuple[dict[str, Any], str]] = [
+        ({"compression": "zstd"}, "no zstd"),
+        ({"tls": {"insecure_skip_verify": True}}, "insecure_skip_verify"),
+        ({"tls": {"min_version": "1.3"}}, "min_version"),
+    ]
+    for options, message in refused:
+        if egress == "native":
+            config(endpoint="a:1", **options)
+        else:
+            with pytest.raises(ValidationError, match=message):
+                config(endpoint="a:1", **options)
 
 
 # ------------------------------------------------------------------ requests

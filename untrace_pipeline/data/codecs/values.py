@@ -103,7 +103,11 @@ def _encode_nested(value: object, depth: int) -> bytes:
 
 def encode_key(key: str) -> bytes:
     """Return the key field of a ``KeyValue``."""
-    text = key.encode("utf-8", "replace")
+    try:
+        text = key.encode("utf-8", "replace")
+    except AttributeError as error:
+        msg = "the keys of a map must be text"
+        raise ValueError(msg) from error
     return b"\x0a" + varint(len(text)) + text
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import groupby
 from operator import itemgetter
 
@@ -32,7 +32,7 @@ _Rows = Sequence[int] | None
 
 @lru_cache(maxsize=32)
 def _scanner(patterns: tuple[str, ...], use_hyperscan: bool) -> Scanner:
-    """Compile once for all pipelines."""
+    """Return one scanner for all pipelines."""
     return Scanner(patterns, use_hyperscan=use_hyperscan)
 
 
@@ -67,22 +67,20 @@ class Redaction:
         self._policy = Policy(config, value_scanner, searcher, _searcher(values))
         self._summary = summary
         counts_ignored = summary and (config.ignored_keys or config.ignored_key_patterns)
+        self._by_content = bool(config.allow_all_keys and not config.redact_all_types and not counts_ignored)
         # Where nothing else of an item matters, single values are masked without reading the item.
         self._single_values = not summary and not config.blocked_key_patterns
-        self._scans = bool(
-            config.allow_all_keys
-            and not config.redact_all_types
-            and not counts_ignored
-            and not self._request_scanner.unscanned
-        )
-        self._searcher = (
-            searcher if self._single_values and config.allow_all_keys and not config.redact_all_types else None
-        )
+        self._searcher = searcher if self._by_content and self._single_values else None
         meter = settings.meter
         self._suspect_items = meter.counter("processor_redaction_suspect_items")
         self._masked_values = meter.counter("processor_redaction_masked_values")
         self._removed_attributes = meter.counter("processor_redaction_removed_attributes")
         self._announce(settings, (*values, *config.blocked_key_patterns))
+
+    @cached_property
+    def _scans(self) -> bool:
+        """Whether scanning a request tells which items have to be read."""
+        return self._by_content and not self._request_scanner.unscanned
 
     def process(self, batch: Batch) -> Batch:
         """Redact every level of a batch."""

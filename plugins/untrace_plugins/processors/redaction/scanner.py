@@ -9,6 +9,8 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache, cached_property
+from importlib import import_module
 from itertools import accumulate
 from typing import Any, Protocol, TypeAlias
 
@@ -16,11 +18,6 @@ import re2
 
 from untrace_plugins.processors.redaction.relax import relax
 from untrace_plugins.processors.redaction.syntax import UnsupportedError
-
-try:
-    import hyperscan
-except ImportError:  # no wheel for this platform
-    hyperscan = None  # type: ignore[assignment]
 
 __all__ = ["Candidates", "Hit", "Scanner", "Suspects"]
 
@@ -57,22 +54,37 @@ class Suspects:
 class Scanner:
     """Looks for several patterns at once. Not for use from several threads.
 
-    A pattern that cannot be looked for may match anywhere: ``unscanned`` holds its number and the reason.
+    Patterns are compiled when the scanner is first used: it takes megabytes, and with the native codec few requests
+    need it.
     """
 
     def __init__(self, patterns: Sequence[str], *, use_hyperscan: bool = True) -> None:
-        self.unscanned: dict[int, str] = {}
+        self._patterns = tuple(patterns)
+        self._use_hyperscan = use_hyperscan
+
+    @cached_property
+    def unscanned(self) -> dict[int, str]:
+        """The patterns that cannot be looked for and may match anywhere: number and reason."""
+        return self._compiled[0]
+
+    @cached_property
+    def _engine(self) -> _Engine:
+        return self._compiled[1]
+
+    @cached_property
+    def _compiled(self) -> tuple[dict[int, str], _Engine]:
+        unscanned: dict[int, str] = {}
         relaxed: dict[int, bytes] = {}
-        for number, pattern in enumerate(patterns):
+        for number, pattern in enumerate(self._patterns):
             try:
                 relaxed[number] = relax(pattern)
             except UnsupportedError as error:
-                self.unscanned[number] = str(error)
-        with_hyperscan = use_hyperscan and hyperscan is not None
-        self._engine: _Engine = _NoEngine()
-        compilable = _compilable(relaxed, _database if with_hyperscan else _alternation, self.unscanned)
-        if compilable:
-            self._engine = _Hyperscan(compilable) if with_hyperscan else _Re2(compilable)
+                unscanned[number] = str(error)
+        with_hyperscan = self._use_hyperscan and _hyperscan() is not None
+        compilable = _compilable(relaxed, _database if with_hyperscan else _alternation, unscanned)
+        if not compilable:
+            return unscanned, _NoEngine()
+        return unscanned, _Hyperscan(compilable) if with_hyperscan else _Re2(compilable)
 
     @property
     def engine(self) -> str:
@@ -128,6 +140,7 @@ class _Hyperscan:
     def __init__(self, patterns: Mapping[int, bytes]) -> None:
         self._numbers = list(patterns)
         self._database = _database(patterns)
+        self._terminated: type[Exception] = _hyperscan().ScanTerminated
 
     def suspects(self, data: bytes, ranges: Callable[[], Ranges]) -> Suspects:
         hits = self._hits(data)
@@ -179,7 +192,7 @@ class _Hyperscan:
 
         try:
             self._database.scan(data, match_event_handler=note)
-        except hyperscan.ScanTerminated:
+        except self._terminated:
             return None
         return hits
 
@@ -218,7 +231,17 @@ def _note_last(number: int, _start: int, end: int, _flags: int, found: dict[int,
         found[number] = end
 
 
+@cache
+def _hyperscan() -> Any:
+    """Return the library, or ``None`` where it has no wheel for the platform; loaded when it is needed."""
+    try:
+        return import_module("hyperscan")
+    except ImportError:
+        return None
+
+
 def _database(patterns: Mapping[int, bytes]) -> Any:
+    hyperscan = _hyperscan()
     database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
     database.compile(expressions=list(patterns.values()), ids=list(patterns), flags=[0] * len(patterns))
     return database
@@ -237,6 +260,7 @@ def _compilable(
     patterns: Mapping[int, bytes], compile_: Callable[[Mapping[int, bytes]], object], failed: dict[int, str]
 ) -> dict[int, bytes]:
     """Return the patterns that the engine can compile, and note why it cannot compile the others."""
+    hyperscan = _hyperscan()
     errors = (re2.error, hyperscan.error) if hyperscan is not None else re2.error
     compilable = {}
     for number, pattern in patterns.items():

@@ -39,7 +39,6 @@ __all__ = ["NativeGrpcServer", "NativeHttpServer"]
 READ_AHEAD_BYTES = 32 * 1024 * 1024
 """Bodies that a listener takes in before the event loop was asked."""
 _SIGNALS = {str(signal): signal for signal in Signal}
-_CUT_OFF = Answer(Code.UNAVAILABLE, "the server is shutting down")
 
 
 class _NativeServer(ABC):
@@ -193,11 +192,7 @@ class _NativeServer(ABC):
     # ---------------------------------------------------------------- serving
 
     async def _serve(self, signal: Signal, group: Group) -> None:
-        try:
-            answer = await self._answer(signal, group)
-        except asyncio.CancelledError:
-            group.refuse(self._refusal(_CUT_OFF))
-            raise
+        answer = await self._answer(signal, group)
         if answer is OK:
             self._succeed(signal, group)
         elif answer.retry_after is None and group.requests > 1:
@@ -328,9 +323,6 @@ class NativeGrpcServer(_NativeServer):
         except Exception:
             self._logger.exception("a call failed unexpectedly")
             head.refuse(_plain_refusal(Code.INTERNAL, "internal error, see the log"))
-        except asyncio.CancelledError:
-            head.refuse(_plain_refusal(_CUT_OFF.code, _CUT_OFF.message))
-            raise
         finally:
             self._asking.pop(head.number, None)
 

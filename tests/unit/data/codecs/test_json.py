@@ -13,6 +13,8 @@ from untrace_pipeline.data.codecs.upb_schema import REQUESTS
 from untrace_pipeline.errors import DecodeError
 from untrace_pipeline.testing.generate import make_batch, to_any_value
 
+pytestmark = pytest.mark.usefixtures("each_codec")
+
 
 def span_json(**span: Any) -> bytes:
     return json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]}).encode()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -237,3 +237,59 @@ def test_arguments_of_other_types() -> None:
         native.decode("traces", bytearray(b""))
     with pytest.raises(ValueError, match="no level has the number 9"):
         native.decode("traces", b"").row_count(9)
+
+
+def test_of_ids_the_last_one_counts() -> None:
+    """A field that comes twice has the second value, ids too: the first may be anything."""
+    span = b"\x22\x02xy" + b"\x22\x08" + b"i" * 8
+    data = b"\x0a" + bytes([len(span) + 4]) + b"\x12" + bytes([len(span) + 2]) + b"\x12" + bytes([len(span)]) + span
+    assert NATIVE.table(Signal.TRACES, data).columns([Field(Level.ITEM, "parent_span_id")]) == [[b"i" * 8]]
+
+
+class Renamed(dict[str, Any]):
+    """A map that shows other items than it was given."""
+
+    def items(self) -> Any:
+        return {f"new.{key}": value for key, value in super().items()}.items()
+
+
+def test_values_of_other_types_speak_for_themselves() -> None:
+    """A subclass of ``dict`` is what its methods say, in both codecs."""
+    data = make_request(Signal.TRACES, items=1).SerializeToString()
+    edits = Edits({Field(Level.ITEM, ATTRIBUTES): {0: Renamed(a=1)}, attribute("nested"): {0: Renamed(b=[2])}})
+    for codec in (NATIVE, UPB):
+        written = codec.table(Signal.TRACES, data).rewrite(edits)
+        (found,) = codec.table(Signal.TRACES, written).columns([Field(Level.ITEM, ATTRIBUTES)])
+        assert found == [{"new.a": 1, "nested": {"new.b": [2]}}]
+
+
+class Meddler(Mapping[str, Any]):
+    """A map that calls something when it is looked at."""
+
+    def __init__(self, then: Callable[[], object]) -> None:
+        self._then = then
+
+    def __getitem__(self, key: str) -> Any:
+        return self._then() or key
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(["a"])
+
+    def __len__(self) -> int:
+        return 1
+
+
+def test_values_may_change_the_edits() -> None:
+    """What a value's own code does to the edits meanwhile does not matter."""
+    data = make_request(Signal.TRACES, items=3).SerializeToString()
+    rows: dict[int, Any] = {0: Meddler(lambda: rows.pop(2, None) and None), 1: "one", 2: "two"}
+    written = NATIVE.table(Signal.TRACES, data).rewrite(Edits({attribute("k"): rows}))
+    assert NATIVE.table(Signal.TRACES, written).columns([attribute("k")]) == [[{"a": "a"}, "one", "two"]]
+
+
+def test_values_that_fail() -> None:
+    """What a value's own code raises arrives."""
+    data = make_request(Signal.TRACES, items=1).SerializeToString()
+    rows: dict[int, Any] = {0: Meddler(lambda: 1 // 0)}
+    with pytest.raises(ZeroDivisionError):
+        NATIVE.table(Signal.TRACES, data).rewrite(Edits({attribute("k"): rows}))

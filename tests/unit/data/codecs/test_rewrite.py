@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from untrace_pipeline.data import Batch, Field, Level, Signal, attribute
 from untrace_pipeline.data.codecs.upb_schema import REQUESTS
 from untrace_pipeline.testing.generate import make_request
+
+pytestmark = pytest.mark.usefixtures("each_codec")
 
 FOREIGN = b"\xfa\x7f\x03new"  # a field of a later version, length-delimited
 

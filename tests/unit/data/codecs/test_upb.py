@@ -15,6 +15,8 @@ from untrace_pipeline.data.fields import READ_ONLY, ZERO_VALUES
 from untrace_pipeline.errors import DecodeError
 from untrace_pipeline.testing.generate import make_batch, make_request
 
+pytestmark = pytest.mark.usefixtures("each_codec")
+
 METRIC_TYPES = ["gauge", "sum", "histogram", "exponential_histogram", "summary"]
 
 

@@ -53,6 +53,12 @@ def test_other_types_are_refused(value: Any) -> None:
         encode_value(value)
 
 
+def test_keys_that_are_not_text_are_refused() -> None:
+    """OTLP maps have text as keys; anything else is a ValueError too."""
+    with pytest.raises(ValueError, match="must be text"):
+        encode_value({1: "x"})  # type: ignore[dict-item]
+
+
 @pytest.mark.parametrize("wrap", [lambda inner: [inner], lambda inner: {"k": inner}])
 def test_nesting_ends_where_protobuf_stops_reading(wrap: Any) -> None:
     """What is written can be read, and deeper values are a ValueError, not a RecursionError."""

@@ -11,6 +11,7 @@ import pytest
 import trustme
 from pydantic import ValidationError
 
+from tests.support.egress import EACH_CLIENT, egress  # noqa: F401  a fixture
 from tests.support.exporters import QUICK_RETRY, Running, running
 from tests.support.otlp_servers import Accept, GrpcServer, Hang, Refuse
 from untrace_pipeline.api import StartError
@@ -18,6 +19,8 @@ from untrace_pipeline.data import Batch, Field, Level, Signal
 from untrace_pipeline.errors import Code
 from untrace_pipeline.testing import make_batch
 from untrace_plugins.exporters.otlp_grpc import FACTORY
+
+pytestmark = EACH_CLIENT
 
 SPAN_ID = Field(Level.ITEM, "span_id")
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from tests.support.egress import EACH_CLIENT, egress  # noqa: F401  a fixture
 from tests.support.exporters import QUICK_RETRY, Running, running
 from tests.support.otlp_servers import Accept, Hang, HttpServer, Refuse, Reply, Reset
 from untrace_pipeline.api import StartError
@@ -16,6 +17,8 @@ from untrace_pipeline.data import Batch, Field, Level, Signal
 from untrace_pipeline.errors import Code
 from untrace_pipeline.testing import make_batch
 from untrace_plugins.exporters.otlp_http import FACTORY
+
+pytestmark = EACH_CLIENT
 
 SPAN_ID = Field(Level.ITEM, "span_id")
 

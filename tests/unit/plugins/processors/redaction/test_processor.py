@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from untrace_pipeline import native
 from untrace_pipeline.api import Kind, Transform
 from untrace_pipeline.data import ATTRIBUTES, Batch, Field, Level, Signal, Value, attribute
 from untrace_pipeline.testing import RecordingMeter, make_batch, make_settings
@@ -223,6 +224,16 @@ def test_without_hyperscan_the_log_says_so(caplog: pytest.LogCaptureFixture) -> 
     config = RedactionConfig(allow_all_keys=True, blocked_values=[CARDS], summary="info")
     Redaction(config, make_settings(Kind.PROCESSOR, "redaction"), use_hyperscan=False)
     assert "RE2 scans instead" in caplog.text
+
+
+@pytest.mark.skipif(not native.codec().is_native, reason="the codec is not native")
+def test_native_search_needs_no_scanner() -> None:
+    """Where values are searched natively, nothing is compiled for the other way: it would take megabytes."""
+    config = RedactionConfig(allow_all_keys=True, blocked_values=["only-in-this-test"])
+    processor = Redaction(config, make_settings(Kind.PROCESSOR, "redaction"))
+    batch = processor.process(make_batch(items=1, attributes={"note": "it is only-in-this-test."}))
+    assert batch.column(attribute("note")) == ["it is ****."]
+    assert "_compiled" not in vars(processor._request_scanner)
 
 
 def test_the_key_of_a_hash_is_not_shown() -> None:

@@ -1,0 +1,98 @@
+"""HTTP requests through aiohttp: works wherever Python does, and through proxies."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from untrace_pipeline.errors import ConsumeError
+from untrace_pipeline.net.compression import compressor
+from untrace_pipeline.net.http_answer import Answer, refusal, translate
+from untrace_pipeline.net.tls import ClientTls, ClientTlsConfig
+
+if TYPE_CHECKING:
+    import aiohttp
+
+    from untrace_pipeline.net.http_client import HttpClientConfig
+
+__all__ = ["RECEIVE_LIMIT_BYTES", "PortablePool"]
+
+RECEIVE_LIMIT_BYTES = 4 * 1024 * 1024
+"""OTLP: a client should not take answers larger than 4 MiB."""
+
+_OK = range(200, 300)
+
+
+class PortablePool:
+    """A session of aiohttp. Raises :class:`StartError` for unusable TLS files."""
+
+    def __init__(self, config: HttpClientConfig, tls: ClientTls, headers: Mapping[str, str]) -> None:
+        import aiohttp  # noqa: PLC0415  validating a configuration must not load it
+
+        self._server_name = config.tls.server_name_override
+        self._headers = headers
+        self._compressor = compressor(config.compression, config.compression_params.level)
+        secure = config.endpoint.startswith("https:") or config.tls != ClientTlsConfig()
+        connector = aiohttp.TCPConnector(
+            limit=0,
+            limit_per_host=config.max_conns_per_host,
+            force_close=config.disable_keep_alives,
+            ssl=tls.ssl_context() if secure else True,
+            keepalive_timeout=None if config.disable_keep_alives else config.idle_conn_timeout,
+        )
+        self._session = aiohttp.ClientSession(
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(),
+        )
+
+    async def post(self, url: str, data: bytes, headers: Mapping[str, str], proxy: str | None) -> Answer:
+        """Send a body. Raises as :meth:`HttpClient.post` does."""
+        if self._compressor is not None:
+            data = await self._compressor.compress(data)
+        try:
+            return await self._exchange(url, data, {**self._headers, **headers}, proxy)
+        except ConsumeError:
+            raise
+        except Exception as error:
+            raise translate(error) from error
+
+    async def close(self, grace: float | None = None) -> None:
+        """Close all connections, after ``grace`` seconds for the requests under way."""
+        try:
+            if grace:
+                await asyncio.sleep(grace)
+        finally:
+            await self._session.close()
+
+    async def _exchange(self, url: str, data: bytes, headers: Mapping[str, str], proxy: str | None) -> Answer:
+        import aiohttp  # noqa: PLC0415
+
+        try:
+            return await self._post(url, data, headers, proxy)
+        except (aiohttp.ServerDisconnectedError, ConnectionResetError):
+            # A kept connection that the server closed while it was idle; a second loss is a real one.
+            return await self._post(url, data, headers, proxy)
+
+    async def _post(self, url: str, data: bytes, headers: Mapping[str, str], proxy: str | None) -> Answer:
+        name = self._server_name
+        async with self._session.post(
+            url, data=data, headers=headers, allow_redirects=False, server_hostname=name, proxy=proxy
+        ) as response:
+            body = await _read(response)
+            answer = Answer(response.status, response.content_type, body)
+            if response.status in _OK:
+                return answer
+            raise refusal(answer, response.headers)
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes:
+    """Read a body up to the limit; what is more is not read, and the connection is not used again."""
+    body = bytearray()
+    async for chunk in response.content.iter_any():
+        body += chunk
+        if len(body) > RECEIVE_LIMIT_BYTES:
+            response.close()
+            break
+    return bytes(body[:RECEIVE_LIMIT_BYTES])
