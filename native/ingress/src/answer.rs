@@ -22,12 +22,16 @@ impl Active {
         link.active.fetch_add(1, Ordering::Relaxed);
         Self(link.clone())
     }
+
+    /// The request has an answer, which is about to leave.
+    pub(crate) fn answered(link: &Link) {
+        link.answered.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 impl Drop for Active {
     fn drop(&mut self) {
         let link = &self.0;
-        link.answered.fetch_add(1, Ordering::Relaxed);
         link.idle_since.store(link.server.now(), Ordering::Relaxed);
         link.active.fetch_sub(1, Ordering::Relaxed);
     }

@@ -132,8 +132,7 @@ where
     let owner = link.clone();
     let service = service_fn(move |request| http::serve(owner.clone(), request));
     let connection = builder.serve_connection(TokioIo::new(stream.clone()), service);
-    let times =
-        Times { write: settings.write, idle: settings.idle, greeting: settings.head, ..Times::default() };
+    let times = Times { write: settings.write, idle: settings.idle, greeting: settings.head, ..Times::default() };
     drive(link, stream, times, connection, http2::Connection::graceful_shutdown).await
 }
 
@@ -306,7 +305,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<'_, S> {
         let greeted_by = if self.stream.is_greeted() { NEVER } else { after(self.opened, times.greeting) };
         let head_by = if is_idle { after(read(&link.head_began), times.head) } else { NEVER };
         let silence = if self.is_http1 && !self.served { times.head } else { times.idle };
-        let idle_since = if self.is_http1 { read(&link.idle_since) } else { read(&link.idle_since).max(read(&link.read_at)) };
+        let idle_since =
+            if self.is_http1 { read(&link.idle_since) } else { read(&link.idle_since).max(read(&link.read_at)) };
         let waits = is_idle && self.leaving.is_none() && read(&link.head_began) == NEVER;
         let idle_by = if waits { after(idle_since, silence) } else { NEVER };
         let (left_by, cut_at) = match self.leaving {

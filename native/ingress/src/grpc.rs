@@ -31,8 +31,7 @@ const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 const ZERO: HeaderValue = HeaderValue::from_static("0");
 /// A response message of no bytes: everything was taken.
 const SUCCESS: Bytes = Bytes::from_static(&[0; PREFIX_BYTES]);
-const NOT_GRPC: Bytes =
-    Bytes::from_static(b"this endpoint speaks gRPC; OTLP/HTTP has an endpoint of its own\n");
+const NOT_GRPC: Bytes = Bytes::from_static(b"this endpoint speaks gRPC; OTLP/HTTP has an endpoint of its own\n");
 
 /// Why a call has no answer.
 type Failure = h2::Error;
@@ -49,11 +48,13 @@ pub(crate) async fn serve(link: Arc<Link>, request: Request<Incoming>) -> Result
     if !method || !content_type.starts_with(b"application/grpc") {
         return Ok(not_grpc(active));
     }
-    match export(&link, settings, request).await {
-        Ok(()) => Ok(success(active)),
-        Err(End::Refused(refusal)) => Ok(refused(active, refusal)),
-        Err(End::Gone(failure)) => Err(failure),
-    }
+    let response = match export(&link, settings, request).await {
+        Ok(()) => success(active),
+        Err(End::Refused(refusal)) => refused(active, refusal),
+        Err(End::Gone(failure)) => return Err(failure),
+    };
+    Active::answered(&link);
+    Ok(response)
 }
 
 /// Why a call did not succeed.

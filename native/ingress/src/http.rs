@@ -87,6 +87,7 @@ pub(crate) async fn serve(link: Arc<Link>, request: Request<Incoming>) -> Result
     if (incomer.left_something().await || ends) && response.version() < Version::HTTP_2 {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
+    Active::answered(&link);
     Ok(response)
 }
 
@@ -152,7 +153,7 @@ impl Incomer<'_> {
                 Ok(match self.call.reply().await {
                     Reply::Taken | Reply::Admitted => taken(server, json, active),
                     Reply::Refused(refusal) => self.refused(refusal, json, active),
-                    Reply::Response(response) => whole(server, *response, active),
+                    Reply::Response(response) => whole(*response, active),
                 })
             }
             Outcome::Empty => {
@@ -205,7 +206,7 @@ impl Incomer<'_> {
                 Reply::Admitted => {}
                 Reply::Response(response) => {
                     head.number = 0;
-                    return Ok(whole(server, *response, active));
+                    return Ok(whole(*response, active));
                 }
                 Reply::Taken => return Ok(taken(server, false, active)),
                 Reply::Refused(refusal) => {
@@ -298,7 +299,7 @@ impl Incomer<'_> {
         match refusal {
             Refusal::Http(both) => {
                 let [protobuf, in_json] = *both;
-                let mut response = whole(server, if json { in_json } else { protobuf }, active);
+                let mut response = whole(if json { in_json } else { protobuf }, active);
                 for (name, value) in &server.own_headers {
                     if !response.headers().contains_key(name) {
                         response.headers_mut().append(name, value.clone());
@@ -344,7 +345,7 @@ fn taken(server: &Shared, json: bool, active: Active) -> Response<Answer> {
 }
 
 /// An answer that the event loop has rendered.
-fn whole(_server: &Shared, response: Whole, active: Active) -> Response<Answer> {
+fn whole(response: Whole, active: Active) -> Response<Answer> {
     let Whole { status, head, body } = response;
     let mut made = Response::new(Answer { data: body.into(), trailers: None, _active: active });
     *made.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

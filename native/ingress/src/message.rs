@@ -347,9 +347,9 @@ impl Job {
         if !self.is_large() {
             return self.run();
         }
-        tokio::task::spawn_blocking(move || self.run()).await.unwrap_or_else(|_| {
-            Outcome::Failed(code::UNAVAILABLE, "the server is shutting down".into(), false)
-        })
+        tokio::task::spawn_blocking(move || self.run())
+            .await
+            .unwrap_or_else(|_| Outcome::Failed(code::UNAVAILABLE, "the server is shutting down".into(), false))
     }
 
     /// Take the compression off, decode and validate.

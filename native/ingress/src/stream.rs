@@ -59,6 +59,10 @@ impl Watch {
     }
 
     fn see(&mut self, head: FrameHead, link: &Link) {
+        if !self.greeted && head.kind != kind::SETTINGS {
+            self.fault = Some((PROTOCOL_ERROR, "the first frame is not SETTINGS"));
+            return;
+        }
         self.greeted = true;
         let answered = link.answered.load(Ordering::Relaxed);
         if answered != self.answered {
@@ -167,7 +171,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
         let watch = inner.watch.as_ref()?;
         let (code, words) = watch.fault?;
         let looks_like_http_1 = inner.begin.first().is_some_and(u8::is_ascii_uppercase);
-        if code == PROTOCOL_ERROR && looks_like_http_1 {
+        if watch.prefaced < PREFACE.len() && looks_like_http_1 {
             return Some(NOT_HTTP_2.into());
         }
         Some(if watch.outgoing.is_between() { goaway(watch.last_stream, code, words) } else { Vec::new() })
