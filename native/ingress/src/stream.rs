@@ -108,6 +108,12 @@ impl Watch {
     }
 }
 
+/// `GET /`, `PRI *` and the like.
+fn looks_like_http_1(data: &[u8]) -> bool {
+    let word = data.iter().take_while(|byte| byte.is_ascii_uppercase()).count();
+    word > 0 && matches!(data.get(word..), Some([b' ', b'/' | b'*' | b'h', ..]))
+}
+
 #[derive(Debug)]
 struct Inner<S> {
     stream: S,
@@ -170,8 +176,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
         let inner = locked(&self.inner);
         let watch = inner.watch.as_ref()?;
         let (code, words) = watch.fault?;
-        let looks_like_http_1 = inner.begin.first().is_some_and(u8::is_ascii_uppercase);
-        if watch.prefaced < PREFACE.len() && looks_like_http_1 {
+        if watch.prefaced < PREFACE.len() && looks_like_http_1(&inner.begin) {
             return Some(NOT_HTTP_2.into());
         }
         Some(if watch.outgoing.is_between() { goaway(watch.last_stream, code, words) } else { Vec::new() })
