@@ -200,7 +200,7 @@ class TlsClient:
         tls13: bool,
         suites: Sequence[str],
         skip_verify: bool,
-        protocols: Sequence[str],
+        protocol: str,
     ) -> TlsClient: ...
 
 def count(signal: str, data: bytes) -> int | None: ...

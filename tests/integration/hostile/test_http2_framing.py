@@ -352,6 +352,8 @@ async def test_cancelled_calls_do_not_pile_up(served_by: str) -> None:
     """Opening and cancelling without end does not start more handlers than streams are allowed, and is cut off."""
     sink = BlockingSink()
     async with receiver(sink=sink, grpc={"max_concurrent_streams": 8}) as running, connected(running) as peer:
+        if served_by == "native":
+            await peer.until(FrameType.WINDOW_UPDATE)  # of the connection
         for number in range(1, 2001, 2):
             peer.send(call(number) + build_reset(number, ErrorCode.CANCEL))
         if served_by == "native":  # it counts every cancelled call, also those that it would have refused
