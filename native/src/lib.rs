@@ -4,6 +4,7 @@ use pyo3::prelude::*;
 
 pub mod edits;
 pub mod egress;
+pub mod encode;
 pub mod errors;
 pub mod ingress;
 pub mod json;

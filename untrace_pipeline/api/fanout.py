@@ -55,6 +55,7 @@ async def consume_all(parts: Sequence[Part], dropped: Dropped) -> None:
     elif isinstance(going_up, QueueFullError):
         going_up.refused = QueueFullError.total([error for error in errors if isinstance(error, QueueFullError)])
     if going_up is not None:
+        going_up.partly_accepted |= len(errors) < len(parts) or any(error.partly_accepted for error in errors)
         raise going_up
 
 

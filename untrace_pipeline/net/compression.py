@@ -18,7 +18,8 @@ GZIP_LEVEL = 1
 ZSTD_LEVEL = 3
 """Measured on the same: 13 % of the time of gzip's level 6, for 15 % more bytes."""
 
-NATIVE_GZIP_LEVEL = 6
+NATIVE_GZIP_LEVEL = 3
+"""Measured on the same with libdeflate: 27 % of the time of zlib's level 6, for 9 % more bytes."""
 
 Compress = Callable[[bytes], bytes]
 

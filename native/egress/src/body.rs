@@ -1,4 +1,4 @@
-//! What is sent: one or two pieces of memory that nobody copies.
+//! What is sent over HTTP/1.1: memory that nobody copies.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -7,41 +7,30 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
-/// A request body: a short beginning, and the rest.
+/// A request body in one piece.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Pieces {
-    first: Bytes,
-    rest: Bytes,
-    sized: bool,
-}
+pub(crate) struct Piece(Bytes);
 
-impl Pieces {
-    /// A body whose length is announced.
-    pub(crate) fn sized(rest: Bytes) -> Self {
-        Self { first: Bytes::new(), rest, sized: true }
-    }
-
-    /// A message of gRPC: the prefix, then the message. Its length is not announced, as gRPC clients do.
-    pub(crate) fn message(prefix: Bytes, rest: Bytes) -> Self {
-        Self { first: prefix, rest, sized: false }
+impl Piece {
+    pub(crate) fn new(data: Bytes) -> Self {
+        Self(data)
     }
 }
 
-impl Body for Pieces {
+impl Body for Piece {
     type Data = Bytes;
     type Error = Infallible;
 
     fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let first = std::mem::take(&mut self.first);
-        let piece = if first.is_empty() { std::mem::take(&mut self.rest) } else { first };
+        let piece = std::mem::take(&mut self.0);
         Poll::Ready(if piece.is_empty() { None } else { Some(Ok(Frame::data(piece))) })
     }
 
     fn is_end_stream(&self) -> bool {
-        self.first.is_empty() && self.rest.is_empty()
+        self.0.is_empty()
     }
 
     fn size_hint(&self) -> SizeHint {
-        if self.sized { SizeHint::with_exact((self.first.len() + self.rest.len()) as u64) } else { SizeHint::default() }
+        SizeHint::with_exact(self.0.len() as u64)
     }
 }

@@ -8,19 +8,17 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version};
-use hyper::client::conn::http2::{self, SendRequest};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use native_runtime::Mailbox;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-use crate::body::Pieces;
 use crate::compress::{Compression, Encoding, compress};
 use crate::connect::{Address, Secure, Target, connect, resolve};
 use crate::grpc::{broken, framed, read, timeout_value, untouched};
-use crate::reply::{GrpcAnswer, Outcome, Reply, chain, code};
+use crate::link::{self, Keepalive, Link};
+use crate::reply::{GrpcAnswer, Outcome, Reply, code};
 use crate::tokens::Tokens;
 
 /// A handshake that takes longer has failed, as in gRPC's own libraries.
@@ -30,21 +28,8 @@ const GROWTH: f64 = 1.6;
 const SHORT_LIFE: Duration = Duration::from_secs(1);
 /// Names are asked for again when a connection is lost, but not more often than this.
 const RESOLVE_INTERVAL: Duration = Duration::from_secs(5);
-/// Windows for what comes back: answers are small.
-const WINDOW_BYTES: u32 = 1 << 20;
-/// What a stream may have written ahead of the connection.
-const SEND_BUFFER_BYTES: usize = 4 << 20;
-
-/// Pings that find dead connections.
-#[derive(Debug, Clone, Copy)]
-pub struct Keepalive {
-    /// Ping after that long without a sign of life.
-    pub time: Duration,
-    /// Give up when a ping is not answered in that time.
-    pub timeout: Duration,
-    /// Ping also while no call is under way.
-    pub permit_without_stream: bool,
-}
+/// What HTTP/2 forbids.
+const OF_CONNECTIONS: [&str; 5] = ["connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"];
 
 /// What a channel is made of.
 #[derive(Debug, Clone)]
@@ -75,9 +60,8 @@ pub struct ChannelOptions {
 #[derive(Debug)]
 pub struct Channel {
     shared: Arc<Shared>,
-    tokens: Arc<Tokens>,
+    tokens: Tokens,
     keeper: AbortHandle,
-    runtime: Handle,
     mailbox: Arc<Mailbox<Reply>>,
 }
 
@@ -99,14 +83,13 @@ struct State {
 /// What is known of one connection.
 #[derive(Debug, Default)]
 struct Connection {
-    sender: Option<SendRequest<Pieces>>,
+    link: Option<Link>,
     /// Why there is none; absent before the first attempt has ended.
     error: Option<String>,
-    closed: Arc<Notify>,
 }
 
 enum Pick {
-    Ready(SendRequest<Pieces>),
+    Ready(Link),
     Wait,
     Fail(String),
 }
@@ -117,6 +100,9 @@ impl Channel {
         let headers = &mut options.headers;
         headers.insert(http::header::TE, HeaderValue::from_static("trailers"));
         headers.insert(http::header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+        for name in OF_CONNECTIONS {
+            headers.remove(name);
+        }
         headers.insert("grpc-accept-encoding", HeaderValue::from_static("identity,deflate,gzip,zstd"));
         if let Some(compression) = options.compression {
             headers.insert("grpc-encoding", HeaderValue::from_static(encoding_name(compression.encoding)));
@@ -129,7 +115,7 @@ impl Channel {
             turn: AtomicUsize::new(0),
         });
         let keeper = runtime.spawn(keep_all(shared.clone())).abort_handle();
-        Self { shared, tokens: Arc::default(), keeper, runtime, mailbox }
+        Self { shared, tokens: Tokens::new(&runtime), keeper, mailbox }
     }
 
     /// Begin a call; its end comes into the mailbox under the token, unless it is cancelled.
@@ -142,10 +128,10 @@ impl Channel {
         limit: Option<Duration>,
     ) {
         let shared = self.shared.clone();
-        let (tokens, mailbox) = (self.tokens.clone(), self.mailbox.clone());
-        self.tokens.spawn(&self.runtime, token, async move {
+        let (tasks, mailbox) = (self.tokens.tasks(), self.mailbox.clone());
+        self.tokens.spawn(token, async move {
             let answer = shared.call(path, headers, data, limit).await;
-            tokens.forget(token);
+            tasks.forget(token);
             mailbox.put(Reply { token, outcome: Outcome::Grpc(answer) });
         });
     }
@@ -223,21 +209,27 @@ impl Shared {
                 Err(error) => return GrpcAnswer::failed(code::INTERNAL, format!("compression failed: {error}")),
             },
         };
-        let Some(body) = framed(data, self.options.compression.is_some()) else {
-            return GrpcAnswer::failed(code::RESOURCE_EXHAUSTED, "the request is larger than gRPC can send");
-        };
         let mut again = true;
         loop {
-            let mut sender = match self.connection().await {
-                Ok(sender) => sender,
+            let Some(message) = framed(data.clone(), self.options.compression.is_some()) else {
+                return GrpcAnswer::failed(code::RESOURCE_EXHAUSTED, "the request is larger than gRPC can send");
+            };
+            let link = match self.connection().await {
+                Ok(link) => link,
                 Err(why) => return GrpcAnswer::failed(code::UNAVAILABLE, why),
             };
-            let request = self.request(&path, &headers, body.clone(), deadline);
-            match sender.send_request(request).await {
-                Ok(response) => return read(response, self.options.answer_limit).await,
-                Err(error) if again && untouched(&error) => again = false,
-                Err(error) => return broken(&error),
+            let error = match link.send(self.request(&path, &headers, deadline), message).await {
+                Ok((response, _underway)) => match response.await {
+                    Ok(response) => return read(response, self.options.answer_limit).await,
+                    Err(error) if untouched(&error) => error,
+                    Err(error) => return broken(&error),
+                },
+                Err(error) => error,
+            };
+            if !again {
+                return broken(&error);
             }
+            again = false;
         }
     }
 
@@ -245,22 +237,23 @@ impl Shared {
         &self,
         path: &PathAndQuery,
         headers: &[(HeaderName, HeaderValue)],
-        body: Pieces,
         deadline: Option<Instant>,
-    ) -> Request<Pieces> {
+    ) -> Request<()> {
         let options = &self.options;
         let mut uri = http::uri::Parts::default();
         uri.scheme = Some(if options.secure.is_some() { Scheme::HTTPS } else { Scheme::HTTP });
         uri.authority = Some(options.authority.clone());
         uri.path_and_query = Some(path.clone());
-        let mut request = Request::new(body);
+        let mut request = Request::new(());
         *request.method_mut() = Method::POST;
         *request.version_mut() = Version::HTTP_2;
         *request.uri_mut() = Uri::from_parts(uri).unwrap_or_default();
         let all = request.headers_mut();
         *all = options.headers.clone();
         for (name, value) in headers {
-            all.append(name.clone(), value.clone());
+            if !OF_CONNECTIONS.contains(&name.as_str()) && name != http::header::TE {
+                all.append(name.clone(), value.clone());
+            }
         }
         if let Some(deadline) = deadline {
             all.insert("grpc-timeout", timeout_value(deadline.saturating_duration_since(Instant::now())));
@@ -269,13 +262,13 @@ impl Shared {
     }
 
     /// Return a connection for a call, waiting for one where that makes sense.
-    async fn connection(&self) -> Result<SendRequest<Pieces>, String> {
+    async fn connection(&self) -> Result<Link, String> {
         loop {
             let changed = self.changed.notified();
             tokio::pin!(changed);
             changed.as_mut().enable();
             match self.pick() {
-                Pick::Ready(sender) => return Ok(sender),
+                Pick::Ready(link) => return Ok(link),
                 Pick::Fail(why) if !self.options.wait_for_ready => return Err(why),
                 _ => changed.await,
             }
@@ -285,17 +278,14 @@ impl Shared {
     fn pick(&self) -> Pick {
         let mut state = self.state();
         for connection in state.connections.values_mut() {
-            if connection.sender.as_ref().is_some_and(SendRequest::is_closed) {
-                connection.sender = None;
-                connection.closed.notify_one();
-            }
+            connection.link.take_if(|link| link.is_closed());
         }
-        let ready: Vec<_> = state.connections.values().filter_map(|one| one.sender.as_ref()).collect();
-        if !ready.is_empty() {
-            let turn = self.turn.fetch_add(1, Ordering::Relaxed) % ready.len();
-            if let Some(sender) = ready.get(turn) {
-                return Pick::Ready((*sender).clone());
-            }
+        let ready = || state.connections.values().filter_map(|one| one.link.as_ref());
+        let count = ready().count();
+        if count > 0
+            && let Some(link) = ready().nth(self.turn.fetch_add(1, Ordering::Relaxed) % count)
+        {
+            return Pick::Ready(link.clone());
         }
         let connecting = state.connections.values().any(|one| one.error.is_none());
         match state.connections.values().find_map(|one| one.error.clone()).or_else(|| state.unresolved.clone()) {
@@ -313,9 +303,9 @@ impl Shared {
         }
     }
 
-    fn update(&self, id: usize, sender: Option<SendRequest<Pieces>>, error: Option<String>) {
+    fn update(&self, id: usize, link: Option<Link>, error: Option<String>) {
         if let Some(connection) = self.state().connections.get_mut(&id) {
-            connection.sender = sender;
+            connection.link = link;
             connection.error = error;
         }
         self.changed.notify_waiters();
@@ -339,10 +329,8 @@ async fn keep_all(shared: Arc<Shared>) {
                 kept.retain(|(group, _)| groups.contains(group));
                 for group in groups {
                     if !kept.iter().any(|(known, _)| *known == group) {
-                        let connection = Connection::default();
-                        let closed = connection.closed.clone();
-                        shared.state().connections.insert(next, connection);
-                        let task = tokio::spawn(keep(shared.clone(), next, group.clone(), closed));
+                        shared.state().connections.insert(next, Connection::default());
+                        let task = tokio::spawn(keep(shared.clone(), next, group.clone()));
                         kept.push((group, Kept { id: next, task, shared: shared.clone() }));
                         next += 1;
                     }
@@ -377,7 +365,7 @@ impl Drop for Kept {
 }
 
 /// Keep one connection up.
-async fn keep(shared: Arc<Shared>, id: usize, addresses: Vec<Address>, closed: Arc<Notify>) {
+async fn keep(shared: Arc<Shared>, id: usize, addresses: Vec<Address>) {
     let (first, longest) = shared.options.backoff;
     let mut delay = first;
     loop {
@@ -385,12 +373,15 @@ async fn keep(shared: Arc<Shared>, id: usize, addresses: Vec<Address>, closed: A
         let why = match timeout(CONNECT_TIMEOUT, open(&shared.options, &addresses)).await {
             Err(_) => format!("cannot connect to {}: no answer within {CONNECT_TIMEOUT:?}", shared.options.target),
             Ok(Err(why)) => why,
-            Ok(Ok((sender, mut ended))) => {
-                shared.update(id, Some(sender), None);
+            Ok(Ok((link, task))) => {
+                shared.update(id, Some(link.clone()), None);
+                let mut driver = Driver(Some(task));
                 let why = tokio::select! {
-                    end = &mut ended => end.unwrap_or_default(),
-                    () = closed.notified() => String::new(),
+                    end = driver.end() => end,
+                    () = link.closed() => String::new(),
                 };
+                drop(link);
+                driver.detach(); // calls under way may end, then it does
                 shared.lost.notify_one();
                 if started.elapsed() > SHORT_LIFE {
                     delay = first;
@@ -408,30 +399,41 @@ async fn keep(shared: Arc<Shared>, id: usize, addresses: Vec<Address>, closed: A
     }
 }
 
+/// Ends a connection when it is dropped.
+struct Driver(Option<JoinHandle<String>>);
+
+impl Driver {
+    /// Wait for the end of the connection, and say why it came.
+    async fn end(&mut self) -> String {
+        match &mut self.0 {
+            Some(task) => task.await.unwrap_or_default(),
+            None => String::new(),
+        }
+    }
+
+    fn detach(&mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        if let Some(task) = &self.0 {
+            task.abort();
+        }
+    }
+}
+
 /// A fifth more or less, so that clients do not come in step.
 fn jittered(delay: Duration) -> Duration {
     let nanos = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |now| now.subsec_nanos());
     delay.mul_f64(0.8 + 0.4 * f64::from(nanos % 1000) / 1000.0)
 }
 
-type Opened = (SendRequest<Pieces>, JoinHandle<String>);
+type Opened = (Link, JoinHandle<String>);
 
 /// Connect; the second part says, when it is over, why.
 async fn open(options: &ChannelOptions, addresses: &[Address]) -> Result<Opened, String> {
     let stream = connect(&options.target, addresses, options.secure.as_ref()).await?;
-    let mut builder = http2::Builder::new(TokioExecutor::new());
-    builder
-        .timer(TokioTimer::new())
-        .initial_stream_window_size(WINDOW_BYTES)
-        .initial_connection_window_size(WINDOW_BYTES)
-        .max_send_buf_size(SEND_BUFFER_BYTES);
-    if let Some(keepalive) = options.keepalive {
-        builder
-            .keep_alive_interval(keepalive.time)
-            .keep_alive_timeout(keepalive.timeout)
-            .keep_alive_while_idle(keepalive.permit_without_stream);
-    }
-    let (sender, connection) = builder.handshake(TokioIo::new(stream)).await.map_err(|error| chain(&error))?;
-    let ended = tokio::spawn(async move { connection.await.map_or_else(|error| chain(&error), |()| String::new()) });
-    Ok((sender, ended))
+    link::open(stream, options.keepalive).await
 }

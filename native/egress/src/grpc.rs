@@ -5,18 +5,14 @@ use std::time::Duration;
 use base64::Engine;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use h2::RecvStream;
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
-use http_body::Body;
-use http_body_util::BodyExt;
-use hyper::body::Incoming;
 
-use crate::body::Pieces;
 use crate::compress::decompress;
+use crate::link::Message;
 use crate::reply::{GrpcAnswer, chain, code};
 
-/// Messages up to this size are copied behind their prefix: one frame costs less than two.
-const COPIED_BYTES: usize = 8 * 1024;
 const PREFIX_BYTES: usize = 5;
 
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -27,17 +23,9 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 );
 
 /// Put the prefix of gRPC before a message. `None` if it is larger than the prefix can say.
-pub(crate) fn framed(message: Bytes, compressed: bool) -> Option<Pieces> {
-    let length = u32::try_from(message.len()).ok()?;
-    let small = message.len() <= COPIED_BYTES;
-    let mut first = BytesMut::with_capacity(PREFIX_BYTES + if small { message.len() } else { 0 });
-    first.put_u8(compressed.into());
-    first.put_u32(length);
-    if small {
-        first.put_slice(&message);
-        return Some(Pieces::message(first.freeze(), Bytes::new()));
-    }
-    Some(Pieces::message(first.freeze(), message))
+pub(crate) fn framed(message: Bytes, compressed: bool) -> Option<Message> {
+    let [a, b, c, d] = u32::try_from(message.len()).ok()?.to_be_bytes();
+    Some(Bytes::copy_from_slice(&[compressed.into(), a, b, c, d]).chain(message))
 }
 
 /// Write a timeout as `grpc-timeout`: at most eight digits and a unit.
@@ -52,7 +40,7 @@ pub(crate) fn timeout_value(timeout: Duration) -> HeaderValue {
 }
 
 /// Read an answer to its end.
-pub(crate) async fn read(response: Response<Incoming>, limit: usize) -> GrpcAnswer {
+pub(crate) async fn read(response: Response<RecvStream>, limit: usize) -> GrpcAnswer {
     let (head, body) = response.into_parts();
     if let Some(status) = status(&head.headers) {
         return status; // nothing but trailers
@@ -86,26 +74,25 @@ fn is_grpc(headers: &HeaderMap) -> bool {
     headers.get(http::header::CONTENT_TYPE).is_some_and(|v| v.as_bytes().starts_with(b"application/grpc"))
 }
 
-async fn collect(mut body: Incoming, limit: usize) -> hyper::Result<Option<(Bytes, Option<HeaderMap>)>> {
+async fn collect(mut body: RecvStream, limit: usize) -> Result<Option<(Bytes, Option<HeaderMap>)>, h2::Error> {
     let mut first = Bytes::new();
     let mut more = BytesMut::new();
-    let mut trailers = None;
-    while let Some(frame) = body.frame().await {
-        match frame?.into_data() {
-            Ok(data) if first.is_empty() => first = data,
-            Ok(data) => {
-                if more.is_empty() {
-                    more.reserve(body.size_hint().lower() as usize + first.len() + data.len());
-                    more.put_slice(&first);
-                }
-                more.put_slice(&data);
+    while let Some(data) = body.data().await {
+        let data = data?;
+        body.flow_control().release_capacity(data.len())?;
+        if first.is_empty() {
+            first = data;
+        } else {
+            if more.is_empty() {
+                more.put_slice(&first);
             }
-            Err(other) => trailers = other.into_trailers().ok(),
+            more.put_slice(&data);
         }
         if first.len().max(more.len()) > limit {
             return Ok(None);
         }
     }
+    let trailers = body.trailers().await?;
     Ok(Some((if more.is_empty() { first } else { more.freeze() }, trailers)))
 }
 
@@ -182,35 +169,23 @@ fn http_code(status: StatusCode) -> u32 {
 }
 
 /// What a broken connection or stream means (gRPC, "HTTP2 Transport Mapping").
-pub(crate) fn broken(error: &hyper::Error) -> GrpcAnswer {
-    let text = chain(error);
-    let code = match h2_error(error) {
-        Some(inner) if inner.is_reset() && inner.is_remote() => match inner.reason() {
-            Some(h2::Reason::REFUSED_STREAM) => code::UNAVAILABLE,
-            Some(h2::Reason::CANCEL) => code::CANCELLED,
-            Some(h2::Reason::ENHANCE_YOUR_CALM) => code::RESOURCE_EXHAUSTED,
-            Some(h2::Reason::INADEQUATE_SECURITY) => code::PERMISSION_DENIED,
+pub(crate) fn broken(error: &h2::Error) -> GrpcAnswer {
+    let code = match error.reason() {
+        Some(reason) if error.is_reset() && error.is_remote() => match reason {
+            h2::Reason::REFUSED_STREAM => code::UNAVAILABLE,
+            h2::Reason::CANCEL => code::CANCELLED,
+            h2::Reason::ENHANCE_YOUR_CALM => code::RESOURCE_EXHAUSTED,
+            h2::Reason::INADEQUATE_SECURITY => code::PERMISSION_DENIED,
             _ => code::INTERNAL,
         },
         _ => code::UNAVAILABLE,
     };
-    GrpcAnswer::failed(code, text)
+    GrpcAnswer::failed(code, chain(error))
 }
 
 /// Whether the server certainly did not look at the call, so that it may be made again at once.
-pub(crate) fn untouched(error: &hyper::Error) -> bool {
-    error.is_canceled() || h2_error(error).is_some_and(|inner| inner.reason() == Some(h2::Reason::REFUSED_STREAM))
-}
-
-fn h2_error(error: &hyper::Error) -> Option<&h2::Error> {
-    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(one) = next {
-        if let Some(found) = one.downcast_ref() {
-            return Some(found);
-        }
-        next = one.source();
-    }
-    None
+pub(crate) fn untouched(error: &h2::Error) -> bool {
+    error.is_reset() && error.is_remote() && error.reason() == Some(h2::Reason::REFUSED_STREAM)
 }
 
 #[cfg(test)]
@@ -264,10 +239,5 @@ mod tests {
             assert_eq!(ok(wrong, "gzip"), Err(code::INTERNAL));
         }
         assert_eq!(ok(b"\x01\0\0\0\x01a", "br"), Err(code::INTERNAL));
-    }
-
-    #[test]
-    fn small_messages_follow_their_prefix_in_one_piece() {
-        assert!(framed(Bytes::from_static(b"ab"), false).is_some());
     }
 }

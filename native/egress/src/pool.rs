@@ -16,7 +16,7 @@ use rustls::pki_types::ServerName;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::body::Pieces;
+use crate::body::Piece;
 use crate::compress::{Compression, compress, decompress};
 use crate::connect::{Secure, Target, connect, resolve};
 use crate::reply::{HttpAnswer, Outcome, Reply, chain};
@@ -50,8 +50,7 @@ pub struct PoolOptions {
 #[derive(Debug)]
 pub struct Pool {
     shared: Arc<Shared>,
-    tokens: Arc<Tokens>,
-    runtime: Handle,
+    tokens: Tokens,
     mailbox: Arc<Mailbox<Reply>>,
 }
 
@@ -67,7 +66,7 @@ type Key = (bool, Target);
 
 #[derive(Debug)]
 struct Idle {
-    sender: SendRequest<Pieces>,
+    sender: SendRequest<Piece>,
     since: Instant,
 }
 
@@ -86,20 +85,20 @@ impl Pool {
         let every = options.idle_timeout.clamp(Duration::from_millis(100), SWEEP);
         let shared = Arc::new(Shared { options, idle: Mutex::default(), turns: Mutex::default() });
         runtime.spawn(sweep(Arc::downgrade(&shared), every));
-        Self { shared, tokens: Arc::default(), runtime, mailbox }
+        Self { shared, tokens: Tokens::new(&runtime), mailbox }
     }
 
     /// Begin a request; its end comes into the mailbox under the token, unless it is cancelled. Headers given here
     /// replace those of the pool.
     pub fn post(&self, token: u64, url: Uri, headers: Vec<(HeaderName, HeaderValue)>, data: Bytes) {
         let shared = self.shared.clone();
-        let (tokens, mailbox) = (self.tokens.clone(), self.mailbox.clone());
-        self.tokens.spawn(&self.runtime, token, async move {
+        let (tasks, mailbox) = (self.tokens.tasks(), self.mailbox.clone());
+        self.tokens.spawn(token, async move {
             let outcome = match shared.post(url, headers, data).await {
                 Ok(answer) => Outcome::Http(answer),
                 Err(why) => Outcome::Failed(why),
             };
-            tokens.forget(token);
+            tasks.forget(token);
             mailbox.put(Reply { token, outcome });
         });
     }
@@ -163,8 +162,8 @@ impl Shared {
         turns.acquire_owned().await.ok()
     }
 
-    fn request(&self, url: &Uri, headers: Vec<(HeaderName, HeaderValue)>, data: Bytes) -> Request<Pieces> {
-        let mut request = Request::new(Pieces::sized(data));
+    fn request(&self, url: &Uri, headers: Vec<(HeaderName, HeaderValue)>, data: Bytes) -> Request<Piece> {
+        let mut request = Request::new(Piece::new(data));
         *request.method_mut() = Method::POST;
         let path = url.path_and_query().map_or("/", |path| path.as_str());
         *request.uri_mut() = path.parse().unwrap_or_default();
@@ -184,7 +183,7 @@ impl Shared {
     }
 
     /// Return the connection that was used last and still stands.
-    fn kept(&self, key: &Key) -> Option<SendRequest<Pieces>> {
+    fn kept(&self, key: &Key) -> Option<SendRequest<Piece>> {
         let mut idle = self.idle();
         let kept = idle.get_mut(key)?;
         while let Some(one) = kept.pop() {
@@ -195,7 +194,7 @@ impl Shared {
         None
     }
 
-    async fn open(&self, (https, target): &Key) -> Result<SendRequest<Pieces>, String> {
+    async fn open(&self, (https, target): &Key) -> Result<SendRequest<Piece>, String> {
         let addresses = resolve(target).await?;
         let secure = if *https { Some(self.secure(target)?) } else { None };
         let stream = connect(target, &addresses, secure.as_ref()).await?;
@@ -218,8 +217,8 @@ impl Shared {
 
     async fn exchange(
         &self,
-        mut sender: SendRequest<Pieces>,
-        request: Request<Pieces>,
+        mut sender: SendRequest<Piece>,
+        request: Request<Piece>,
         key: &Key,
     ) -> Result<HttpAnswer, Silence> {
         let response = sender.send_request(request).await.map_err(|error| Silence {

@@ -10,6 +10,7 @@ from tests.integration.hostile.harness import BODY, ITEMS, JSON, Running, post, 
 from tests.integration.hostile.test_http2_framing import MESSAGE, call, connected, opening
 from untrace_pipeline.api import Code, PermanentError, RetryableError
 from untrace_pipeline.data import ATTRIBUTES, Batch, Field, Level, Signal
+from untrace_pipeline.engine.fanout import FanOut
 from untrace_pipeline.net.http2_frames import Flag, FrameType, build
 from untrace_pipeline.testing import Sink, make_batch
 
@@ -35,6 +36,18 @@ class Choosy(Sink):
         if "yes" in batch.column(MARK):
             raise self.error
         await super().consume(batch)
+
+
+class Both(Sink):
+    """Two destinations behind one fan-out."""
+
+    def __init__(self, choosy: Choosy, other: Sink) -> None:
+        super().__init__()
+        self.choosy, self.other = choosy, other
+        self._fan_out = FanOut([choosy, other], lambda *_: None)
+
+    async def consume(self, batch: Batch) -> None:
+        await self._fan_out.consume(batch)
 
 
 async def statuses(running: Running, frames: bytes, count: int) -> dict[int, str]:
@@ -72,6 +85,21 @@ async def test_retryable_refusal_loses_nothing() -> None:
     assert answers[7] == "14"
     assert set(answers.values()) <= {"0", "14"}
     assert sink.item_count == ITEMS * sum(status == "0" for status in answers.values())
+
+
+async def test_merging_ends_where_destinations_differ_in_what_they_refuse() -> None:
+    """Innocent requests that were merged with a refused one may come to another destination twice, but only once so."""
+    both = Both(Choosy(PermanentError("poison", code=Code.INVALID_ARGUMENT)), Sink())
+    async with receiver(sink=both, grpc={}) as running:
+        frames = b"".join(poisoned_call(number) if number == 7 else call(number) for number in CALLS)
+        expected = dict.fromkeys(CALLS, "0") | {7: "3"}
+        assert await statuses(running, frames, len(CALLS)) == expected
+        assert both.choosy.item_count == (len(CALLS) - 1) * ITEMS
+        before = both.other.item_count
+        for _ in range(3):
+            assert await statuses(running, frames, len(CALLS)) == expected
+        assert both.choosy.item_count == 4 * (len(CALLS) - 1) * ITEMS
+        assert both.other.item_count - before == 3 * ((len(CALLS) - 1) * ITEMS + 1)
 
 
 @pytest.mark.parametrize("order", [[0, 1, 2], [2, 1, 0], [1, 0, 2]])

@@ -17,7 +17,7 @@ class OtlpGrpcConfig(GrpcClientConfig, DeliveryConfig):
     """The keys and defaults of the Collector's ``otlp_grpc`` exporter."""
 
     compression: GrpcCompression = GrpcCompression.GZIP
-    """``gzip``, ``deflate`` or ``none``; zstd and snappy are not in Python's gRPC library (``otlp_http`` has zstd)."""
+    """``gzip``, ``deflate`` or ``none``; ``zstd`` only with the native client (``otlp_http`` has it with both)."""
     timeout: Duration = Field(5.0, ge=0)
     """Longest time of one attempt; ``0`` = no limit."""
 

@@ -236,6 +236,8 @@ async def _all_accepted(waiters: Sequence[asyncio.Future[None]]) -> None:
         worst = min(errors, key=_severity)
         if isinstance(worst, QueueFullError):
             worst.refused = QueueFullError.total([error for error in errors if isinstance(error, QueueFullError)])
+        if isinstance(worst, ConsumeError):
+            worst.partly_accepted |= len(errors) < len(waiters)
         raise worst
 
 

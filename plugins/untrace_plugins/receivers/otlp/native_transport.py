@@ -56,6 +56,7 @@ class _NativeServer(ABC):
         self._authenticator: ServerAuthenticator | None = None
         self._ingress: Ingress | None = None
         self._tables = False
+        self._merging = True
         self._running: dict[asyncio.Task[None], int] = {}  # and the requests that each stands for
         self._finished: list[Group] = []
         self._empty = asyncio.Event()
@@ -172,6 +173,10 @@ class _NativeServer(ABC):
 
     def _begin(self, ingress: Ingress, group: Group) -> None:
         """Start work on a group, unless it would be refused anyway."""
+        if group.requests > 1 and not self._merging:
+            for part in group.split(self._tables):
+                self._begin(ingress, part)
+            return
         signal = _SIGNALS[group.signal]
         refusal = self._service.refusal(signal, len(group.body), group.requests)
         if refusal is None:
@@ -193,6 +198,8 @@ class _NativeServer(ABC):
 
     async def _serve(self, signal: Signal, group: Group) -> None:
         answer = await self._answer(signal, group)
+        if answer.partly and group.requests > 1:
+            self._stop_merging()
         if answer is OK:
             self._succeed(signal, group)
         elif answer.retry_after is None and group.requests > 1:
@@ -201,6 +208,15 @@ class _NativeServer(ABC):
                 self._spawn(self._serve(signal, part), 1)
         else:
             self._refuse(signal, group, answer)
+
+    def _stop_merging(self) -> None:
+        """One destination refuses what another takes: the innocent of a merged group would come to the other again."""
+        if self._merging:
+            self._merging = False
+            self._logger.warning(
+                "a destination refused requests that another has taken; from now on requests are not merged, "
+                "so that each is judged by itself (this costs CPU where requests are small)"
+            )
 
     async def _answer(self, signal: Signal, group: Group) -> Answer:
         count = group.item_count

@@ -40,6 +40,8 @@ class Answer:
     message: str = ""
     retry_after: float | None = None
     """Seconds after which the same request may succeed; ``None`` if it never will."""
+    partly: bool = False
+    """Whether some destination has it all the same."""
 
 
 OK = Answer()
@@ -110,6 +112,6 @@ def _unserved(id: str, signal: Signal) -> Answer:
 
 def _refused(error: ConsumeError) -> Answer:
     if not isinstance(error, RetryableError):
-        return Answer(error.code, str(error))
+        return Answer(error.code, str(error), partly=error.partly_accepted)
     delay = DEFAULT_DELAY_SECONDS if error.retry_after is None else error.retry_after
-    return Answer(error.code, str(error), delay)
+    return Answer(error.code, str(error), delay, error.partly_accepted)
