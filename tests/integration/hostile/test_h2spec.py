@@ -74,5 +74,7 @@ async def test_receiver_conforms(tmp_path: Path, served_by: str) -> None:
     results = read_results(report)
     tolerated = UNSTEADY if served_by == "native" else {}
     failures = {name: wrong for name, wrong in results.items() if wrong and name not in tolerated}
-    assert failures.keys() == EXCEPTIONS[served_by].keys(), "\n\n".join(f"{name}: {wrong}" for name, wrong in failures.items())
+    assert failures.keys() == EXCEPTIONS[served_by].keys(), "\n\n".join(
+        f"{name}: {wrong}" for name, wrong in failures.items()
+    )
     assert len(results) == TESTS
