@@ -23,16 +23,15 @@ EXCEPTIONS = {
         "http2/8.1.2.6/1": EARLY + STREAMS + "test_malformed_request_ends_the_call[length-too-small]",
         "http2/8.1.2.6/2": EARLY + STREAMS + "test_malformed_request_ends_the_call[length-of-several-frames]",
     },
-    "native": {
-        "http2/8.1/1": EARLY + STREAMS + "test_malformed_request_ends_the_call[headers-in-the-middle]",
-        "http2/8.1.2.1/3": EARLY + STREAMS + "test_malformed_request_ends_the_call[pseudo-in-trailers]",
-    },
+    "native": {},
 }
 """What fails by transport, and why it may; by section and number of the test, with our own test of the same rule on a
 gRPC call."""
 
 
 UNSTEADY = {
+    "http2/8.1/1": EARLY + STREAMS + "test_malformed_request_ends_the_call[headers-in-the-middle]",
+    "http2/8.1.2.1/3": EARLY + STREAMS + "test_malformed_request_ends_the_call[pseudo-in-trailers]",
     "http2/5.1/8": "a race with the answer; " + STREAMS + "test_closed_stream_takes_no_more",
     "http2/5.1/9": "a race with the answer; " + STREAMS + "test_closed_stream_takes_no_more",
 }
