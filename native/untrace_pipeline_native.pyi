@@ -112,7 +112,7 @@ class IngressTls:
         client_authorities: str | bytes | None,
         versions: tuple[bool, bool],
         suites: Sequence[str],
-        protocols: Sequence[str],
+        protocol: str,
         reload: float | None,
     ) -> IngressTls: ...
 

@@ -483,14 +483,14 @@ impl Tls {
     /// Read the files: a path (`str`) or the text itself (`bytes`) each. Raises `ValueError`.
     #[new]
     #[allow(clippy::too_many_arguments, reason = "options, all by name")]
-    #[pyo3(signature = (*, certificate, key, client_authorities, versions, suites, protocols, reload))]
+    #[pyo3(signature = (*, certificate, key, client_authorities, versions, suites, protocol, reload))]
     fn new(
         certificate: &Bound<'_, PyAny>,
         key: &Bound<'_, PyAny>,
         client_authorities: Option<&Bound<'_, PyAny>>,
         versions: (bool, bool),
         suites: Vec<String>,
-        protocols: Vec<String>,
+        protocol: String,
         reload: Option<f64>,
     ) -> PyResult<Self> {
         let settings = native::TlsSettings {
@@ -499,7 +499,7 @@ impl Tls {
             client_authorities: client_authorities.map(source).transpose()?,
             versions,
             suites,
-            protocols,
+            protocol,
             reload: limit(reload),
         };
         native::Tls::new(settings).map(|tls| Self(Arc::new(tls))).map_err(PyValueError::new_err)

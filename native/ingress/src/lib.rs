@@ -1,25 +1,23 @@
 //! OTLP servers over gRPC and HTTP.
 //!
-//! `hyper` speaks the protocols, on one thread. Around it: `connection` follows each connection from its first byte to
-//! its last, with deadlines and orders; `stream` lies between socket and `hyper` and counts what `hyper` does not;
-//! `grpc` and `http` serve requests. A complete request is decompressed, decoded and validated here; malformed ones
-//! are answered here. The rest goes to an event loop as [`Event`]s, many at a time, and comes back as answers through
-//! each [`Caller`]. No body is read before it is wanted: `hyper` reads one only while somebody polls it.
+//! Connections are state machines without input and output of their own ([`http1`], [`http2`]), which one thread feeds
+//! (`connection`). A complete request is decompressed, decoded and validated there; malformed ones are answered there.
+//! The rest goes to an event loop as [`Event`]s, many at a time, and comes back as answers through each [`Caller`].
+//!
+//! The protocols are written out here, as they are in the Python servers, and not taken from a library: a body must
+//! not be read before somebody was asked, pings and cancelled streams are counted, and errors have the same words
+//! whichever transport serves. Parsing of HTTP/1.1 heads is `httparse`, TLS is `rustls`.
 
 #![forbid(unsafe_code)]
 
-mod answer;
-mod body;
 mod coding;
 mod connection;
-mod frames;
-mod grpc;
-mod http;
+mod http1;
+mod http2;
 mod message;
 mod refusal;
 mod server;
 mod settings;
-mod stream;
 mod tls;
 
 pub use coding::Coding;

@@ -1,18 +1,13 @@
 //! What goes between a server and the event loop.
 
-use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex};
-use std::task::{Poll, Waker};
+use std::sync::Arc;
 
-use bytes::Bytes;
-use hyper::HeaderMap;
 use otlp_wire::{Index, Signal};
 
 use crate::coding::{Coding, Undone, decompress};
 use crate::refusal::{Refusal, Response, code, grpc_refusal, status_bytes, status_json};
-use crate::server::{Held, Link, locked};
+use crate::server::{Held, Link};
 use crate::settings::Protocol;
 
 /// Who sent something.
@@ -43,10 +38,6 @@ impl Peer {
 /// Names and values of headers, in order; names in lower case.
 pub type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
 
-pub(crate) fn pairs(headers: &HeaderMap) -> Pairs {
-    headers.iter().map(|(name, value)| (name.as_str().into(), value.as_bytes().into())).collect()
-}
-
 /// Something for the event loop.
 #[derive(Debug)]
 pub enum Event {
@@ -68,7 +59,7 @@ pub enum Event {
         /// That of the head.
         number: u64,
         /// The body as it came, or an HTTP status and what to say; `None`: the client is gone.
-        body: Result<Bytes, Option<(u16, String)>>,
+        body: Result<Vec<u8>, Option<(u16, String)>>,
     },
     /// Nobody waits for the answer to a head any more.
     Gone(u64),
@@ -116,7 +107,7 @@ pub struct Request {
     /// What it is of.
     pub signal: Signal,
     /// Body without compression.
-    pub body: Bytes,
+    pub body: Vec<u8>,
     /// What is in it.
     pub content: Content,
     /// Whether the answer is to be JSON.
@@ -133,7 +124,7 @@ pub struct Request {
     pub held: Held,
 }
 
-/// An answer on its way to a request.
+/// An answer on its way to a connection.
 #[derive(Debug)]
 pub(crate) enum Reply {
     /// Everything was taken.
@@ -143,95 +134,41 @@ pub(crate) enum Reply {
     Admitted,
     /// HTTP only.
     Response(Box<Response>),
-}
-
-#[derive(Debug, Default)]
-struct Replies {
-    admitted: bool,
-    answer: Option<Reply>,
-    waker: Option<Waker>,
-}
-
-/// A request that waits for what the event loop says.
-#[derive(Debug)]
-pub(crate) struct Call {
-    pub link: Arc<Link>,
-    replies: Mutex<Replies>,
-}
-
-impl Call {
-    pub(crate) fn new(link: &Arc<Link>) -> Arc<Self> {
-        Arc::new(Self { link: link.clone(), replies: Mutex::default() })
-    }
-
-    /// Leave a reply; `counted` as its caller was.
-    pub(crate) fn put(&self, counted: bool, reply: Reply) {
-        self.link.handlers.fetch_sub(usize::from(counted), Ordering::Relaxed);
-        let mut replies = locked(&self.replies);
-        match reply {
-            Reply::Admitted => replies.admitted = true,
-            answer => replies.answer = Some(answer),
-        }
-        if let Some(waker) = replies.waker.take() {
-            drop(replies);
-            waker.wake();
-        }
-    }
-
-    /// Wait for the next reply.
-    pub(crate) async fn reply(&self) -> Reply {
-        poll_fn(|context| {
-            let mut replies = locked(&self.replies);
-            if std::mem::take(&mut replies.admitted) {
-                return Poll::Ready(Reply::Admitted);
-            }
-            match replies.answer.take() {
-                Some(answer) => Poll::Ready(answer),
-                None => {
-                    replies.waker = Some(context.waker().clone());
-                    Poll::Pending
-                }
-            }
-        })
-        .await
-    }
+    /// From another thread: a body that was undone and decoded.
+    Worked(Box<(Origin, Outcome)>),
 }
 
 /// Who waits for an answer; told that something went wrong if it is dropped without one.
 #[derive(Debug)]
 pub struct Caller {
-    call: Option<Arc<Call>>,
+    link: Option<Arc<Link>>,
+    id: u32,
     counted: bool,
 }
 
 impl Caller {
     /// `counted`: the connection counts it as under way until the answer comes.
-    pub(crate) fn new(call: &Arc<Call>, counted: bool) -> Self {
-        call.link.handlers.fetch_add(usize::from(counted), Ordering::Relaxed);
-        call.link.server.count_waiting(true);
-        Self { call: Some(call.clone()), counted }
+    pub(crate) fn new(link: &Arc<Link>, id: u32, counted: bool) -> Self {
+        link.server.count_waiting(true);
+        Self { link: Some(link.clone()), id, counted }
     }
 
     fn reply(&mut self, reply: Reply) {
-        if let Some(call) = self.call.take() {
-            let server = call.link.server.clone();
+        if let Some(link) = self.link.take() {
+            let server = link.server.clone();
             server.count_waiting(false);
-            server.send(call, self.counted, reply);
+            server.send(link, self.id, self.counted, reply);
         }
-    }
-
-    fn link(&self) -> Option<&Arc<Link>> {
-        self.call.as_ref().map(|call| &call.link)
     }
 
     /// Number of the connection; those of one server differ.
     pub fn connection(&self) -> u64 {
-        self.link().map_or(0, |link| link.number)
+        self.link.as_ref().map_or(0, |link| link.number)
     }
 
     /// Milliseconds since a moment that the server counts.
     pub fn elapsed(&self, began: u64) -> u64 {
-        self.link().map_or(0, |link| link.server.now().saturating_sub(began))
+        self.link.as_ref().map_or(0, |link| link.server.now().saturating_sub(began))
     }
 
     /// Everything was taken.
@@ -246,8 +183,8 @@ impl Caller {
 
     /// The body is wanted, and the answer comes later.
     pub fn admit_and_keep(&self) {
-        if let Some(call) = &self.call {
-            call.link.server.send(call.clone(), false, Reply::Admitted);
+        if let Some(link) = &self.link {
+            link.server.send(link.clone(), self.id, false, Reply::Admitted);
         }
     }
 
@@ -264,7 +201,7 @@ impl Caller {
 
 impl Drop for Caller {
     fn drop(&mut self) {
-        let Some(link) = self.link() else { return };
+        let Some(link) = &self.link else { return };
         const MESSAGE: &str = "internal error, see the log of the receiver";
         let refusal = match &link.server.settings.protocol {
             Protocol::Grpc(_) => grpc_refusal(code::UNAVAILABLE, MESSAGE, b""),
@@ -301,11 +238,11 @@ pub(crate) struct Origin {
 
 impl Origin {
     /// Return the event for a request that is complete; its connection counts it as under way.
-    pub(crate) fn request(self, call: &Arc<Call>, body: Bytes, content: Content) -> Event {
+    pub(crate) fn request(self, link: &Arc<Link>, id: u32, body: Vec<u8>, content: Content) -> Event {
         let Self { signal, json, headers, number, began, mut held } = self;
         held.add(REQUEST_BYTES);
-        let caller = Caller::new(call, true);
-        let peer = call.link.peer.clone();
+        let caller = Caller::new(link, id, true);
+        let peer = link.peer.clone();
         Event::Request(Box::new(Request { caller, signal, body, content, json, peer, headers, number, began, held }))
     }
 }
@@ -313,7 +250,7 @@ impl Origin {
 /// A body and what is to be done with it; done in another thread where it is large.
 #[derive(Debug)]
 pub(crate) struct Job {
-    pub body: Bytes,
+    pub body: Vec<u8>,
     pub coding: Coding,
     pub signal: Signal,
     pub json: bool,
@@ -324,7 +261,7 @@ pub(crate) struct Job {
 #[derive(Debug)]
 pub(crate) enum Outcome {
     /// Something for the event loop.
-    Content(Bytes, Content),
+    Content(Vec<u8>, Content),
     /// A valid request without items.
     Empty,
     /// Code and words; whether it is the sender's OTLP that is wrong, and not the transport of it.
@@ -338,22 +275,22 @@ const LARGE: usize = 2 * 1024 * 1024;
 
 impl Job {
     /// Whether it should be done elsewhere.
-    fn is_large(&self) -> bool {
+    pub(crate) fn is_large(&self) -> bool {
         self.body.len() >= if self.coding == Coding::Identity { LARGE } else { LARGE_COMPRESSED }
     }
 
-    /// Do it, in another thread if it is large.
-    pub(crate) async fn done(self) -> Outcome {
-        if !self.is_large() {
-            return self.run();
-        }
-        tokio::task::spawn_blocking(move || self.run())
-            .await
-            .unwrap_or_else(|_| Outcome::Failed(code::UNAVAILABLE, "the server is shutting down".into(), false))
+    /// Do it in another thread; the connection gets [`Reply::Worked`].
+    pub(crate) fn run_elsewhere(self, link: &Arc<Link>, id: u32, origin: Origin) {
+        let link = link.clone();
+        tokio::task::spawn_blocking(move || {
+            let outcome = self.run();
+            let server = link.server.clone();
+            server.send(link, id, true, Reply::Worked(Box::new((origin, outcome))));
+        });
     }
 
     /// Take the compression off, decode and validate.
-    fn run(self) -> Outcome {
+    pub(crate) fn run(self) -> Outcome {
         let body = match decompress(self.coding, self.body, self.limit) {
             Ok(body) => body,
             Err(Undone::Invalid(message)) => return Outcome::Failed(code::INVALID_ARGUMENT, message, false),
@@ -377,11 +314,11 @@ impl Job {
     }
 
     /// What is plain JSON becomes protobuf here; of the rest Python says what is wrong with it.
-    fn read_json(signal: Signal, body: Bytes) -> Outcome {
+    fn read_json(signal: Signal, body: Vec<u8>) -> Outcome {
         let Some(converted) = otlp_json::from_json(signal, &body) else { return Outcome::Content(body, Content::Json) };
         match otlp_wire::decode(signal, &converted) {
             Ok(otlp_wire::Decoded::Regular(index)) if index.items().is_empty() => Outcome::Empty,
-            Ok(otlp_wire::Decoded::Regular(index)) => Outcome::Content(converted.into(), Content::Regular(index)),
+            Ok(otlp_wire::Decoded::Regular(index)) => Outcome::Content(converted, Content::Regular(index)),
             Ok(otlp_wire::Decoded::Irregular) | Err(_) => Outcome::Content(body, Content::Json),
         }
     }

@@ -2,9 +2,9 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
-use hyper::HeaderMap;
-use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use otlp_wire::put_varint;
+
+use crate::http2::hpack::put_header;
 
 /// Codes of gRPC that this side gives.
 pub(crate) mod code {
@@ -41,51 +41,24 @@ impl Response {
 /// How a request failed, for either transport.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// The headers that end a call (Trailers-Only).
-    Grpc(Box<HeaderMap>),
+    /// The header block that ends a call (Trailers-Only), without status and content type.
+    Grpc(Vec<u8>),
     /// The answer to a protobuf request, and to a JSON one.
     Http(Box<[Response; 2]>),
 }
 
-/// Names and values of gRPC.
-pub(crate) const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
-pub(crate) const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
-const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
-const GRPC_DETAILS: HeaderName = HeaderName::from_static("grpc-status-details-bin");
-const GRPC_ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
-
 /// Return the headers that end a call with a status; `details` is a serialized `google.rpc.Status`.
 pub fn grpc_refusal(code: u32, message: &str, details: &[u8]) -> Refusal {
-    let mut headers = HeaderMap::with_capacity(5);
-    headers.insert(CONTENT_TYPE, GRPC);
-    headers.insert(GRPC_STATUS, code.into());
-    let mut put = |name, value: Vec<u8>| {
-        if let Ok(value) = HeaderValue::from_maybe_shared(bytes::Bytes::from(value)) {
-            headers.insert(name, value);
-        }
-    };
-    put(GRPC_MESSAGE, percent_encoded(message));
+    let mut block = Vec::with_capacity(64 + message.len() + details.len() * 2);
+    put_header(&mut block, b"grpc-status", code.to_string().as_bytes());
+    put_header(&mut block, b"grpc-message", &percent_encoded(message));
     if code == self::code::UNIMPLEMENTED {
-        put(GRPC_ACCEPT_ENCODING, ENCODINGS.into());
+        put_header(&mut block, b"grpc-accept-encoding", ENCODINGS.as_bytes());
     }
     if !details.is_empty() {
-        put(GRPC_DETAILS, STANDARD_NO_PAD.encode(details).into_bytes());
+        put_header(&mut block, b"grpc-status-details-bin", STANDARD_NO_PAD.encode(details).as_bytes());
     }
-    Refusal::Grpc(Box::new(headers))
-}
-
-/// Read lines of headers; lines that are none are left out.
-pub(crate) fn read_lines(lines: &[u8]) -> HeaderMap {
-    let mut headers = HeaderMap::with_capacity(4);
-    for line in lines.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii) {
-        let Some(colon) = line.iter().position(|byte| *byte == b':') else { continue };
-        let (name, value) = line.split_at(colon);
-        let value = value.get(1..).unwrap_or_default().trim_ascii();
-        if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value)) {
-            headers.append(name, value);
-        }
-    }
-    headers
+    Refusal::Grpc(block)
 }
 
 /// `grpc-message`: printable ASCII as it is, everything else and `%` as `%XX`.
@@ -134,16 +107,6 @@ pub(crate) fn status_json(code: u32, message: &str) -> Vec<u8> {
     }
     out.push_str("\"}");
     out.into_bytes()
-}
-
-/// Return a whole answer of HTTP/1.1 to what is no request, or comes too late to be one; `lines` are more headers.
-pub(crate) fn plain_answer(status: u16, message: &str, lines: &str) -> Vec<u8> {
-    let (phrase, length) = (phrase(status), message.len() + 1);
-    format!(
-        "HTTP/1.1 {status} {phrase}\r\ncontent-type: text/plain; charset=utf-8\r\n{lines}connection: close\r\n\
-         content-length: {length}\r\n\r\n{message}\n"
-    )
-    .into_bytes()
 }
 
 /// Return the words that go with a status.

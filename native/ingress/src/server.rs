@@ -11,19 +11,16 @@ use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-use hyper::HeaderMap;
 use native_runtime::Mailbox;
 use otlp_wire::Signal;
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 use crate::connection::serve;
-use crate::message::{Call, Event, Peer, Reply};
-use crate::refusal::read_lines;
-use crate::settings::{Millis, NEVER, Protocol, Settings};
+use crate::message::{Event, Peer, Reply};
+use crate::settings::{Millis, Settings};
 use crate::tls::Tls;
 
 pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -36,8 +33,10 @@ pub(crate) mod order {
     pub(crate) const CHECK: u8 = 1;
     /// Take no new requests, finish those under way, close.
     pub(crate) const DRAIN: u8 = 2;
+    /// End requests that are not there completely.
+    pub(crate) const CUT: u8 = 4;
     /// Close at once.
-    pub(crate) const ABORT: u8 = 4;
+    pub(crate) const ABORT: u8 = 8;
 }
 
 /// A listening socket.
@@ -57,27 +56,22 @@ pub(crate) struct Link {
     pub peer: Arc<Peer>,
     /// When orders are due, as the connection says.
     pub deadline: AtomicU64,
-    /// Requests whose answer has not left.
-    pub active: AtomicUsize,
-    /// Requests that the event loop has, also those that nobody waits for any more.
-    pub handlers: AtomicUsize,
-    /// Answers so far.
-    pub answered: AtomicUsize,
-    /// When something came last.
-    pub read_at: AtomicU64,
-    /// Since when nothing is under way.
-    pub idle_since: AtomicU64,
-    /// When the head that is coming in began; [`NEVER`] between requests, and for HTTP/2.
-    pub head_began: AtomicU64,
-    /// Since when the client takes nothing.
-    pub blocked_since: AtomicU64,
-    /// What the client still sends is to be thrown away, so that it can read its answer.
-    pub lingers: AtomicBool,
     orders: AtomicU8,
+    inbox: Mutex<Vec<(u32, bool, Reply)>>,
     waker: Mutex<Option<Waker>>,
 }
 
 impl Link {
+    /// Leave an answer for request `id` and wake the connection.
+    pub(crate) fn push(&self, id: u32, counted: bool, reply: Reply) {
+        locked(&self.inbox).push((id, counted, reply));
+        self.wake();
+    }
+
+    pub(crate) fn take(&self) -> Vec<(u32, bool, Reply)> {
+        take(&mut *locked(&self.inbox))
+    }
+
     pub(crate) fn order(&self, orders: u8) {
         self.orders.fetch_or(orders, Ordering::AcqRel);
         self.wake();
@@ -101,8 +95,8 @@ impl Link {
     }
 }
 
-/// An answer, and the request that it is for; see [`Call::put`].
-type Outgoing = (Arc<Call>, bool, Reply);
+/// An answer, and the request of which connection it is for; see [`Link::push`].
+type Outgoing = (Arc<Link>, u32, bool, Reply);
 
 /// What everybody around a server shares.
 #[derive(Debug)]
@@ -112,7 +106,7 @@ pub(crate) struct Shared {
     began: Instant,
     /// What came in during this turn of the thread.
     pending: Mutex<Vec<Event>>,
-    /// Answers on their way to requests.
+    /// Answers on their way to connections.
     outbox: Mutex<Vec<Outgoing>>,
     manager: Mutex<Option<Waker>>,
     links: Mutex<HashMap<u64, Arc<Link>>>,
@@ -124,11 +118,7 @@ pub(crate) struct Shared {
     waiting: AtomicUsize,
     draining: AtomicBool,
     closed: AtomicBool,
-    is_cut: AtomicBool,
-    /// Told when bodies are not waited for any longer.
-    pub cut: Notify,
-    /// Headers of every answer of HTTP.
-    pub own_headers: HeaderMap,
+    date: Mutex<Arc<[u8]>>,
 }
 
 impl Shared {
@@ -136,9 +126,9 @@ impl Shared {
         u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX - 1)
     }
 
-    /// Whether bodies are not waited for any longer.
-    pub(crate) fn is_cut(&self) -> bool {
-        self.is_cut.load(Ordering::Relaxed)
+    /// The present time as a header value.
+    pub(crate) fn date(&self) -> Arc<[u8]> {
+        locked(&self.date).clone()
     }
 
     /// Whether a body of that many bytes may be read ahead.
@@ -176,10 +166,10 @@ impl Shared {
         }
     }
 
-    /// Send an answer to a request; from any thread. Wakes the thread only once for many.
-    pub(crate) fn send(&self, call: Arc<Call>, counted: bool, reply: Reply) {
+    /// Send an answer to a connection; from any thread. Wakes the thread only once for many.
+    pub(crate) fn send(&self, link: Arc<Link>, id: u32, counted: bool, reply: Reply) {
         let mut outbox = locked(&self.outbox);
-        outbox.push((call, counted, reply));
+        outbox.push((link, id, counted, reply));
         if outbox.len() == 1 {
             drop(outbox);
             self.wake_manager();
@@ -204,21 +194,13 @@ impl Shared {
     pub(crate) fn enter(self: &Arc<Self>, peer: Peer) -> (Arc<Link>, bool) {
         // Locked first: a connection either sees that the server drains, or is told so with the others.
         let mut links = locked(&self.links);
-        let now = self.now();
         let link = Arc::new(Link {
             server: self.clone(),
             number: self.next_link.fetch_add(1, Ordering::Relaxed),
             peer: Arc::new(peer),
             deadline: AtomicU64::new(0),
             orders: AtomicU8::new(if self.draining() { order::DRAIN } else { 0 }),
-            active: AtomicUsize::new(0),
-            handlers: AtomicUsize::new(0),
-            answered: AtomicUsize::new(0),
-            read_at: AtomicU64::new(now),
-            idle_since: AtomicU64::new(now),
-            head_began: AtomicU64::new(NEVER),
-            blocked_since: AtomicU64::new(NEVER),
-            lingers: AtomicBool::new(false),
+            inbox: Mutex::new(Vec::new()),
             waker: Mutex::new(None),
         });
         links.insert(link.number, link.clone());
@@ -252,19 +234,16 @@ impl Shared {
         some
     }
 
-    /// Give requests their answers.
+    /// Give connections their answers.
     fn give_answers(&self) {
         let replies = take(&mut *locked(&self.outbox));
-        // At the end, what was taken is acknowledged; of the rest nobody is told more than that the server ends.
-        let closed = self.closed.load(Ordering::Relaxed);
-        for (call, counted, reply) in replies {
-            if !closed || matches!(reply, Reply::Taken) {
-                call.put(counted, reply);
-            }
+        for (link, id, counted, reply) in replies {
+            link.push(id, counted, reply);
         }
     }
 
     fn sweep(&self) {
+        *locked(&self.date) = today();
         let now = self.now();
         let due: Vec<_> =
             locked(&self.links).values().filter(|link| link.deadline.load(Ordering::Relaxed) <= now).cloned().collect();
@@ -272,6 +251,10 @@ impl Shared {
             link.order(order::CHECK);
         }
     }
+}
+
+fn today() -> Arc<[u8]> {
+    httpdate::fmt_http_date(SystemTime::now()).into_bytes().into()
 }
 
 /// Bytes of one body that may come without a question.
@@ -316,10 +299,6 @@ impl Server {
         let _inside = handle.enter();
         let gates = settings.unserved.map(|unserved| AtomicBool::new(!unserved));
         let pace = settings.sweep;
-        let own_headers = match &settings.protocol {
-            Protocol::Grpc(_) => HeaderMap::new(),
-            Protocol::Http(http) => read_lines(&http.own_headers),
-        };
         let shared = Arc::new(Shared {
             settings,
             mailbox: Mailbox::new()?,
@@ -335,9 +314,7 @@ impl Server {
             waiting: AtomicUsize::new(0),
             draining: AtomicBool::new(false),
             closed: AtomicBool::new(false),
-            is_cut: AtomicBool::new(false),
-            cut: Notify::new(),
-            own_headers,
+            date: Mutex::new(today()),
         });
         let mut sockets = Vec::new();
         for listener in listeners {
@@ -399,18 +376,17 @@ impl Server {
 
     /// End requests that are not there completely.
     pub fn cut(&self) {
-        self.shared.is_cut.store(true, Ordering::Relaxed);
-        self.shared.cut.notify_waiters();
+        self.shared.order_all(order::CUT);
     }
 
     /// Close every connection at once.
     pub fn abort(&self) {
         self.close();
         self.shared.draining.store(true, Ordering::Relaxed);
-        self.shared.closed.store(true, Ordering::Relaxed);
         self.shared.give_answers(); // what was taken is acknowledged if anything still can be
         self.shared.order_all(order::ABORT);
         self.sweeper.abort();
+        self.shared.closed.store(true, Ordering::Relaxed);
         self.shared.wake_manager();
     }
 }

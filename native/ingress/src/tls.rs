@@ -51,8 +51,8 @@ pub struct TlsSettings {
     pub versions: (bool, bool),
     /// IANA names of the suites of TLS 1.2; empty = all that are safe.
     pub suites: Vec<String>,
-    /// The protocols that can be agreed on (ALPN), the best first.
-    pub protocols: Vec<String>,
+    /// The protocol that is agreed on (ALPN).
+    pub protocol: String,
     /// How often changed files are looked for; `None` = never.
     pub reload: Option<Duration>,
 }
@@ -154,7 +154,7 @@ fn build(settings: &TlsSettings) -> Result<Arc<ServerConfig>, String> {
     let key = PrivateKeyDer::from_pem_slice(&settings.key.read()?).map_err(|error| error.to_string())?;
     let mut config =
         builder.with_single_cert(certificates(&settings.certificate)?, key).map_err(|error| error.to_string())?;
-    config.alpn_protocols = settings.protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+    config.alpn_protocols = vec![settings.protocol.as_bytes().to_vec()];
     if settings.client_authorities.is_some() {
         // A resumed session would go past authorities that changed.
         config.session_storage = Arc::new(NoServerSessionStorage {});

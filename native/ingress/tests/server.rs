@@ -130,7 +130,7 @@ fn requests_come_decoded_and_answers_go_back_in_order() {
     let Event::Answered(Signal::Metrics, 200, _) = (match running.event() {
         Event::Request(request) => {
             assert!(matches!(&request.content, Content::Regular(index) if index.items().len() == 1));
-            assert_eq!((request.signal, &request.body[..]), (Signal::Traces, span().as_slice()));
+            assert_eq!((request.signal, request.body.as_slice()), (Signal::Traces, span().as_slice()));
             assert_eq!(request.peer.address, running.client.local_addr().unwrap().to_string());
             request.caller.refuse(refusal());
             running.event()
@@ -177,11 +177,8 @@ fn a_signal_without_a_pipeline_is_asked_about() {
 fn what_is_read_ahead_is_bounded() {
     let mut running = Running::start(settings(http()));
     let large = [span().as_slice(), &[0x7a, 0xf8, 0x55], &[0; 11_000]].concat(); // and an unknown field
-    running.send(&post("/v1/traces", &span()));
+    running.send(&[post("/v1/traces", &span()), post("/v1/traces", &large)].concat());
     let Event::Request(first) = running.event() else { panic!("no request") };
-    let other = TcpStream::connect(running.client.peer_addr().unwrap()).unwrap();
-    let _first_client = std::mem::replace(&mut running.client, other);
-    running.send(&post("/v1/traces", &large));
     let Event::Ask { caller, size, .. } = running.event() else { panic!("not asked") };
     assert_eq!(size, large.len());
     caller.admit();
@@ -222,5 +219,5 @@ fn frames_are_taken_apart_wherever_they_are_cut() {
     let Event::Request(request) = running.event() else { panic!("no request") };
     assert_eq!(request.body, span());
     request.caller.succeed();
-    running.read_until("\0\0\u{5}\0\0\0\0\0\u{1}\0\0\0\0\0"); // an empty message; header blocks are compressed
+    running.read_until("grpc-status");
 }

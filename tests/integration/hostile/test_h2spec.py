@@ -16,26 +16,12 @@ pytestmark = pytest.mark.peer
 RUN_SECONDS = 40.0
 TESTS = 146
 EARLY = "its GET is answered before the rule is broken, which is legal; "
-STREAMS = "test_http2_streams.py: "
 EXCEPTIONS = {
-    "python": {
-        "http2/6.9.1/3": EARLY + STREAMS + "test_window_of_a_stream_overflows",
-        "http2/8.1.2.6/1": EARLY + STREAMS + "test_malformed_request_ends_the_call[length-too-small]",
-        "http2/8.1.2.6/2": EARLY + STREAMS + "test_malformed_request_ends_the_call[length-of-several-frames]",
-    },
-    "native": {},
+    "http2/6.9.1/3": EARLY + "test_http2_streams.py: test_window_of_a_stream_overflows",
+    "http2/8.1.2.6/1": EARLY + "test_http2_streams.py: test_malformed_request_ends_the_call[length-too-small]",
+    "http2/8.1.2.6/2": EARLY + "test_http2_streams.py: test_malformed_request_ends_the_call[length-of-several-frames]",
 }
-"""What fails by transport, and why it may; by section and number of the test, with our own test of the same rule on a
-gRPC call."""
-
-
-UNSTEADY = {
-    "http2/8.1/1": EARLY + STREAMS + "test_malformed_request_ends_the_call[headers-in-the-middle]",
-    "http2/8.1.2.1/3": EARLY + STREAMS + "test_malformed_request_ends_the_call[pseudo-in-trailers]",
-    "http2/5.1/8": "a race with the answer; " + STREAMS + "test_closed_stream_takes_no_more",
-    "http2/5.1/9": "a race with the answer; " + STREAMS + "test_closed_stream_takes_no_more",
-}
-"""What may fail over the native transport."""
+"""What fails, and why it may; by section and number of the test, with our own test of the same rule on a gRPC call."""
 
 
 def read_results(report: Path) -> dict[str, str]:
@@ -50,7 +36,7 @@ def read_results(report: Path) -> dict[str, str]:
     return results
 
 
-async def test_receiver_conforms(tmp_path: Path, served_by: str) -> None:
+async def test_receiver_conforms(tmp_path: Path) -> None:
     """All tests of h2spec pass but those that cannot see the rule, and no exception is kept that is none any more."""
     try:
         binary = h2spec_binary(build=False)
@@ -71,9 +57,6 @@ async def test_receiver_conforms(tmp_path: Path, served_by: str) -> None:
                 await process.wait()
         await running.still_serves()
     results = read_results(report)
-    tolerated = UNSTEADY if served_by == "native" else {}
-    failures = {name: wrong for name, wrong in results.items() if wrong and name not in tolerated}
-    assert failures.keys() == EXCEPTIONS[served_by].keys(), "\n\n".join(
-        f"{name}: {wrong}" for name, wrong in failures.items()
-    )
+    failures = {name: wrong for name, wrong in results.items() if wrong}
+    assert failures.keys() == EXCEPTIONS.keys(), "\n\n".join(f"{name}: {wrong}" for name, wrong in failures.items())
     assert len(results) == TESTS

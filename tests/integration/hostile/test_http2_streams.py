@@ -57,12 +57,6 @@ def with_length(length: int) -> bytes:
     return opening(1, encode(*HEADERS, ("content-length", str(length))))
 
 
-ENDS_THE_CONNECTION = ("unknown-pseudo", "window-update-of-nothing")
-"""What the native transport calls an error of the connection, which RFC 9113, 5.4.2, allows."""
-ANSWERED = ("no-path", "pseudo-in-trailers")
-"""What the native transport answers with an error instead."""
-
-
 @pytest.mark.parametrize(
     "frames",
     [
@@ -87,22 +81,10 @@ ANSWERED = ("no-path", "pseudo-in-trailers")
         pytest.param(opening(1) + build(FrameType.PRIORITY, 0, 1, b"\0\0\0\1\0"), id="depends-on-itself"),
     ],
 )
-async def test_malformed_request_ends_the_call(
-    running: Running, frames: bytes, served_by: str, request: pytest.FixtureRequest
-) -> None:
+async def test_malformed_request_ends_the_call(running: Running, frames: bytes) -> None:
     """The stream is cancelled with PROTOCOL_ERROR, nothing of it is taken, and others on the connection are served."""
-    case = request.node.callspec.id
     async with connected(running) as peer:
         peer.send(frames)
-        if served_by == "native" and any(name in case for name in ENDS_THE_CONNECTION):
-            assert (await peer.error())[0] is ErrorCode.PROTOCOL_ERROR
-            assert not running.sink.batches
-            return
-        if served_by == "native" and any(name in case for name in ANSWERED):
-            await peer.head()
-            assert not running.sink.batches
-            await goes_on(peer)
-            return
         assert await reset(peer) is ErrorCode.PROTOCOL_ERROR
         assert not running.sink.batches
         await goes_on(peer)
@@ -115,13 +97,10 @@ async def test_right_length_is_taken(running: Running) -> None:
         assert await peer.status() == (1, "0", "")
 
 
-async def test_priority_of_a_wrong_size(running: Running, served_by: str) -> None:
+async def test_priority_of_a_wrong_size(running: Running) -> None:
     """PRIORITY has five bytes."""
     async with connected(running) as peer:
         peer.send(opening(1), build(FrameType.PRIORITY, 0, 1, bytes(4)))
-        if served_by == "native":  # the end of the connection
-            assert (await peer.error())[0] is ErrorCode.PROTOCOL_ERROR
-            return
         assert await reset(peer) is ErrorCode.FRAME_SIZE_ERROR
         await goes_on(peer)
 
@@ -135,14 +114,11 @@ async def test_window_of_a_stream_overflows(running: Running) -> None:
 
 
 @pytest.mark.parametrize("late", [build(FrameType.DATA, 0, 1, b"x"), opening(1, flags=LAST)])
-async def test_half_closed_stream_takes_no_more(late: bytes, served_by: str) -> None:
+async def test_half_closed_stream_takes_no_more(late: bytes) -> None:
     """While a call is at work, its client may widen the window and nothing else."""
     sink = BlockingSink()
     async with receiver(sink=sink, grpc={}) as running, connected(running) as peer:
         peer.send(call(1), build_window_update(1, 1), build(FrameType.PRIORITY, 0, 1, bytes(5)), late)
-        if served_by == "native":  # the end of the connection
-            assert (await peer.error())[0] is ErrorCode.PROTOCOL_ERROR
-            return
         assert await reset(peer) is ErrorCode.STREAM_CLOSED
         sink.release.set()
         await goes_on(peer)
@@ -150,24 +126,15 @@ async def test_half_closed_stream_takes_no_more(late: bytes, served_by: str) -> 
 
 @pytest.mark.parametrize("late", [build(FrameType.DATA, END, 1, b"x"), opening(1, flags=LAST)])
 @pytest.mark.parametrize("end", [call(1), opening(1) + build_reset(1, ErrorCode.CANCEL)], ids=["ended", "cancelled"])
-async def test_closed_stream_takes_no_more(running: Running, end: bytes, late: bytes, served_by: str) -> None:
+async def test_closed_stream_takes_no_more(running: Running, end: bytes, late: bytes) -> None:
     """A client that goes on with a stream that it closed itself is mad."""
     async with connected(running) as peer:
         peer.send(end)
         if end == call(1):
             assert await peer.status() == (1, "0", "")
         peer.send(build_window_update(1, 1), build_reset(1, ErrorCode.CANCEL), late)
-        if served_by == "native":  # it tells less well what it has forgotten
-            if late[3] == FrameType.DATA:
-                assert await reset(peer) is ErrorCode.STREAM_CLOSED
-            else:
-                assert (await peer.error())[0] is ErrorCode.PROTOCOL_ERROR
-            return
         assert (await peer.error())[0] is ErrorCode.STREAM_CLOSED
         await peer.closed()
-
-
-CANCELLED = build_window_update(1, 1) + build_reset(1, ErrorCode.NO_ERROR)
 
 
 @pytest.mark.parametrize(
@@ -175,20 +142,15 @@ CANCELLED = build_window_update(1, 1) + build_reset(1, ErrorCode.NO_ERROR)
     [
         build(FrameType.DATA, 0, 1, BODY) + build(FrameType.DATA, END, 1, BODY),
         build(FrameType.DATA, 0, 1, BODY) + opening(1, b"", LAST),
-        CANCELLED,
+        build_window_update(1, 1) + build_reset(1, ErrorCode.NO_ERROR),
     ],
     ids=["data", "trailers", "cancelled"],
 )
-async def test_frames_that_cross_an_early_answer_are_legal(running: Running, rest: bytes, served_by: str) -> None:
+async def test_frames_that_cross_an_early_answer_are_legal(running: Running, rest: bytes) -> None:
     """A call that is refused at its headers may go on until its client knows; afterwards it is closed."""
     unknown = encode(METHOD, SCHEME, (":path", "/no/method"), *REGULAR)
     async with connected(running) as peer:
         peer.send(opening(1, unknown) + rest)
-        if served_by == "native":  # it reads everything that is there before it answers, so that nothing crosses
-            if rest != CANCELLED:
-                assert (await peer.status())[:2] == (1, "12")
-            await goes_on(peer)
-            return
         assert (await peer.status())[:2] == (1, "12")
         assert await reset(peer) is ErrorCode.NO_ERROR
         await goes_on(peer)
@@ -208,14 +170,12 @@ async def test_frames_that_cross_a_refusal_are_legal() -> None:
     assert sink.item_count == 2 * ITEMS
 
 
-async def test_calls_that_make_us_cancel_do_not_go_on_for_ever(running: Running, served_by: str) -> None:
+async def test_calls_that_make_us_cancel_do_not_go_on_for_ever(running: Running) -> None:
     """Breaking rules on purpose, stream by stream, is as rapid reset is."""
     async with connected(running) as peer:
         for number in range(1, 1001, 2):
             peer.send(opening(number) + build_window_update(number, 0))
-        # For the native transport the first is the end of the connection.
-        calm = ErrorCode.PROTOCOL_ERROR if served_by == "native" else ErrorCode.ENHANCE_YOUR_CALM
-        assert (await peer.error())[0] is calm
+        assert (await peer.error())[0] is ErrorCode.ENHANCE_YOUR_CALM
 
 
 async def test_foreign_request_whose_answer_waits(running: Running) -> None:

@@ -136,7 +136,7 @@ class _NativeServer(ABC):
                 client_authorities=config.client_ca_file,
                 versions=(config.min_version is TlsVersion.V1_2, newest is TlsVersion.V1_3),
                 suites=[str(suite) for suite in config.cipher_suites],
-                protocols=["h2"] if self.transport == "grpc" else ["h2", "http/1.1"],
+                protocol=protocol,
                 reload=interval or None,
             )
         except ValueError as error:
@@ -283,8 +283,6 @@ class NativeGrpcServer(_NativeServer):
         self._let_in: dict[int, Context] = {}
 
     def _options(self) -> dict[str, object]:
-        if self.endpoint.path:
-            raise NativeLimitError("gRPC on a unix socket: clients name its path as their authority")
         limits = self._config.limits(eager=self._authenticator is None)
         return {
             "protocol": "grpc",
