@@ -61,14 +61,15 @@ pub(crate) enum Undone {
     Oversize,
 }
 
-/// Return the body. Stops as soon as it exceeds `limit` bytes, so that a bomb costs no more than that.
-pub(crate) fn decompress(coding: Coding, data: Vec<u8>, limit: usize) -> Result<Vec<u8>, Undone> {
+/// Return the body; what is compressed stays in `data`. Stops as soon as the body exceeds `limit` bytes, so that a bomb
+/// costs no more than that.
+pub(crate) fn decompress(coding: Coding, data: &mut Vec<u8>, limit: usize) -> Result<Vec<u8>, Undone> {
     let result = match coding {
-        Coding::Identity => return Ok(data),
-        Coding::Gzip => gunzip(&data, limit),
+        Coding::Identity => return Ok(std::mem::take(data)),
+        Coding::Gzip => gunzip(data, limit),
         Coding::Zlib | Coding::Deflate if data.is_empty() => return Ok(Vec::new()),
-        Coding::Zlib | Coding::Deflate => deflate(&data, limit),
-        Coding::Zstd => unzstd(&data, limit),
+        Coding::Zlib | Coding::Deflate => deflate(data, limit),
+        Coding::Zstd => unzstd(data, limit),
     };
     match result {
         Ok(body) if body.len() > limit => Err(Undone::Oversize),
@@ -216,7 +217,7 @@ mod tests {
         let text: Vec<u8> = (0..200_000u32).map(|i| (i / 7).wrapping_mul(i) as u8).collect();
         for coding in ALL {
             for length in [0, 1, 1000, text.len()] {
-                let body = decompress(coding, packed(coding, &text[..length]), 1 << 20).unwrap();
+                let body = decompress(coding, &mut packed(coding, &text[..length]), 1 << 20).unwrap();
                 assert_eq!(body, text[..length], "{coding:?} {length}");
             }
         }
@@ -225,9 +226,9 @@ mod tests {
     #[test]
     fn what_is_larger_than_the_limit_stops_there() {
         for coding in ALL.into_iter().skip(1) {
-            let bomb = packed(coding, &vec![0; 10 << 20]);
-            assert_eq!(decompress(coding, bomb.clone(), 1 << 20), Err(Undone::Oversize), "{coding:?}");
-            assert_eq!(decompress(coding, bomb, 10 << 20).unwrap().len(), 10 << 20, "{coding:?}");
+            let mut bomb = packed(coding, &vec![0; 10 << 20]);
+            assert_eq!(decompress(coding, &mut bomb, 1 << 20), Err(Undone::Oversize), "{coding:?}");
+            assert_eq!(decompress(coding, &mut bomb, 10 << 20).unwrap().len(), 10 << 20, "{coding:?}");
         }
     }
 
@@ -236,12 +237,15 @@ mod tests {
         for coding in ALL.into_iter().skip(1) {
             let mut whole = packed(coding, &[7; 5000]);
             for length in (1..whole.len()).step_by(3) {
-                let cut = whole[..length].to_vec();
-                assert!(matches!(decompress(coding, cut, 1 << 20), Err(Undone::Invalid(_))), "{coding:?} {length}");
+                let mut cut = whole[..length].to_vec();
+                assert!(
+                    matches!(decompress(coding, &mut cut, 1 << 20), Err(Undone::Invalid(_))),
+                    "{coding:?} {length}"
+                );
             }
             whole[0] ^= 0xFF;
             if coding != Coding::Deflate {
-                assert!(matches!(decompress(coding, whole, 1 << 20), Err(Undone::Invalid(_))), "{coding:?}");
+                assert!(matches!(decompress(coding, &mut whole, 1 << 20), Err(Undone::Invalid(_))), "{coding:?}");
             }
         }
     }
@@ -249,10 +253,10 @@ mod tests {
     #[test]
     fn members_are_joined_and_counted() {
         for coding in [Coding::Gzip, Coding::Zstd] {
-            let two = [packed(coding, b"one "), packed(coding, b"two")].concat();
-            assert_eq!(decompress(coding, two, 100).unwrap(), b"one two");
-            let many = packed(coding, b"").repeat(1000);
-            assert!(matches!(decompress(coding, many, 100), Err(Undone::Invalid(_))), "{coding:?}");
+            let mut two = [packed(coding, b"one "), packed(coding, b"two")].concat();
+            assert_eq!(decompress(coding, &mut two, 100).unwrap(), b"one two");
+            let mut many = packed(coding, b"").repeat(1000);
+            assert!(matches!(decompress(coding, &mut many, 100), Err(Undone::Invalid(_))), "{coding:?}");
         }
     }
 }

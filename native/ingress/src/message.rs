@@ -270,35 +270,40 @@ pub(crate) enum Outcome {
 
 /// Compressed bytes from which on a job may take so long that others should not wait for it.
 const LARGE_COMPRESSED: usize = 128 * 1024;
-/// The same for plain ones: about a millisecond.
+/// The same for plain ones, and for what comes out of compressed ones: about a millisecond.
 const LARGE: usize = 2 * 1024 * 1024;
 
 impl Job {
-    /// Whether it should be done elsewhere.
-    pub(crate) fn is_large(&self) -> bool {
-        self.body.len() >= if self.coding == Coding::Identity { LARGE } else { LARGE_COMPRESSED }
-    }
-
-    /// Do it in another thread; the connection gets [`Reply::Worked`].
-    pub(crate) fn run_elsewhere(self, link: &Arc<Link>, id: u32, origin: Origin) {
+    /// Do it, or begin it in another thread if it turns out to be large; then the connection gets [`Reply::Worked`].
+    pub(crate) fn run(mut self, link: &Arc<Link>, id: u32, origin: Origin) -> Option<(Origin, Outcome)> {
+        let most = if self.coding == Coding::Identity { LARGE } else { LARGE_COMPRESSED };
+        if self.body.len() < most
+            && let Some(outcome) = self.attempt(self.limit.min(LARGE))
+        {
+            return Some((origin, outcome));
+        }
         let link = link.clone();
         tokio::task::spawn_blocking(move || {
-            let outcome = self.run();
+            let outcome = self.attempt(self.limit).unwrap_or_else(|| {
+                let message = format!("the decompressed body is larger than the limit of {} bytes", self.limit);
+                Outcome::Failed(code::RESOURCE_EXHAUSTED, message, false)
+            });
             let server = link.server.clone();
             server.send(link, id, true, Reply::Worked(Box::new((origin, outcome))));
         });
+        None
     }
 
-    /// Take the compression off, decode and validate.
-    pub(crate) fn run(self) -> Outcome {
-        let body = match decompress(self.coding, self.body, self.limit) {
-            Ok(body) => body,
-            Err(Undone::Invalid(message)) => return Outcome::Failed(code::INVALID_ARGUMENT, message, false),
-            Err(Undone::Oversize) => {
-                let message = format!("the decompressed body is larger than the limit of {} bytes", self.limit);
-                return Outcome::Failed(code::RESOURCE_EXHAUSTED, message, false);
-            }
-        };
+    /// Take the compression off, decode and validate; `None` if more than `limit` bytes come out.
+    fn attempt(&mut self, limit: usize) -> Option<Outcome> {
+        Some(match decompress(self.coding, &mut self.body, limit) {
+            Ok(body) => self.read(body),
+            Err(Undone::Invalid(message)) => Outcome::Failed(code::INVALID_ARGUMENT, message, false),
+            Err(Undone::Oversize) => return None,
+        })
+    }
+
+    fn read(&self, body: Vec<u8>) -> Outcome {
         if self.json {
             return Self::read_json(self.signal, body);
         }
@@ -321,5 +326,23 @@ impl Job {
             Ok(otlp_wire::Decoded::Regular(index)) => Outcome::Content(converted, Content::Regular(index)),
             Ok(otlp_wire::Decoded::Irregular) | Err(_) => Outcome::Content(body, Content::Json),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    #[test]
+    fn what_grows_large_is_left_as_it_was_for_another_thread() {
+        let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        packer.write_all(&vec![0; 3 * LARGE]).unwrap();
+        let body = packer.finish().unwrap();
+        assert!(body.len() < LARGE_COMPRESSED);
+        let mut job = Job { body, coding: Coding::Gzip, signal: Signal::Traces, json: false, limit: 4 * LARGE };
+        assert!(job.attempt(LARGE).is_none());
+        assert!(matches!(job.attempt(job.limit), Some(Outcome::Failed(code::INVALID_ARGUMENT, _, true))));
     }
 }

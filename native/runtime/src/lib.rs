@@ -12,6 +12,10 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use tokio::runtime::{Builder, Handle};
 
+/// Large bodies that are compressed, or whose compression is taken off, at the same time; others wait. Each may hold as
+/// much memory as the limits allow.
+const LARGE_WORK_THREADS: usize = 4;
+
 /// Return the runtime of this process, started on first use. Do not fork afterwards.
 ///
 /// # Errors
@@ -23,7 +27,7 @@ pub fn handle() -> io::Result<Handle> {
     if let Some(handle) = HANDLE.get() {
         return Ok(handle.clone());
     }
-    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let runtime = Builder::new_current_thread().enable_all().max_blocking_threads(LARGE_WORK_THREADS).build()?;
     let handle = runtime.handle().clone();
     std::thread::Builder::new()
         .name("native-io".into())

@@ -424,10 +424,7 @@ impl Http1 {
         origin.held = incoming.held;
         let limit = self.settings().max_body;
         let job = Job { body: incoming.body, coding: incoming.coding, signal: origin.signal, json: origin.json, limit };
-        if job.is_large() {
-            job.run_elsewhere(&self.link, incoming.id, origin);
-        } else {
-            let outcome = job.run();
+        if let Some((origin, outcome)) = job.run(&self.link, incoming.id, origin) {
             self.worked(incoming.id, origin, outcome);
         }
     }

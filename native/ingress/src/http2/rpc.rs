@@ -257,12 +257,9 @@ impl Http2 {
         let origin =
             Origin { signal, json: false, headers: call.headers.take(), number: call.number, began: call.began, held };
         let job = Job { body: std::mem::take(&mut stream.body), coding, signal, json: false, limit };
-        if job.is_large() {
-            self.handlers += 1;
-            job.run_elsewhere(&self.link, id, origin);
-        } else {
-            let outcome = job.run();
-            self.worked(id, origin, outcome);
+        match job.run(&self.link, id, origin) {
+            Some((origin, outcome)) => self.worked(id, origin, outcome),
+            None => self.handlers += 1,
         }
     }
 
