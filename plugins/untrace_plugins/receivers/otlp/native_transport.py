@@ -1,4 +1,4 @@
-"""The native transports: servers of the extension behind the same service and with the same answers.
+"""What the native transports share: servers of the extension behind the same service and with the same answers.
 
 A thread of the extension reads, decompresses, decodes and validates requests, and merges small ones of one sender. The
 event loop takes what is there in one go, makes one task per merged group, and gives the answers back in one go.
@@ -10,38 +10,33 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine
-from functools import lru_cache
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from untrace_pipeline.api import Code, ConsumeError, ServerAuthenticator, Settings, StartError
+from untrace_pipeline.api import ServerAuthenticator, StartError
 from untrace_pipeline.data import Batch, Context, Signal
 from untrace_pipeline.data.codecs import active_codec
-from untrace_pipeline.net import grpc_server, stream_server
+from untrace_pipeline.net import stream_server
 from untrace_pipeline.net.endpoint import Endpoint, close_listeners, open_listeners
 from untrace_pipeline.net.grpc_settings import GrpcServerConfig
-from untrace_pipeline.net.http_message import ClientGoneError, HttpError, Request, Response
 from untrace_pipeline.net.http_settings import HttpServerConfig
 from untrace_pipeline.net.tls import CLIENT_CA_CHECK_SECONDS, ServerTls, ServerTlsConfig, TlsVersion
-from untrace_plugins.receivers.otlp.config import OtlpGrpcConfig, OtlpHttpConfig
-from untrace_plugins.receivers.otlp.http_transport import OtlpHttpServer, metadata, respond
+from untrace_plugins.receivers.otlp.http_transport import metadata
 from untrace_plugins.receivers.otlp.service import OK, Answer, Encoding, NativeLimitError, OtlpService
-from untrace_plugins.receivers.otlp.status import http_status, status_bytes
 
 if TYPE_CHECKING:
     from untrace_pipeline_native import Group, Head, Ingress, IngressTls, Question, Refusal
 
-__all__ = ["NativeGrpcServer", "NativeHttpServer"]
+__all__ = ["SIGNALS", "NativeServer"]
 
 READ_AHEAD_BYTES = 32 * 1024 * 1024
 """Bodies that a listener takes in before the event loop was asked."""
-_SIGNALS = {str(signal): signal for signal in Signal}
+SIGNALS = {str(signal): signal for signal in Signal}
+"""By the names that the extension uses."""
 
 
-class _NativeServer(ABC):
+class NativeServer(ABC):
     """What both protocols share: from events to tasks to answers."""
 
     transport: ClassVar[str]
@@ -162,13 +157,13 @@ class _NativeServer(ABC):
                 self._on_other(name, *values)
 
     def _on_question(self, ingress: Ingress, question: Question) -> None:
-        refusal = self._service.refusal(_SIGNALS[question.signal], question.size)
+        refusal = self._service.refusal(SIGNALS[question.signal], question.size)
         if refusal is None:
             ingress.set_gate(question.signal, True)
             question.admit()
         else:
             ingress.set_gate(question.signal, False)
-            self._count(_SIGNALS[question.signal], refusal, lambda: [0.0])
+            self._count(SIGNALS[question.signal], refusal, lambda: [0.0])
             question.refuse(self._refusal(refusal))
 
     def _begin(self, ingress: Ingress, group: Group) -> None:
@@ -177,7 +172,7 @@ class _NativeServer(ABC):
             for part in group.split(self._tables):
                 self._begin(ingress, part)
             return
-        signal = _SIGNALS[group.signal]
+        signal = SIGNALS[group.signal]
         refusal = self._service.refusal(signal, len(group.body), group.requests)
         if refusal is None:
             self._spawn(self._serve(signal, group), group.requests)
@@ -269,194 +264,3 @@ class _NativeServer(ABC):
     @abstractmethod
     def _on_other(self, name: str, *values: Any) -> None:
         """Something came that only this protocol has."""
-
-
-class NativeGrpcServer(_NativeServer):
-    """OTLP/gRPC."""
-
-    transport = "grpc"
-
-    def __init__(self, config: OtlpGrpcConfig, service: OtlpService, logger: logging.Logger) -> None:
-        super().__init__(config, service, logger)
-        self._config = config
-        self._asking: dict[int, asyncio.Task[None]] = {}
-        self._let_in: dict[int, Context] = {}
-
-    def _options(self) -> dict[str, object]:
-        limits = self._config.limits(eager=self._authenticator is None)
-        return {
-            "protocol": "grpc",
-            "max_connections": grpc_server.MAX_CONNECTIONS,
-            "max_streams": limits.max_streams,
-            "stream_window": limits.stream_window,
-            "max_message": self._config.max_message_bytes,
-            "handshake": _finite(limits.handshake),
-            "write": _finite(limits.write),
-            "idle": _finite(limits.idle),
-            "age": _finite(limits.age),
-            "age_grace": _finite(limits.age_grace),
-            "ping_after": _finite(limits.ping_after),
-            "ping_timeout": _finite(limits.ping_timeout),
-            "least_ping_interval": limits.least_ping_interval,
-            "ping_without_streams": limits.ping_without_streams,
-            "message_idle": grpc_server.MESSAGE_IDLE_SECONDS,
-        }
-
-    async def _wait_empty(self, ingress: Ingress) -> None:
-        """As the last connection; who has begun a call and brings no message is not waited for."""
-        try:
-            await asyncio.wait_for(self._empty.wait(), grpc_server.MESSAGE_SECONDS)
-        except TimeoutError:
-            ingress.cut()
-            await self._empty.wait()
-
-    def _refusal(self, answer: Answer) -> Refusal:
-        return _grpc_refusal(answer)
-
-    def _count(self, signal: Signal, answer: Answer, ages: Callable[[], list[float]]) -> None:
-        """The intake counts the requests; there is nothing like a status line."""
-
-    def _on_head(self, head: Head) -> None:
-        self._asking[head.number] = self._spawn(self._authenticate(head), 1)
-
-    async def _authenticate(self, head: Head) -> None:
-        assert self._authenticator is not None
-        assert head.signal is not None
-        try:
-            refusal = self._service.refusal(_SIGNALS[head.signal], 0)
-            if refusal is not None:
-                head.refuse(_grpc_refusal(refusal))
-                return
-            values = metadata(head.headers)
-            who = await self._authenticator.authenticate(values)
-            kept = values if self._include_metadata else {}
-            self._let_in[head.number] = Context(kept, who.attributes, who.tenant, head.peer, self.transport)
-            head.admit()
-        except ConsumeError as error:
-            head.refuse(_plain_refusal(error.code, str(error)))
-        except Exception:
-            self._logger.exception("a call failed unexpectedly")
-            head.refuse(_plain_refusal(Code.INTERNAL, "internal error, see the log"))
-        finally:
-            self._asking.pop(head.number, None)
-
-    def _context(self, group: Group) -> Context:
-        if group.number:
-            return self._let_in.pop(group.number)
-        return super()._context(group)
-
-    def _refuse(self, signal: Signal, group: Group, answer: Answer) -> None:
-        self._let_in.pop(group.number, None)
-        super()._refuse(signal, group, answer)
-
-    def _on_other(self, name: str, *values: Any) -> None:
-        assert name == "gone", name
-        (number,) = values
-        self._let_in.pop(number, None)
-        if task := self._asking.get(number):
-            task.cancel()
-
-
-class NativeHttpServer(_NativeServer):
-    """OTLP/HTTP. What is no plain OTLP request goes through the Python server's handlers."""
-
-    transport = "http"
-
-    def __init__(self, config: OtlpHttpConfig, service: OtlpService, settings: Settings) -> None:
-        super().__init__(config, service, settings.logger)
-        self._config = config
-        self._handlers = OtlpHttpServer(config, service, settings)
-        self._requests: dict[int, Request] = {}
-
-    def _options(self) -> dict[str, object]:
-        config = self._config
-        self._handlers.authenticator = self._authenticator
-        own = "".join(f"{name}: {value}\r\n" for name, value in self._handlers.server.own_headers)
-        return {
-            "protocol": "http",
-            "max_connections": config.max_connections,
-            "paths": [config.paths[signal] for signal in Signal],
-            "max_body": config.max_body_bytes,
-            "codings": config.compression_algorithms,
-            "head": config.read_header_timeout or None,
-            "body_idle": config.body_idle_timeout or None,
-            "request": config.read_timeout or None,
-            "write": config.write_timeout or None,
-            "idle": config.idle_timeout or None,
-            "keep_alive": config.keep_alives_enabled,
-            "cors": bool(config.cors and config.cors.allowed_origins),
-            "own_headers": own.encode("latin-1"),
-        }
-
-    def _refusal(self, answer: Answer) -> Refusal:
-        return _http_refusal(answer, self._handlers.server.own_headers)
-
-    def _count(self, signal: Signal, answer: Answer, ages: Callable[[], list[float]]) -> None:
-        status = HTTPStatus.OK if answer is OK else http_status(answer)
-        self._handlers.server.count("POST", self._config.paths[signal], status.value, ages())
-
-    def _on_head(self, head: Head) -> None:
-        path, _, query = head.target.partition("?")
-        request = Request(head.headers, self._config.max_body_bytes, head.peer)
-        request.method, request.path, request.query = head.method, path, query
-        request.on_want(head.admit)
-        self._requests[head.number] = request
-        self._spawn(self._handle(head, request), 1)
-
-    async def _handle(self, head: Head, request: Request) -> None:
-        try:
-            response = await self._handlers.server.answer(request)
-            head.respond(*_parts(response))
-        except ClientGoneError:
-            pass  # there is nobody to answer
-        finally:
-            del self._requests[head.number]
-
-    def _on_other(self, name: str, *values: Any) -> None:
-        if name == "answered":
-            signal, status, seconds = values
-            self._handlers.server.count("POST", self._config.paths[_SIGNALS[signal]], status, (seconds,))
-            return
-        number, *rest = values
-        request = self._requests.get(number)
-        if request is None:  # it was answered already
-            return
-        if name == "body":
-            request.take(*rest)
-            request.finish()
-        elif name == "problem":
-            status, message = rest
-            request.fail(HttpError(HTTPStatus(status), message))
-        else:
-            request.fail(ClientGoneError())
-
-
-def _finite(seconds: float) -> float | None:
-    return None if seconds == math.inf else seconds
-
-
-def _parts(response: Response) -> tuple[int, bytes, bytes]:
-    return response.status.value, response.head(), response.body
-
-
-def _plain_refusal(code: Code, message: str) -> Refusal:
-    from untrace_pipeline_native import Refusal  # noqa: PLC0415
-
-    return Refusal.grpc(code, message, b"")
-
-
-@lru_cache(maxsize=64)
-def _grpc_refusal(answer: Answer) -> Refusal:
-    from untrace_pipeline_native import Refusal  # noqa: PLC0415
-
-    return Refusal.grpc(answer.code, answer.message, status_bytes(answer))
-
-
-@lru_cache(maxsize=64)
-def _http_refusal(answer: Answer, own_headers: tuple[tuple[str, str], ...]) -> Refusal:
-    from untrace_pipeline_native import Refusal  # noqa: PLC0415
-
-    both = [respond(answer, encoding) for encoding in (Encoding.PROTOBUF, Encoding.JSON)]
-    for response in both:
-        response.headers += own_headers
-    return Refusal.http(*map(_parts, both))

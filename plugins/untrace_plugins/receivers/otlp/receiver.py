@@ -56,14 +56,14 @@ class OtlpReceiver:
 
     def _make_grpc(self, config: OtlpGrpcConfig, *, native: bool) -> Server:
         if native:
-            from untrace_plugins.receivers.otlp.native_transport import NativeGrpcServer  # noqa: PLC0415
+            from untrace_plugins.receivers.otlp.native_grpc import NativeGrpcServer  # noqa: PLC0415
 
             return NativeGrpcServer(config, self._service, self._settings.logger)
         return make_grpc_server(config, self._service, self._settings.logger)
 
     def _make_http(self, config: OtlpHttpConfig, *, native: bool) -> Server:
         if native:
-            from untrace_plugins.receivers.otlp.native_transport import NativeHttpServer  # noqa: PLC0415
+            from untrace_plugins.receivers.otlp.native_http import NativeHttpServer  # noqa: PLC0415
 
             return NativeHttpServer(config, self._service, self._settings)
         return OtlpHttpServer(config, self._service, self._settings)
