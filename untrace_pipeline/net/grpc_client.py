@@ -88,9 +88,12 @@ class GrpcClientConfig(ConfigModel):
     def _supported(cls, value: object) -> object:
         if value in ("", None):
             return GrpcCompression.NONE
-        if value == "snappy" or (value == "zstd" and not _native_client()):
-            msg = f"gzip, deflate or none: Python's gRPC library has no {value} (otlp_http has zstd)"
-            raise ValueError(msg)
+        if value == "snappy":
+            raise ValueError("gzip, deflate, zstd or none: there is no snappy")
+        if value == "zstd" and not _native_client():
+            raise ValueError(
+                "gzip, deflate or none: Python's gRPC library has no zstd (the native client and otlp_http have)"
+            )
         return value
 
     @field_validator("endpoint")
