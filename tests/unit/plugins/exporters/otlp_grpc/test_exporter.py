@@ -70,7 +70,7 @@ async def test_refusals_are_retried_until_accepted() -> None:
         Refuse(Code.RESOURCE_EXHAUSTED, retry_after=0.05),
         Hang(),
     ]
-    async with GrpcServer(*steps) as server, sending_to(server.address, timeout="100ms") as r:
+    async with GrpcServer(*steps) as server, sending_to(server.address, timeout="1s") as r:
         await r.consume(make_batch(items=5))
         await r.until_idle()
         assert (server.attempts, server.item_count) == (5, 5)
