@@ -78,8 +78,8 @@ class TlsConfig(ConfigModel):
     max_version: TlsVersion | None = None
     """Newest version offered; absent = the newest there is."""
     cipher_suites: list[CipherSuite] = []
-    """Suites of TLS 1.2 that may be used; empty = the library's safe choice. For gRPC clients with the native
-    transport only."""
+    """Suites of TLS 1.2 that may be used; empty = the library's safe choice. gRPC clients need the
+    native transport for it."""
     reload_interval: Duration = Field(0.0, ge=0)
     """How often changed certificate files are picked up; ``0`` = never. Example: ``1h``."""
 
@@ -120,7 +120,7 @@ class ClientTlsConfig(TlsConfig):
     insecure: bool = False
     """Speak without TLS. For HTTP the scheme of the URL decides instead."""
     insecure_skip_verify: bool = False
-    """Speak TLS without checking who answers. For gRPC with the native transport only."""
+    """Speak TLS without checking who answers. gRPC needs the native transport for it."""
     server_name_override: str | None = None
     """Name to expect in the server's certificate instead of the host in the endpoint."""
 

@@ -7,6 +7,7 @@ import re2
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
+from tests.support.pattern_strategies import patterns_of
 from untrace_pipeline import native
 from untrace_pipeline.data import ATTRIBUTES, Batch, Field, Level, Searcher, Signal, attribute
 from untrace_pipeline.data.codecs.upb import UpbCodec
@@ -29,18 +30,7 @@ REAL = (
 )
 
 
-def _grown(children: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
-    counts = st.sampled_from(["*", "+", "?", "{2}", "{1,3}", "{2,}", "*?", "+?", "??"])
-    flags = st.sampled_from(["(?i)", "(?s)", "(?m)", "(?i-s)", "(?U)"])
-    return st.one_of(
-        st.lists(children, min_size=1, max_size=4).map("".join),
-        st.tuples(children, children).map(lambda pair: f"(?:{pair[0]}|{pair[1]})"),
-        st.tuples(children, counts).map(lambda pair: f"(?:{pair[0]}){pair[1]}"),
-        st.tuples(flags, children).map(lambda pair: f"({pair[0]}{pair[1]})"),
-    )
-
-
-patterns = st.one_of(st.recursive(st.sampled_from(ATOMS.split()), _grown, max_leaves=8), st.sampled_from(REAL))
+patterns = st.one_of(patterns_of(ATOMS), st.sampled_from(REAL))
 texts = st.one_of(
     st.text("ab1 .-\n_@é\u017f\u212a世😀kS\0\v{,2}", max_size=40),
     st.sampled_from([CARD, "jane@example.com, 123-45-6789", "PassWord: x\nkey: y", f"é{CARD}é"]),

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from tests.support.pattern_strategies import patterns_of
 from untrace_pipeline.api import Kind
 from untrace_pipeline.data import Batch, Signal, Value
 from untrace_pipeline.testing import make_settings
@@ -51,21 +52,9 @@ ATOMS = (
     r"a b 1 k S é 世 . \d \w \s \S \W \D [ab] [^a] [^é1] [k-s] [世-界a] \b \B ^ $ \x{1F600} \. @ \n \pL \PL "
     r"[[:alnum:]] [[:^digit:]] (?i:K) (?i:[^s]) (?s:.) \Q.-\E \A \z - _ \x41 \0 [-a] [a-] []a]"
 )
-atoms = st.sampled_from(ATOMS.split())
 
 
-def _grown(children: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
-    counts = st.sampled_from(["*", "+", "?", "{2}", "{1,3}", "{2,}", "*?", "+?", "??"])
-    flags = st.sampled_from(["(?i)", "(?s)", "(?m)", "(?i-s)", "(?U)"])
-    return st.one_of(
-        st.lists(children, min_size=1, max_size=4).map("".join),
-        st.tuples(children, children).map(lambda pair: f"(?:{pair[0]}|{pair[1]})"),
-        st.tuples(children, counts).map(lambda pair: f"(?:{pair[0]}){pair[1]}"),
-        st.tuples(flags, children).map(lambda pair: f"({pair[0]}{pair[1]})"),
-    )
-
-
-patterns = st.recursive(atoms, _grown, max_leaves=8)
+patterns = patterns_of(ATOMS)
 texts = st.text(ALPHABET, max_size=40)
 
 
