@@ -1,5 +1,5 @@
 // Command collector is an OpenTelemetry Collector with the components that tests and benchmarks compare with.
-// routingconnector comes from the release before the others: its 0.158.0 cannot be fetched.
+// routingconnector and failoverconnector come from older releases than the others: their 0.158.0 cannot be fetched.
 package main
 
 import (
@@ -26,9 +26,12 @@ import (
 	"go.opentelemetry.io/collector/receiver/otlpreceiver"
 	"go.opentelemetry.io/collector/service/telemetry/otelconftelemetry"
 
+	"github.com/open-telemetry/opentelemetry-collector-contrib/connector/failoverconnector"
 	"github.com/open-telemetry/opentelemetry-collector-contrib/connector/routingconnector"
 	"github.com/open-telemetry/opentelemetry-collector-contrib/connector/spanmetricsconnector"
 	"github.com/open-telemetry/opentelemetry-collector-contrib/exporter/fileexporter"
+	"github.com/open-telemetry/opentelemetry-collector-contrib/exporter/kafkaexporter"
+	"github.com/open-telemetry/opentelemetry-collector-contrib/exporter/loadbalancingexporter"
 	"github.com/open-telemetry/opentelemetry-collector-contrib/extension/basicauthextension"
 	"github.com/open-telemetry/opentelemetry-collector-contrib/extension/bearertokenauthextension"
 	"github.com/open-telemetry/opentelemetry-collector-contrib/extension/healthcheckextension"
@@ -40,6 +43,7 @@ import (
 	"github.com/open-telemetry/opentelemetry-collector-contrib/processor/resourceprocessor"
 	"github.com/open-telemetry/opentelemetry-collector-contrib/processor/tailsamplingprocessor"
 	"github.com/open-telemetry/opentelemetry-collector-contrib/processor/transformprocessor"
+	"github.com/open-telemetry/opentelemetry-collector-contrib/receiver/kafkareceiver"
 	"github.com/open-telemetry/opentelemetry-collector-contrib/receiver/otlpjsonfilereceiver"
 )
 
@@ -63,6 +67,7 @@ func factories() (all otelcol.Factories, err error) {
 	if all.Receivers, err = otelcol.MakeFactoryMap[receiver.Factory](
 		otlpreceiver.NewFactory(),
 		otlpjsonfilereceiver.NewFactory(),
+		kafkareceiver.NewFactory(),
 	); err != nil {
 		return all, err
 	}
@@ -85,12 +90,15 @@ func factories() (all otelcol.Factories, err error) {
 		otlpexporter.NewFactory(),
 		otlphttpexporter.NewFactory(),
 		fileexporter.NewFactory(),
+		kafkaexporter.NewFactory(),
+		loadbalancingexporter.NewFactory(),
 	); err != nil {
 		return all, err
 	}
 	if all.Connectors, err = otelcol.MakeFactoryMap[connector.Factory](
 		forwardconnector.NewFactory(),
 		routingconnector.NewFactory(),
+		failoverconnector.NewFactory(),
 		spanmetricsconnector.NewFactory(),
 	); err != nil {
 		return all, err
