@@ -7,11 +7,12 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Protocol
 
+from untrace_pipeline.data import Batch
 from untrace_pipeline.delivery.config import Overflow, QueueSizer
 from untrace_pipeline.delivery.request import Entry
 from untrace_pipeline.errors import OversizeError, QueueFullError, RetryableError
 
-__all__ = ["MemoryQueue", "Queue"]
+__all__ = ["MemoryQueue", "PersistentQueue", "Queue"]
 
 RETRY_AFTER_SECONDS = 1.0
 """When senders may come back to a full queue: a destination that is merely slow has taken something by then."""
@@ -41,14 +42,15 @@ class Queue(Protocol):
         """Commit an entry; return the oldest ones that had to make room for it.
 
         Raises :class:`QueueFullError`, before anything was taken, :class:`OversizeError` for an entry larger than the
-        whole queue, :class:`RetryableError` when closed. Cancelled while it waits for room, it has taken nothing.
+        whole queue, :class:`RetryableError` when closed. Cancelled while it waits for room, it has taken nothing;
+        cancelled while it waits for a medium, it has taken the entry, and ``entry.committed`` says so.
         """
 
     async def get(self) -> Entry | None:
         """Return the oldest entry that nobody has, waiting for one; ``None`` when closed and empty."""
 
     def done(self, entry: Entry) -> None:
-        """Forget an entry whose outcome is known."""
+        """Forget an entry whose outcome is known: ``entry.ended`` says what became of its items, by state."""
 
     def oldest_age(self, now: float) -> float:
         """Return seconds since the oldest entry held was put; 0 when empty."""
@@ -57,7 +59,20 @@ class Queue(Protocol):
         """Take no more entries; those held can still be got. Safe twice."""
 
     def abandon(self) -> list[Entry]:
-        """Return the entries that nobody has got, for counting; they stay where they are if that is a disk."""
+        """Return the entries that nobody has got and that end here, for counting; none for a persistent queue."""
+
+
+class PersistentQueue(Queue, Protocol):
+    """A queue whose entries survive the process: at the end they are kept instead of being given up."""
+
+    def keep(self, entry: Entry, pieces: Sequence[Batch]) -> None:
+        """Hold on to an entry that was got and not finished, for whoever opens the queue next.
+
+        ``pieces`` are the parts of it without an outcome, ``entry.ended`` has the rest. Never raises.
+        """
+
+    async def release(self) -> None:
+        """Make everything durable and let another owner open the queue, after :meth:`close`. Safe twice."""
 
 
 class MemoryQueue:
@@ -95,6 +110,7 @@ class MemoryQueue:
         if self._closed:
             raise RetryableError(f"{self._owner} is closed: shutting down")
         self.size += weight
+        entry.committed = True
         self._waiting.append(entry)
         self._held[entry] = None
         _wake(self._getters)

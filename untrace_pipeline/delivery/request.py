@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 from typing import Protocol
 
 from untrace_pipeline.data import Batch
+from untrace_pipeline.delivery.storage import Record
 from untrace_pipeline.errors import Code, ConsumeError, OversizeError, PermanentError, RetryableError
 
 __all__ = [
@@ -52,6 +53,12 @@ class Entry:
     """Requests that carry items of it and are not settled."""
     error: ConsumeError | None = None
     """First failure of a part; the caller who waits gets it."""
+    committed: bool = False
+    """Set by the queue once it holds the entry."""
+    ended: dict[str, int] = field(default_factory=dict)
+    """What became of its items so far, by state; complete when the entry is done."""
+    record: Record | None = None
+    """Where it lies in a journal; set by a persistent queue."""
 
 
 @dataclass(slots=True, eq=False)
