@@ -34,6 +34,7 @@ from untrace_pipeline.api.fanout import Dropped, Part, consume_all
 from untrace_pipeline.api.identity import ComponentId, Kind, PipelineId
 from untrace_pipeline.api.status import Status, StatusEvent
 from untrace_pipeline.api.telemetry import Counter, Gauge, Histogram, Meter, MetricKind, MetricSpec
+from untrace_pipeline.api.workers import Workers
 from untrace_pipeline.errors import (
     Code,
     ConsumeError,
@@ -97,6 +98,7 @@ __all__ = [
     "StatusEvent",
     "Transform",
     "TransformFactory",
+    "Workers",
     "consume_all",
     "format_duration",
 ]

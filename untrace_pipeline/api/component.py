@@ -12,6 +12,7 @@ from untrace_pipeline.api.consumer import Consumer
 from untrace_pipeline.api.identity import ComponentId, PipelineId
 from untrace_pipeline.api.status import Status, StatusEvent
 from untrace_pipeline.api.telemetry import Meter
+from untrace_pipeline.api.workers import Workers
 from untrace_pipeline.data import Batch, Signal
 
 __all__ = [
@@ -44,6 +45,10 @@ class Settings:
 
 class Host(Protocol):
     """The running service as a component sees it from ``start`` on."""
+
+    @property
+    def workers(self) -> Workers:
+        """Which of the worker processes this is, and how many there are."""
 
     def extension(self, id: str) -> Extension:
         """Return a running extension by its id as written in the configuration.

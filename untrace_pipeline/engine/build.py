@@ -10,6 +10,7 @@ from typing import Any
 from untrace_pipeline.api.component import Settings
 from untrace_pipeline.api.factory import Factory, TransformFactory
 from untrace_pipeline.api.identity import Kind
+from untrace_pipeline.api.workers import ALONE, Workers
 from untrace_pipeline.config.model import ServiceSpec
 from untrace_pipeline.engine.graph import start_order
 from untrace_pipeline.engine.host import ComponentHost, Statuses
@@ -28,9 +29,16 @@ __all__ = ["Builder"]
 class Builder:
     """Makes units, and keeps those of a running graph that the new configuration does not change."""
 
-    def __init__(self, metrics: Metrics, statuses: Statuses, clock: Callable[[], float] = monotonic) -> None:
+    def __init__(
+        self,
+        metrics: Metrics,
+        statuses: Statuses,
+        clock: Callable[[], float] = monotonic,
+        workers: Workers = ALONE,
+    ) -> None:
         self._metrics = metrics
         self._statuses = statuses
+        self._workers = workers
         self._clock = clock
 
     def build(self, spec: ServiceSpec, running: Graph | None = None) -> Graph:
@@ -62,7 +70,7 @@ class Builder:
         self._metrics.declare(factory.metrics)
         meter, logger = self._metrics.component_meter(component), component_logger(component)
         status = StatusCell(logger)
-        host = ComponentHost(status, logger, self._statuses)
+        host = ComponentHost(status, logger, self._statuses, self._workers)
         faults = Faults(component, meter, logger, self._clock)
         unit = Unit(blueprint, meter, logger, faults, status, host)
         settings = Settings(component, blueprint.signals, meter, logger)

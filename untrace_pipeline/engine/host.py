@@ -9,6 +9,7 @@ from typing import Any
 
 from untrace_pipeline.api.component import Extension
 from untrace_pipeline.api.status import Status, StatusEvent
+from untrace_pipeline.api.workers import ALONE, Workers
 from untrace_pipeline.engine.status import StatusCell
 from untrace_pipeline.errors import StartError
 
@@ -21,8 +22,11 @@ Statuses = Callable[[], Mapping[str, Mapping[str, StatusEvent]]]
 class ComponentHost:
     """Implements :class:`~untrace_pipeline.api.Host`; a reload exchanges ``extensions``."""
 
-    def __init__(self, status: StatusCell, logger: logging.Logger, statuses: Statuses) -> None:
+    def __init__(
+        self, status: StatusCell, logger: logging.Logger, statuses: Statuses, workers: Workers = ALONE
+    ) -> None:
         self.extensions: Mapping[str, Extension] = {}
+        self.workers = workers
         self._status = status
         self._logger = logger
         self._statuses = statuses

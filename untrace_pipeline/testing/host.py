@@ -7,7 +7,8 @@ import logging
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Any
 
-from untrace_pipeline.api import ComponentId, Extension, Kind, Settings, StartError, Status, StatusEvent
+from untrace_pipeline.api import ComponentId, Extension, Kind, Settings, StartError, Status, StatusEvent, Workers
+from untrace_pipeline.api.workers import ALONE
 from untrace_pipeline.data import Signal
 
 __all__ = ["RecordingMeter", "StubHost", "make_settings"]
@@ -69,8 +70,9 @@ class RecordingMeter:
 class StubHost:
     """A host that keeps statuses, and tasks so that a test can see leaks."""
 
-    def __init__(self, extensions: Mapping[str, Extension] | None = None) -> None:
+    def __init__(self, extensions: Mapping[str, Extension] | None = None, workers: Workers = ALONE) -> None:
         self._extensions = dict(extensions or {})
+        self.workers = workers
         self.reports: list[tuple[Status, str]] = []
         self.tasks: list[asyncio.Task[None]] = []
 
