@@ -1,11 +1,10 @@
-"""The service: start, ready, reload on demand, drain, stop."""
+"""The service: the graph in this process, its logs and metrics, and how a reload exchanges it."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
 import logging
-import signal
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
@@ -20,16 +19,14 @@ from untrace_pipeline.engine import describe
 from untrace_pipeline.engine.account import Account
 from untrace_pipeline.engine.build import Builder
 from untrace_pipeline.engine.graph import predecessors
+from untrace_pipeline.engine.life import Life, run_with_signals
 from untrace_pipeline.engine.lifecycle import Deadline, start_all, stop_all
 from untrace_pipeline.engine.memory import give_back, glibc_heap
 from untrace_pipeline.engine.reload import Exchange
 from untrace_pipeline.engine.unit import Graph
-from untrace_pipeline.engine.watch import watch_files
 from untrace_pipeline.engine.wiring import Wiring
-from untrace_pipeline.errors import ConfigError, PluginError, StartError
 from untrace_pipeline.telemetry.exposition import Exposition, pages_of
 from untrace_pipeline.telemetry.logs import configure_logs
-from untrace_pipeline.telemetry.metrics import Metrics
 from untrace_pipeline.telemetry.process import ProcessMetrics, seconds_since_start
 
 __all__ = ["Service", "run_service"]
@@ -38,58 +35,24 @@ logger = logging.getLogger(__name__)
 
 
 async def run_service(loaded: Loaded, reload: Callable[[], Loaded], *, watch: bool = False) -> int:
-    """Run until SIGTERM or SIGINT, and return the exit code: 0, or 1 if the service could not start.
-
-    A second signal cuts draining short. SIGHUP reloads, and so does a change of a file with ``watch``. ``reload`` loads
-    the configuration again; it may raise :class:`ConfigError`, and runs in a thread.
-    """
-    service = Service(loaded, reload)
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, service.request_stop, number.name)
-    loop.add_signal_handler(signal.SIGHUP, service.request_reload)
-    try:
-        return await service.run(watch=watch)
-    finally:
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            loop.remove_signal_handler(number)
+    """Run until SIGTERM or SIGINT, and return the exit code; see :func:`run_with_signals`."""
+    return await run_with_signals(Service(loaded, reload), watch=watch)
 
 
-class Service:
+class Service(Life):
     """The running graph, and what lies around it. For embedding: :func:`run_service` adds the signals."""
 
     def __init__(self, loaded: Loaded, reload: Callable[[], Loaded]) -> None:
-        self._loaded = loaded
-        self._reload = reload
-        self.metrics = Metrics()
-        self._meter = self.metrics.meter()
+        super().__init__(loaded, reload)
         self._process = ProcessMetrics(self.metrics)
         self._builder = Builder(self.metrics, self.statuses)
         self._exposition = Exposition(self.metrics)
         self.graph = Graph(loaded.spec, {})
-        self._running = False
-        self._config_event = StatusEvent(Status.OK, "", time.time())
         self._runtime_event = StatusEvent(Status.STARTING, "", time.time())
-        self._reload_wanted = asyncio.Event()
-        self._stop_wanted = asyncio.Event()
-        self._stop_reason = ""
         self._deadline: Deadline | None = None
         self._drains: dict[asyncio.Task[None], Deadline] = {}
 
     # ------------------------------------------------------------- from outside
-
-    def request_stop(self, reason: str) -> None:
-        """Drain and stop; asked again, stop at once."""
-        if self._stop_reason and self._deadline is not None:
-            logger.warning("%s again: stopping without waiting for what is left", reason)
-            for deadline in (self._deadline, *self._drains.values()):
-                deadline.expire()
-        self._stop_reason = self._stop_reason or reason
-        self._stop_wanted.set()
-
-    def request_reload(self) -> None:
-        """Load the configuration again and switch to it, or keep the running one."""
-        self._reload_wanted.set()
 
     def is_ready(self) -> bool:
         """Return whether every pipeline has started and none has stopped or died."""
@@ -107,50 +70,6 @@ class Service:
 
     # -------------------------------------------------------------------- life
 
-    async def run(self, *, watch: bool = False) -> int:
-        """Run until a stop is requested. Raises :class:`PluginError`."""
-        try:
-            if not await self._unless_stopped(self._start()):
-                return 0
-        except StartError as error:
-            logger.error("%s", error)  # noqa: TRY400  the message says it all
-            return 1
-        finally:
-            if not self._running:
-                await self._exposition.close()
-        helpers = [asyncio.create_task(self._process.watch_loop(), name="event loop lag")]
-        if (heap := glibc_heap()) is not None:
-            helpers.append(asyncio.create_task(give_back(heap), name="give memory back"))
-        if watch:
-            helpers.append(asyncio.create_task(self._watch(), name="watch files"))
-        try:
-            while await self._unless_stopped(self._reload_wanted.wait()):
-                self._reload_wanted.clear()
-                await self._unless_stopped(self._handle_reload())
-        finally:
-            await self._stop()
-            for task in helpers:
-                task.cancel()
-            await asyncio.wait(helpers)
-            await self._exposition.close()
-        return 0
-
-    async def _unless_stopped(self, work: Coroutine[Any, Any, object]) -> bool:
-        """Do something, and return whether it was done: a stop request cancels it."""
-        task = asyncio.create_task(work)
-        stop = asyncio.create_task(self._stop_wanted.wait())
-        try:
-            await asyncio.wait({task, stop}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            stop.cancel()
-            if not task.done():
-                task.cancel()
-                await asyncio.wait({task})
-        if task.cancelled():
-            return False
-        task.result()
-        return True
-
     async def _start(self) -> None:
         spec = self._loaded.spec
         resource = describe.resource(spec.telemetry)
@@ -160,13 +79,18 @@ class Service:
         Wiring(self.graph, self._drop).apply(self.graph.units.values())
         await self._exposition.change(pages_of(spec.telemetry.metrics), resource)
         await start_all(self.graph.units.values())
-        self._running = True
         self._observe_pipelines()
         self._meter.gauge("config_last_reload_successful").set(1)
         gc.collect()
         gc.freeze()
         pages = self._exposition.addresses()
         logger.info("ready in %.2f s: %s", seconds_since_start(), describe.line(self.graph, pages))
+
+    def _beside(self) -> dict[str, Coroutine[Any, Any, None]]:
+        work = {"event loop lag": self._process.watch_loop()}
+        if (heap := glibc_heap()) is not None:
+            work["give memory back"] = give_back(heap)
+        return work
 
     def _choose_runtime(self, config: RuntimeConfig) -> None:
         """Choose what is native, once for the process, and tell. Raises :class:`PluginError`."""
@@ -197,6 +121,15 @@ class Service:
         self._deadline.close()
         account.close("stopped", self.graph.units.values())
 
+    def _hurry(self, reason: str) -> None:
+        if self._deadline is not None:
+            logger.warning("%s again: stopping without waiting for what is left", reason)
+            for deadline in (self._deadline, *self._drains.values()):
+                deadline.expire()
+
+    async def _close(self) -> None:
+        await self._exposition.close()
+
     def _drop(self, component: str, signal: Signal, items: int) -> None:
         kind, _, name = component.partition(":")
         labels = {"kind": kind, "component": name, "signal": signal, "reason": "queue_full"}
@@ -213,34 +146,9 @@ class Service:
 
     # ------------------------------------------------------------------ reload
 
-    async def _watch(self) -> None:
-        async for _ in watch_files(lambda: self._loaded.files):
-            self.request_reload()
-
-    async def _handle_reload(self) -> None:
-        """Reload, or say why not; whatever happens, the daemon goes on."""
-        try:
-            outcome = await self._try_reload()
-        except (ConfigError, PluginError, StartError) as error:
-            outcome = "failure"
-            logger.error("reload failed, the running configuration stays:\n%s", error)  # noqa: TRY400
-            self._config_event = StatusEvent(Status.RECOVERABLE_ERROR, f"reload failed: {error}", time.time())
-        except Exception as error:
-            outcome = "failure"
-            logger.exception("reload failed, the running configuration stays")
-            self._config_event = StatusEvent(Status.RECOVERABLE_ERROR, f"reload failed: {error!r}", time.time())
-        else:
-            self._config_event = StatusEvent(Status.OK, "", time.time())
-        self._meter.counter("config_reloads", outcome=outcome).add()
-        self._meter.gauge("config_last_reload_successful").set(outcome != "failure")
-
-    async def _try_reload(self) -> str:
-        loaded = await asyncio.to_thread(self._reload)
-        for warning in loaded.warnings:
-            logger.warning("%s", warning)
+    async def _apply(self, loaded: Loaded) -> str:
         self._check_runtime(loaded.spec.runtime)
         if _same(loaded.spec, self.graph.spec):
-            self._loaded = loaded
             logger.info("reload: nothing has changed")
             return "unchanged"
         telemetry, before = loaded.spec.telemetry, self.graph.spec.telemetry
@@ -251,7 +159,7 @@ class Service:
         except BaseException:
             await self._show(before)
             raise
-        self.graph, self._loaded = exchange.new, loaded
+        self.graph = exchange.new
         self._meter.close()
         self._observe_pipelines()
         logger.info("reloaded: %s", exchange.summary())
