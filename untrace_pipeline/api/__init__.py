@@ -33,7 +33,7 @@ from untrace_pipeline.api.factory import (
 from untrace_pipeline.api.fanout import Dropped, Part, consume_all
 from untrace_pipeline.api.identity import ComponentId, Kind, PipelineId
 from untrace_pipeline.api.status import Status, StatusEvent
-from untrace_pipeline.api.telemetry import Counter, Gauge, Histogram, Meter, MetricKind, MetricSpec
+from untrace_pipeline.api.telemetry import Aggregation, Counter, Gauge, Histogram, Meter, MetricKind, MetricSpec
 from untrace_pipeline.api.workers import Workers
 from untrace_pipeline.errors import (
     Code,
@@ -48,6 +48,7 @@ from untrace_pipeline.errors import (
 
 __all__ = [
     "Admission",
+    "Aggregation",
     "ClientAuthenticator",
     "Code",
     "Component",

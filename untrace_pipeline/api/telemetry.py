@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-__all__ = ["Counter", "Gauge", "Histogram", "Meter", "MetricKind", "MetricSpec"]
+__all__ = ["Aggregation", "Counter", "Gauge", "Histogram", "Meter", "MetricKind", "MetricSpec"]
 
 
 class MetricKind(enum.StrEnum):
@@ -16,6 +16,19 @@ class MetricKind(enum.StrEnum):
     COUNTER = "counter"
     GAUGE = "gauge"
     HISTOGRAM = "histogram"
+
+
+class Aggregation(enum.StrEnum):
+    """What several worker processes together say of a metric, where each has a value for the same labels."""
+
+    SUM = "sum"
+    """What each counted, added up: right for all counters and histograms, for fill and capacity."""
+    MAX = "max"
+    """The greatest: ages, lags, and flags that are raised where one is; what is the same everywhere."""
+    MIN = "min"
+    """The least: flags that need all."""
+    OWN = "own"
+    """Only what the supervisor itself says; workers count it too, and would count the same event again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +44,8 @@ class MetricSpec:
     """All labels; the one that names the component (``receiver``, ``exporter`` …) is filled in by the engine."""
     buckets: tuple[float, ...] = ()
     """Upper bounds, for a histogram."""
+    aggregation: Aggregation = Aggregation.SUM
+    """How the values of several workers become one."""
 
 
 class Counter(Protocol):

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from untrace_pipeline.api.telemetry import MetricKind, MetricSpec
+from untrace_pipeline.api.telemetry import Aggregation, MetricKind, MetricSpec
 from untrace_pipeline.registry import Registry
 from untrace_pipeline.telemetry.table import SECTIONS
 
@@ -26,7 +26,17 @@ unless the reader has `without_type_suffix: true`. `target_info` carries the att
 Labels `receiver`, `processor`, `exporter`, `destination` and `component` hold ids as written in the configuration
 (`otlp/backend`). This page is generated from `untrace_pipeline/telemetry/table.py` and from the factories of the
 built-in components; components of other packages may add their own.
+
+With several workers (`service.workers`) the page shows all of them as one: values are added up, unless the meaning
+names another rule.
 """
+
+_RULES = {
+    Aggregation.SUM: "",
+    Aggregation.MAX: " Of several workers, the greatest.",
+    Aggregation.MIN: " Of several workers, the least.",
+    Aggregation.OWN: " Counted by the supervisor of several workers.",
+}
 
 
 def page() -> str:
@@ -52,7 +62,7 @@ def _section(title: str, specs: tuple[MetricSpec, ...]) -> str:
 def _row(spec: MetricSpec) -> str:
     suffix = "_total" if spec.kind is MetricKind.COUNTER else ""
     labels = ", ".join(f"`{label}`" for label in spec.labels) or "none"
-    return f"| `{spec.name}{suffix}` | {spec.kind} | {labels} | {spec.help} |"
+    return f"| `{spec.name}{suffix}` | {spec.kind} | {labels} | {spec.help}{_RULES[spec.aggregation]} |"
 
 
 def main(arguments: list[str] | None = None) -> int:

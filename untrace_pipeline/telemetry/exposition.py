@@ -6,11 +6,11 @@ import asyncio
 import contextlib
 import gzip
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from itertools import accumulate
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from untrace_pipeline.api.telemetry import MetricKind, MetricSpec
 from untrace_pipeline.config.model import MetricsConfig, MetricsLevel, ReaderConfig
@@ -18,7 +18,7 @@ from untrace_pipeline.errors import StartError
 from untrace_pipeline.net.http_message import Request, Response
 from untrace_pipeline.net.http_server import HttpServer
 from untrace_pipeline.net.http_settings import HttpServerConfig
-from untrace_pipeline.telemetry.metrics import Metrics, Sample
+from untrace_pipeline.telemetry.metrics import Metrics, Sample, Snapshot
 
 if TYPE_CHECKING:
     from prometheus_client import Metric
@@ -33,6 +33,9 @@ MAX_CONNECTIONS = 100
 CLOSE_SECONDS = 1.0
 """How long closing waits for a scrape that is under way."""
 _MIN_GZIP_BYTES = 1024
+
+Collect: TypeAlias = Callable[[], Awaitable[Snapshot]]
+"""Answers what a page shows, where that is not just what this process counted."""
 
 logger = logging.getLogger(__name__)
 
@@ -72,8 +75,9 @@ def _page(number: int, reader: ReaderConfig, prefix: str) -> Iterator[Page]:
 class Exposition:
     """The HTTP servers of all pages; :meth:`change` opens and closes them as the configuration says."""
 
-    def __init__(self, metrics: Metrics) -> None:
+    def __init__(self, metrics: Metrics, collect: Collect | None = None) -> None:
         self._metrics = metrics
+        self._collect = collect
         self._resource: Mapping[str, str] = {}
         self._pages: dict[tuple[str, int], Page] = {}
         self._servers: dict[tuple[str, int], HttpServer] = {}
@@ -129,7 +133,7 @@ class Exposition:
 
     async def _answer(self, request: Request, page: Page) -> Response:
         openmetrics = "application/openmetrics-text" in request.header("accept")
-        snapshot = self._metrics.snapshot()
+        snapshot = await self._collect() if self._collect else self._metrics.snapshot()
         body, content_type = await asyncio.to_thread(render, snapshot, page, self._resource, openmetrics=openmetrics)
         if "gzip" not in request.header("accept-encoding") or len(body) < _MIN_GZIP_BYTES:
             return Response(HTTPStatus.OK, body, content_type)
@@ -138,9 +142,7 @@ class Exposition:
         return Response(HTTPStatus.OK, packed, content_type, headers)
 
 
-def render(
-    snapshot: Iterable[tuple[MetricSpec, list[Sample]]], page: Page, resource: Mapping[str, str], *, openmetrics: bool
-) -> tuple[bytes, str]:
+def render(snapshot: Snapshot, page: Page, resource: Mapping[str, str], *, openmetrics: bool) -> tuple[bytes, str]:
     """Return the page and its content type. May run in any thread; the first call loads prometheus-client."""
     from prometheus_client import CollectorRegistry  # noqa: PLC0415  60 ms that the start need not wait for
     from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest  # noqa: PLC0415

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from untrace_pipeline.api.telemetry import MetricKind, MetricSpec
+from untrace_pipeline.api.telemetry import Aggregation, MetricKind, MetricSpec
 from untrace_pipeline.data.signal import Signal
 
 __all__ = ["METRICS", "SECTIONS"]
 
 COUNTER, GAUGE, HISTOGRAM = MetricKind.COUNTER, MetricKind.GAUGE, MetricKind.HISTOGRAM
+MAX, MIN, OWN = Aggregation.MAX, Aggregation.MIN, Aggregation.OWN
 
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 """Latencies from in-process hops to a destination that runs into its timeout."""
@@ -144,7 +145,9 @@ _DELIVERY = (
     ),
     MetricSpec("exporter_queue_size", GAUGE, "Fill of the queue, in the unit of its sizer.", ("exporter",)),
     MetricSpec("exporter_queue_capacity", GAUGE, "Capacity of the queue, in the unit of its sizer.", ("exporter",)),
-    MetricSpec("exporter_queue_age_seconds", GAUGE, "Age of the oldest batch in the queue.", ("exporter",)),
+    MetricSpec(
+        "exporter_queue_age_seconds", GAUGE, "Age of the oldest batch in the queue.", ("exporter",), aggregation=MAX
+    ),
     MetricSpec("exporter_in_flight_requests", GAUGE, "Requests that wait for an answer.", ("exporter",)),
     MetricSpec("exporter_queue_batch_send_size", HISTOGRAM, "Items in a request sent.", ("exporter",), ITEMS),
     MetricSpec("exporter_queue_batch_send_size_bytes", HISTOGRAM, "Bytes in a request sent.", ("exporter",), BYTES),
@@ -174,8 +177,9 @@ _PROCESS = (
         GAUGE,
         "Always 1: which implementation of the codec, ingress and egress the process uses, and why.",
         ("part", "implementation", "reason"),
+        aggregation=MAX,
     ),
-    MetricSpec("process_uptime", COUNTER, "Seconds since the process started."),
+    MetricSpec("process_uptime", COUNTER, "Seconds since the process started.", aggregation=MAX),
     MetricSpec("process_cpu_seconds", COUNTER, "User and system CPU time."),
     MetricSpec("process_memory_rss", GAUGE, "Resident memory in bytes."),
     MetricSpec(
@@ -185,10 +189,25 @@ _PROCESS = (
         (),
         (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5),
     ),
-    MetricSpec("event_loop_lag_max_seconds", GAUGE, "Greatest lag of the event loop since the last scrape."),
-    MetricSpec("pipeline_ready", GAUGE, "1 while a pipeline is ready, 0 while it is not.", ("pipeline",)),
-    MetricSpec("config_reloads", COUNTER, "Reloads, by outcome: success, unchanged or failure.", ("outcome",)),
-    MetricSpec("config_last_reload_successful", GAUGE, "1 if the running configuration is the one last asked for."),
+    MetricSpec(
+        "event_loop_lag_max_seconds", GAUGE, "Greatest lag of the event loop since the last scrape.", aggregation=MAX
+    ),
+    MetricSpec(
+        "pipeline_ready", GAUGE, "1 while a pipeline is ready, 0 while it is not.", ("pipeline",), aggregation=MIN
+    ),
+    MetricSpec(
+        "config_reloads",
+        COUNTER,
+        "Reloads, by outcome: success, unchanged or failure.",
+        ("outcome",),
+        aggregation=OWN,
+    ),
+    MetricSpec(
+        "config_last_reload_successful",
+        GAUGE,
+        "1 if the running configuration is the one last asked for.",
+        aggregation=OWN,
+    ),
 )
 
 SECTIONS: tuple[tuple[str, tuple[MetricSpec, ...]], ...] = (

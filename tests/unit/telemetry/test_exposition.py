@@ -17,7 +17,8 @@ from pydantic import ValidationError
 from untrace_pipeline.api import ComponentId, Kind, StartError
 from untrace_pipeline.config.model import MetricsConfig
 from untrace_pipeline.telemetry.exposition import Exposition, Page, pages_of, render
-from untrace_pipeline.telemetry.metrics import Metrics
+from untrace_pipeline.telemetry.merge import merge
+from untrace_pipeline.telemetry.metrics import Metrics, Snapshot
 
 RESOURCE = {"service.name": "untrace-pipeline", "service.version": "1"}
 ANY_PORT = Page("localhost", 0, "untrace_")
@@ -161,6 +162,23 @@ async def test_over_http() -> None:
         assert b"untrace_exporter_sent_spans_total" in gzip.decompress(body)
         head, _ = await get(address, "/")
         assert b"404" in head
+
+
+async def test_somebody_else_may_collect() -> None:
+    """Whoever looks after several processes shows what all of them counted, asked at each scrape."""
+
+    async def collect() -> Snapshot:
+        other = make_metrics().snapshot()
+        return merge(make_metrics().snapshot(), [other])
+
+    exposition = Exposition(Metrics(), collect)
+    await exposition.change([ANY_PORT], RESOURCE)
+    try:
+        _, text = await get(exposition.addresses()[0])
+    finally:
+        await exposition.close()
+    assert b"untrace_exporter_queue_size{" in text
+    assert b"} 4.0" in text
 
 
 async def test_a_taken_port_changes_nothing() -> None:

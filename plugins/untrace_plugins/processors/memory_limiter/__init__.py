@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from untrace_pipeline.api import Consumer, MetricKind, MetricSpec, ProcessorFactory, Settings, Stability
+from untrace_pipeline.api import Aggregation, Consumer, MetricKind, MetricSpec, ProcessorFactory, Settings, Stability
 from untrace_plugins.processors.memory_limiter.config import MemoryLimiterConfig
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ FACTORY = ProcessorFactory(
             MetricKind.GAUGE,
             "1 while memory is above the soft limit and data is refused, 0 otherwise.",
             ("processor",),
+            aggregation=Aggregation.MAX,
         ),
         MetricSpec(
             "processor_memory_limiter_refused_requests",
