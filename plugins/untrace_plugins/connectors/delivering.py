@@ -2,7 +2,8 @@
 
 The answer is that of a fan-out (docs/decisions/0001-fan-out.md), although each pipeline may get another part of the
 request: the caller can only send the whole of it again. So when a pipeline's queues were full while another pipeline
-accepted its part, the caller is told *accepted* and the refused part is counted as dropped; any other refusal goes up.
+accepted its part, the caller is told *accepted* and the refused part is counted as dropped, for the exporter whose
+queue was full; any other refusal goes up.
 """
 
 from __future__ import annotations
@@ -18,18 +19,20 @@ class Delivery:
     """Passes parts of a request on and speaks for all of them."""
 
     def __init__(self, settings: Settings) -> None:
-        self._dropped = {
-            signal: settings.meter.counter("dropped_items", signal=signal, reason="queue_full")
-            for signal in settings.signals
-        }
+        self._meter = settings.meter
         self._logger = settings.logger
+        self._own = f"{settings.id.kind.singular}:{settings.id}"
 
     async def deliver(self, parts: Sequence[Part]) -> None:
         """Pass every part on and wait for all. Each part must have its own handle. Raises :class:`ConsumeError`."""
         signal = parts[0][1].signal
 
         def dropped(error: QueueFullError, items: int) -> None:
-            self._dropped[signal].add(items)
-            self._logger.error("%d %s dropped: %s, while others accepted", items, signal.item, error)
+            for name, count in sorted((error.refused or {self._own: items}).items()):
+                kind, _, component = name.partition(":")
+                labels = {"kind": kind, "component": component, "signal": signal, "reason": "queue_full"}
+                self._meter.counter("dropped_items", **labels).add(count)
+                what = signal.item.replace("_", " ")
+                self._logger.error("%d %s dropped by %s: %s, while others accepted", count, what, name, error)
 
         await consume_all(parts, dropped)

@@ -52,6 +52,19 @@ async def test_the_answer(errors: list[ConsumeError | None], answer: ConsumeErro
     assert await deliver(*sinks) == (answer, dropped)
 
 
+async def test_a_drop_counts_for_the_exporter_that_refused() -> None:
+    """The engine says in the error whose queue was full; the sum of each destination needs its own drops."""
+    full = QueueFullError("full")
+    full.refused = {"exporter:otlp/backend": 2, "exporter:file": 1}
+    meter = RecordingMeter()
+    delivery = Delivery(make_settings(Kind.CONNECTOR, "routing/tenants", meter=meter))
+    await delivery.deliver([(Sink(), make_batch(items=3)), (FailingSink(full), make_batch(items=3))])
+    labels = {"kind": "exporter", "reason": "queue_full", "signal": Signal.TRACES}
+    assert meter.value("dropped_items", component="otlp/backend", **labels) == 2
+    assert meter.value("dropped_items", component="file", **labels) == 1
+    assert meter.value("dropped_items", kind="connector") == 0
+
+
 async def test_nobody_waits_for_another() -> None:
     """A pipeline that hangs does not delay the data of the others, only the answer."""
     hanging, quick = BlockingSink(), Sink()
