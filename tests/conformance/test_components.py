@@ -62,6 +62,10 @@ CASES = {
     (Kind.PROCESSOR, "probabilistic_sampler"): Case(fixed(sampling_percentage=50)),
     (Kind.PROCESSOR, "redaction"): Case(fixed(allow_all_keys=True, blocked_values=["gpt-[0-9a-z]+"])),
     (Kind.PROCESSOR, "resource"): Case(fixed(attributes=ACTIONS)),
+    (Kind.CONNECTOR, "failover"): Case(
+        fixed(priority_levels=[["traces/main", "logs"], ["traces/spare", "metrics"]]),
+        outputs=("traces/main", "traces/spare", "logs", "metrics"),
+    ),
     (Kind.CONNECTOR, "forward"): Case(fixed()),
     (Kind.CONNECTOR, "routing"): Case(
         fixed(

@@ -30,7 +30,7 @@ from untrace_pipeline.api.factory import (
     Stability,
     TransformFactory,
 )
-from untrace_pipeline.api.fanout import Dropped, Part, consume_all
+from untrace_pipeline.api.fanout import Dropped, Part, consume_all, worst
 from untrace_pipeline.api.identity import ComponentId, Kind, PipelineId
 from untrace_pipeline.api.status import Status, StatusEvent
 from untrace_pipeline.api.telemetry import Aggregation, Counter, Gauge, Histogram, Meter, MetricKind, MetricSpec
@@ -102,4 +102,5 @@ __all__ = [
     "Workers",
     "consume_all",
     "format_duration",
+    "worst",
 ]

@@ -13,7 +13,7 @@ from untrace_pipeline.api.consumer import Consumer
 from untrace_pipeline.data import Batch
 from untrace_pipeline.errors import ConsumeError, QueueFullError, RetryableError
 
-__all__ = ["Dropped", "Part", "consume_all"]
+__all__ = ["Dropped", "Part", "consume_all", "worst"]
 
 Part: TypeAlias = tuple[Consumer, Batch]
 
@@ -23,7 +23,7 @@ Dropped: TypeAlias = Callable[[QueueFullError, int], None]
 Where several queues refused, and refused other numbers because some items were filtered on the way, the largest."""
 
 
-async def consume_all(parts: Sequence[Part], dropped: Dropped) -> None:
+async def consume_all(parts: Sequence[Part], dropped: Dropped | None) -> None:
     """Pass each part on, concurrently, and wait for all of them. Each part must have its own handle.
 
     - all accepted: returns;
@@ -31,6 +31,9 @@ async def consume_all(parts: Sequence[Part], dropped: Dropped) -> None:
     - some accepted, the others refused because a queue was full: returns, and ``dropped`` is called for each refusal;
     - some accepted, another refused otherwise: raises, since whoever works without a queue wants to know; if the caller
       will not come again, what full queues refused is dropped too.
+
+    Without ``dropped`` nothing may be: a full queue is a refusal like any other, for callers who have another place for
+    the data.
 
     Consumers must raise nothing but :class:`ConsumeError`, as links see to. When the caller is cancelled, all parts are
     cancelled and awaited: the request counts as refused, and whoever had accepted a part may see it again.
@@ -46,9 +49,10 @@ async def consume_all(parts: Sequence[Part], dropped: Dropped) -> None:
     errors = [error for error in outcomes if error is not None]
     if not errors:
         return
-    others = [error for error in errors if not isinstance(error, QueueFullError)]
-    going_up = _worst(errors if len(errors) == len(parts) else others)
-    if not isinstance(going_up, RetryableError):
+    others = [error for error in errors if dropped is None or not isinstance(error, QueueFullError)]
+    speaking = errors if len(errors) == len(parts) else others
+    going_up = worst(speaking) if speaking else None
+    if dropped is not None and not isinstance(going_up, RetryableError):
         for error, size in zip(outcomes, sizes, strict=True):
             if isinstance(error, QueueFullError):
                 dropped(error, max(error.refused.values(), default=size))
@@ -59,11 +63,14 @@ async def consume_all(parts: Sequence[Part], dropped: Dropped) -> None:
         raise going_up
 
 
-def _worst(errors: Sequence[ConsumeError]) -> ConsumeError | None:
-    """Return the error that speaks for all: retryable if any is, with the longest delay; a full queue last of those."""
+def worst(errors: Sequence[ConsumeError]) -> ConsumeError:
+    """Return the error that speaks for all, of one at least.
+
+    It is retryable if any is, with the longest delay; a full queue speaks only where there is nothing else.
+    """
     retryable = [error for error in errors if isinstance(error, RetryableError)]
     if not retryable:
-        return errors[0] if errors else None
+        return errors[0]
     return max(retryable, key=lambda error: (not isinstance(error, QueueFullError), error.retry_after or 0.0))
 
 

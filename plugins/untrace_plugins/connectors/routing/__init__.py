@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from untrace_pipeline.api import ConnectorFactory, Consumer, PipelineId, Settings, Stability
+from untrace_pipeline.api import ConnectorFactory, Consumer, MetricKind, MetricSpec, PipelineId, Settings, Stability
 from untrace_plugins.connectors.routing.config import RoutingConfig
 
 if TYPE_CHECKING:
@@ -30,4 +30,12 @@ FACTORY = ConnectorFactory(
     create=_create,
     description="sends items to pipelines by conditions",
     stability=Stability.BETA,
+    metrics=(
+        MetricSpec(
+            "connector_routing_fallback_items",
+            MetricKind.COUNTER,
+            "Items that fallback pipelines took, because a pipeline of their route refused them.",
+            ("connector", "signal"),
+        ),
+    ),
 )

@@ -77,6 +77,8 @@ class RouteConfig(ConfigModel):
     """``move``: what is taken is gone for later routes. ``copy``: later routes see it too."""
     pipelines: list[Pipeline] = Field(min_length=1)
     """Pipelines that get what the route takes."""
+    fallback_pipelines: list[Pipeline] = []
+    """Pipelines that get it instead when one of these refuses; without any, those of the connector."""
 
     @model_validator(mode="after")
     def _compiles(self) -> RouteConfig:
@@ -132,11 +134,19 @@ class RoutingConfig(ComponentConfig):
     """Routes, asked in order."""
     default_pipelines: list[Pipeline] = []
     """Pipelines that get what no route took; without any it is dropped, and counted."""
+    fallback_pipelines: list[Pipeline] = []
+    """Pipelines that get what the pipelines of a route, or the default ones, refuse; a route may have its own.
+    Example: ``[traces/backup]``."""
     error_mode: ErrorMode = ErrorMode.IGNORE
     """Where a condition has no answer for an item: ``ignore`` counts as no match and logs, ``silent`` does not log,
     ``propagate`` refuses the whole request permanently."""
 
     def references(self) -> Mapping[str, tuple[str, ...]]:
         """Return the pipelines that are named, by option."""
-        named = {f"table.{place}.pipelines": tuple(route.pipelines) for place, route in enumerate(self.table)}
-        return {**named, "default_pipelines": tuple(self.default_pipelines)}
+        named: dict[str, tuple[str, ...]] = {}
+        for place, route in enumerate(self.table):
+            named[f"table.{place}.pipelines"] = tuple(route.pipelines)
+            named[f"table.{place}.fallback_pipelines"] = tuple(route.fallback_pipelines)
+        named["default_pipelines"] = tuple(self.default_pipelines)
+        named["fallback_pipelines"] = tuple(self.fallback_pipelines)
+        return named

@@ -11,6 +11,7 @@ from untrace_pipeline.conditions import Condition, Conditions
 from untrace_pipeline.data import Batch, Level, Signal
 from untrace_plugins.connectors.delivering import Delivery
 from untrace_plugins.connectors.routing.config import Action, ErrorMode, RoutingConfig
+from untrace_plugins.connectors.routing.fallback import Fallback
 
 __all__ = ["RoutingConnector"]
 
@@ -38,7 +39,7 @@ class RoutingConnector:
     """Finds the first matching route for every item of a request, and passes the parts on at the same time."""
 
     def __init__(self, config: RoutingConfig, settings: Settings, outputs: Mapping[PipelineId, Consumer]) -> None:
-        self._tables = {signal: _table(config, signal, outputs) for signal in settings.signals}
+        self._tables = {signal: _Ways(config, settings, signal, outputs).table() for signal in settings.signals}
         self._delivery = Delivery(settings)
         self._mode = config.error_mode
         self._logger = settings.logger
@@ -129,18 +130,33 @@ def _marking_last(consumers: Consumers) -> list[tuple[Consumer, bool]]:
     return [(consumer, place == len(consumers) - 1) for place, consumer in enumerate(consumers)]
 
 
-def _table(config: RoutingConfig, signal: Signal, outputs: Mapping[PipelineId, Consumer]) -> _Table:
-    routes = []
-    for route in config.table:
-        consumers = _consumers(route.pipelines, signal, outputs)
-        if consumers:
-            condition = route.compile(signal)
-            asked = Conditions([condition], condition.level)
-            routes.append(_Route(condition, asked, consumers, route.action is Action.COPY))
-    return _Table(tuple(routes), _consumers(config.default_pipelines, signal, outputs))
+class _Ways:
+    """Finds the ways out of one signal: pipelines, alone or with a fallback."""
 
+    def __init__(
+        self, config: RoutingConfig, settings: Settings, signal: Signal, outputs: Mapping[PipelineId, Consumer]
+    ) -> None:
+        self._config = config
+        self._settings = settings
+        self._signal = signal
+        self._outputs = outputs
 
-def _consumers(pipelines: Sequence[str], signal: Signal, outputs: Mapping[PipelineId, Consumer]) -> Consumers:
-    """Return the consumers of those pipelines that are of the signal."""
-    ids = [PipelineId.parse(pipeline) for pipeline in dict.fromkeys(pipelines)]
-    return tuple(outputs[one] for one in ids if one.signal is signal and one in outputs)
+    def table(self) -> _Table:
+        """Return the routes that have pipelines of the signal."""
+        routes = []
+        for route in self._config.table:
+            consumers = self._way(route.pipelines, route.fallback_pipelines or self._config.fallback_pipelines)
+            if consumers:
+                condition = route.compile(self._signal)
+                asked = Conditions([condition], condition.level)
+                routes.append(_Route(condition, asked, consumers, route.action is Action.COPY))
+        return _Table(tuple(routes), self._way(self._config.default_pipelines, self._config.fallback_pipelines))
+
+    def _way(self, pipelines: Sequence[str], fallback: Sequence[str]) -> Consumers:
+        own, spare = self._consumers(pipelines), self._consumers(fallback)
+        return (Fallback(self._signal, own, spare, self._settings),) if own and spare else own
+
+    def _consumers(self, pipelines: Sequence[str]) -> Consumers:
+        """Return the consumers of those pipelines that are of the signal."""
+        ids = [PipelineId.parse(pipeline) for pipeline in dict.fromkeys(pipelines)]
+        return tuple(self._outputs[one] for one in ids if one.signal is self._signal and one in self._outputs)

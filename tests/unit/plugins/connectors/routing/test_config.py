@@ -16,8 +16,9 @@ def test_references_name_all_pipelines() -> None:
     config = RoutingConfig.model_validate(
         {
             "default_pipelines": ["traces/rest"],
+            "fallback_pipelines": ["traces/spare"],
             "table": [
-                {"condition": "true", "pipelines": ["traces/a", "logs"]},
+                {"condition": "true", "pipelines": ["traces/a", "logs"], "fallback_pipelines": ["logs/spare"]},
                 {"statement": "route()", "pipelines": ["traces/b"]},
             ],
         }
@@ -25,8 +26,11 @@ def test_references_name_all_pipelines() -> None:
     assert config.error_mode is ErrorMode.IGNORE
     assert config.references() == {
         "table.0.pipelines": ("traces/a", "logs"),
+        "table.0.fallback_pipelines": ("logs/spare",),
         "table.1.pipelines": ("traces/b",),
+        "table.1.fallback_pipelines": (),
         "default_pipelines": ("traces/rest",),
+        "fallback_pipelines": ("traces/spare",),
     }
 
 

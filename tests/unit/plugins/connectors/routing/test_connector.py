@@ -7,10 +7,18 @@ from typing import Any
 
 import pytest
 
-from untrace_pipeline.api import Connector, Kind, PermanentError, PipelineId
+from untrace_pipeline.api import (
+    Connector,
+    ConsumeError,
+    Kind,
+    PermanentError,
+    PipelineId,
+    QueueFullError,
+    RetryableError,
+)
 from untrace_pipeline.data import Batch, Context, Field, Level, Signal
 from untrace_pipeline.data.codecs.upb import UpbCodec
-from untrace_pipeline.testing import RecordingMeter, Sink, make_batch, make_settings
+from untrace_pipeline.testing import FailingSink, RecordingMeter, Sink, make_batch, make_settings
 from untrace_plugins.connectors.routing import FACTORY
 
 NAMES = ("a", "b", "rest")
@@ -22,14 +30,21 @@ class Router:
     """A connector with a sink behind each of three pipelines of a signal."""
 
     def __init__(
-        self, *table: dict[str, Any], signal: Signal = Signal.TRACES, default: bool = True, **options: Any
+        self,
+        *table: dict[str, Any],
+        signal: Signal = Signal.TRACES,
+        default: bool = True,
+        sinks: dict[str, Sink] | None = None,
+        **options: Any,
     ) -> None:
         routes = [{**route, "pipelines": [f"{signal}/{name}" for name in route["to"]]} for route in table]
         for route in routes:
             del route["to"]
+            if "else" in route:
+                route["fallback_pipelines"] = [f"{signal}/{name}" for name in route.pop("else")]
         rest = [f"{signal}/rest"] if default else []
         config = FACTORY.config.model_validate({"table": routes, "default_pipelines": rest, **options})
-        self.sinks = {name: Sink() for name in NAMES}
+        self.sinks: dict[str, Sink] = {name: Sink() for name in NAMES} | (sinks or {})
         self.meter = RecordingMeter()
         outputs = {PipelineId(signal, name): sink for name, sink in self.sinks.items()}
         settings = make_settings(Kind.CONNECTOR, "routing", signals=[signal], meter=self.meter)
@@ -161,3 +176,58 @@ async def test_propagate_refuses_the_request() -> None:
     with pytest.raises(PermanentError, match="no answer"):
         await router.route(make_batch(items=3))
     assert router.sinks["rest"].item_count == 0
+
+
+LATER, FULL, NEVER = RetryableError("later"), QueueFullError("full"), PermanentError("never")
+
+
+@pytest.mark.parametrize("error", [LATER, FULL, NEVER])
+async def test_a_refused_part_goes_to_the_fallback(error: ConsumeError, caplog: pytest.LogCaptureFixture) -> None:
+    """Only that part, once, and the request is accepted; it is counted, and logged once in a while."""
+    route = {"condition": RESOURCE, "to": "a", "else": "b"}
+    router = Router(route, sinks={"a": FailingSink(error)})
+    with caplog.at_level(logging.WARNING):
+        assert await router.route(make_batch(items=6, resources=2)) == [0, 3, 3]
+        await router.route(make_batch(items=6, resources=2))
+    assert router.meter.value("connector_routing_fallback_items", signal="traces") == 6
+    assert router.meter.value("dropped_items") == 0
+    assert [record.getMessage() for record in caplog.records] == [
+        f"3 spans went to the fallback pipelines: the route refused ({error.code.name}: {error})"
+    ]
+
+
+async def test_the_fallback_of_the_connector_is_for_all() -> None:
+    """For routes without their own, and for the default pipelines; a route's own comes first."""
+    table = {"condition": RESOURCE, "to": "a"}, {"condition": 'span.name == "chat 1"', "to": "a", "else": ["rest"]}
+    failing = {"a": FailingSink(LATER)}
+    router = Router(*table, sinks=failing, fallback_pipelines=["traces/b"])
+    assert await router.route(make_batch(items=6, resources=2)) == [0, 3, 3]
+    defaults = Router(*table[1:], sinks={"rest": FailingSink(LATER)}, fallback_pipelines=["traces/b"])
+    assert await defaults.route(make_batch(items=6)) == [2, 4, 0]
+
+
+async def test_a_fallback_works_for_copies_too() -> None:
+    """What is copied is tried there like what is moved."""
+    route = {"condition": RESOURCE, "to": "a", "else": "b", "action": "copy"}
+    assert await Router(route, sinks={"a": FailingSink(FULL)}).route(make_batch(items=6, resources=2)) == [0, 3, 6]
+
+
+@pytest.mark.parametrize(
+    ("own", "spare", "told"),
+    [(FULL, LATER, LATER), (NEVER, LATER, LATER), (LATER, NEVER, LATER), (NEVER, NEVER, NEVER)],
+)
+async def test_when_the_fallback_refuses_too(own: ConsumeError, spare: ConsumeError, told: ConsumeError) -> None:
+    """The sender is told the worst of both."""
+    sinks: dict[str, Sink] = {"a": FailingSink(own), "b": FailingSink(spare)}
+    router = Router({"statement": "route()", "to": "a", "else": "b"}, sinks=sinks)
+    with pytest.raises(ConsumeError) as caught:
+        await router.route(make_batch(items=3))
+    assert caught.value is told
+    assert router.meter.value("connector_routing_fallback_items") == 0
+
+
+async def test_a_fallback_of_another_signal_is_none() -> None:
+    """Pipelines of several signals may stand in one list."""
+    router = Router({"statement": "route()", "to": "a"}, fallback_pipelines=["logs/b"], sinks={"a": FailingSink(LATER)})
+    with pytest.raises(RetryableError, match="later"):
+        await router.route(make_batch(items=3))
