@@ -146,6 +146,23 @@ class RouteConfig(ComponentConfig):
         return {"pipelines": tuple(self.pipelines)} if self.pipelines else {}
 
 
+class WriteConfig(ComponentConfig):
+    """An exporter that cannot share what it writes to."""
+
+    path: str = "out.jsonl"
+    """Where to."""
+    auth: AuthConfig | None = None
+    """An extension that it uses."""
+
+    def references(self) -> Mapping[str, tuple[str, ...]]:
+        """Name the authenticator."""
+        return {"auth.authenticator": (self.auth.authenticator,)} if self.auth else {}
+
+    def unshared(self) -> Mapping[str, str]:
+        """Name the path."""
+        return {"path": "each worker would write over what the others wrote"}
+
+
 class TokenConfig(ComponentConfig):
     """An extension."""
 
@@ -209,16 +226,27 @@ ROUTE_OUT = ExporterFactory(type_name="route", config=ComponentConfig, descripti
 TAG = TransformFactory(type_name="tag", config=TagConfig, description="Sets an attribute.", create=_tag)
 ROUTE = ConnectorFactory(type_name="route", config=RouteConfig, description="Routes.", create=_spread)
 TOKEN = ExtensionFactory(type_name="token", config=TokenConfig, description="Authenticates.", create=_idle)
+WRITE = ExporterFactory(type_name="write", config=WriteConfig, description="Writes.", create=_idle)
+TAIL = ReceiverFactory(type_name="tail", config=WriteConfig, description="Follows files.", create=_idle, once=True)
+PROBE = ExtensionFactory(
+    type_name="probe", config=ComponentConfig, description="Tells of all workers.", create=_idle, per_service=True
+)
 
 
 def make_registry() -> Registry:
     """Return a registry of these components, one of them broken."""
     kinds = {
-        Kind.RECEIVER: {"listen": "LISTEN"},
+        Kind.RECEIVER: {"listen": "LISTEN", "tail": "TAIL"},
         Kind.PROCESSOR: {"tag": "TAG", "broken": "MISSING"},
-        Kind.EXPORTER: {"send": "SEND", "sendhttp": "SEND", "route": "ROUTE_OUT", "traces_only": "TRACES_ONLY"},
+        Kind.EXPORTER: {
+            "send": "SEND",
+            "sendhttp": "SEND",
+            "route": "ROUTE_OUT",
+            "traces_only": "TRACES_ONLY",
+            "write": "WRITE",
+        },
         Kind.CONNECTOR: {"route": "ROUTE"},  # and an exporter of that name
-        Kind.EXTENSION: {"token": "TOKEN"},
+        Kind.EXTENSION: {"token": "TOKEN", "probe": "PROBE"},
     }
     return Registry(
         Installed(kind, name, "tests", "1.0", EntryPoint(name, f"tests.support.plugins:{factory}", kind.group))

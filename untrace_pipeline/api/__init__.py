@@ -21,6 +21,7 @@ from untrace_pipeline.api.component import (
 from untrace_pipeline.api.config import ComponentConfig, ConfigModel, Duration, Secret, Size, format_duration
 from untrace_pipeline.api.consumer import Consumer, Intake
 from untrace_pipeline.api.factory import (
+    Affinity,
     ConnectorFactory,
     ExporterFactory,
     ExtensionFactory,
@@ -48,6 +49,7 @@ from untrace_pipeline.errors import (
 
 __all__ = [
     "Admission",
+    "Affinity",
     "Aggregation",
     "ClientAuthenticator",
     "Code",

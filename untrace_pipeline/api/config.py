@@ -41,6 +41,14 @@ class ComponentConfig(ConfigModel):
         """
         return {}
 
+    def unshared(self) -> Mapping[str, str]:
+        """Return what several worker processes cannot have in common, by dotted option path: why.
+
+        Such an option must hold ``${env:UNTRACE_PIPELINE_WORKER}`` where there are several. Example:
+        ``{"path": "each worker would write over what the others wrote"}``.
+        """
+        return {}
+
 
 _DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
 _ROUNDING = 1e-9

@@ -18,6 +18,7 @@ from untrace_pipeline.api.telemetry import MetricSpec
 from untrace_pipeline.data.signal import Signal
 
 __all__ = [
+    "Affinity",
     "ConnectorFactory",
     "ExporterFactory",
     "ExtensionFactory",
@@ -39,6 +40,13 @@ class Stability(enum.StrEnum):
     ALPHA = "alpha"
     BETA = "beta"
     STABLE = "stable"
+
+
+class Affinity(enum.StrEnum):
+    """What must come together in one process, where several workers run the same pipeline."""
+
+    TRACE_ID = "trace_id"
+    """All spans and log records of a trace. Items without a trace id stay where they came in."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +75,8 @@ class ReceiverFactory(Factory[C]):
     """Makes receivers."""
 
     create: Callable[[C, Settings, Intake], Receiver]
+    once: bool = False
+    """Whether it runs in one worker only, because several would bring in the same data: it follows files, say."""
     kind = Kind.RECEIVER
 
 
@@ -75,6 +85,8 @@ class ProcessorFactory(Factory[C]):
     """Makes processors: steps that wait, hold items back, or limit."""
 
     create: Callable[[C, Settings, Consumer], Processor]
+    affinity: Affinity | None = None
+    """What must reach the same worker; the engine then sends each item to the worker that it belongs to."""
     kind = Kind.PROCESSOR
 
 
@@ -111,4 +123,9 @@ class ExtensionFactory(Factory[C]):
     """Makes extensions."""
 
     create: Callable[[C, Settings], Extension]
+    per_service: bool = False
+    """Whether one stands for all workers: it runs in their supervisor, whose ``host.statuses()`` tells of all.
+
+    Extensions that it names run there too; components cannot name it.
+    """
     kind = Kind.EXTENSION

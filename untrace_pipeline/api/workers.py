@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["ALONE", "Workers"]
+__all__ = ["ALONE", "WORKER_VARIABLE", "Workers"]
+
+WORKER_VARIABLE = "UNTRACE_PIPELINE_WORKER"
+"""Holds the number of the process: ``${env:UNTRACE_PIPELINE_WORKER}`` in the configuration."""
 
 
 @dataclass(frozen=True, slots=True)

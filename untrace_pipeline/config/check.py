@@ -15,6 +15,7 @@ from untrace_pipeline.config.model import ComponentSpec, ServiceSection, Service
 from untrace_pipeline.config.nodes import List, Map, Node, Scalar, to_python
 from untrace_pipeline.config.values import check_options
 from untrace_pipeline.config.wiring import Wiring
+from untrace_pipeline.config.workers import find_worker_problems
 from untrace_pipeline.errors import PluginError
 from untrace_pipeline.registry import Registry
 
@@ -190,6 +191,7 @@ class Checker:
             telemetry=service.telemetry,
             shutdown_timeout=service.shutdown_timeout,
             runtime=service.runtime,
+            workers=service.workers,
             tests=tuple(_test_blocks(tests[1])) if tests else (),
         )
 
@@ -197,6 +199,7 @@ class Checker:
         from untrace_pipeline.engine.graph import find_problems  # noqa: PLC0415  the engine imports our model
 
         self.findings += find_problems(spec)
+        self.findings += find_worker_problems(spec, self._root)
 
     def _report(
         self, code: str, path: Path, message: str, expected: str = "", suggestion: str = "", *, warning: bool = False

@@ -43,6 +43,9 @@ CODES: Mapping[str, str] = {
     "duplicate-component": "the same component twice in one list",
     "unknown-extension": "an extension is used and not configured",
     "extension-not-enabled": "an extension is used and not listed in service.extensions",
+    # several workers
+    "not-per-worker": "an option that several workers cannot have in common, without the worker's number in it",
+    "service-extension": "a component names an extension that runs once for all workers, outside of them",
 }
 
 ABOUT_THE_NAME = frozenset(

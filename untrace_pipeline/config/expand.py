@@ -15,6 +15,7 @@ from pathlib import Path as FilePath
 
 from untrace_pipeline.config.compose import parse
 from untrace_pipeline.config.diagnostics import Finding, Path
+from untrace_pipeline.config.files import Files
 from untrace_pipeline.config.nodes import List, Map, Node, Place, Scalar, Source
 from untrace_pipeline.errors import ConfigError
 
@@ -40,10 +41,11 @@ class _Reference:
 class Expansion:
     """One run over a tree: collects what is wrong, and which files were read."""
 
-    def __init__(self, environ: Mapping[str, str] | None = None) -> None:
+    def __init__(self, environ: Mapping[str, str] | None = None, files: Files | None = None) -> None:
         self.findings: list[Finding] = []
         self.files: dict[FilePath, None] = {}
         self._environ = os.environ if environ is None else environ
+        self._files = files or Files()
 
     def node(self, node: Node, path: Path = ()) -> Node:
         """Return the tree with every reference replaced; the input is not changed."""
@@ -100,8 +102,7 @@ class Expansion:
         path = FilePath(name)
         self.files[path] = None
         try:
-            with path.open("rb") as file:
-                data = file.read(_MAX_FILE_BYTES + 1)
+            data = self._files.read(path, _MAX_FILE_BYTES + 1)
             if len(data) > _MAX_FILE_BYTES:
                 raise _ExpansionError("unreadable-reference", f"{name} is larger than {_MAX_FILE_BYTES} bytes")
             return _checked(data.decode(), name).removesuffix("\n").removesuffix("\r")
@@ -111,9 +112,11 @@ class Expansion:
             raise _ExpansionError("unreadable-reference", f"cannot read {name}: it is no UTF-8 text") from error
 
 
-def expand(node: Node, environ: Mapping[str, str] | None = None) -> tuple[Node, list[Finding], list[FilePath]]:
+def expand(
+    node: Node, environ: Mapping[str, str] | None = None, files: Files | None = None
+) -> tuple[Node, list[Finding], list[FilePath]]:
     """Return the expanded tree, what is wrong, and the files that references read."""
-    expansion = Expansion(environ)
+    expansion = Expansion(environ, files)
     return expansion.node(node), expansion.findings, list(expansion.files)
 
 

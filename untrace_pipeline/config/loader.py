@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from untrace_pipeline.api.workers import WORKER_VARIABLE
 from untrace_pipeline.config.check import Checker
 from untrace_pipeline.config.diagnostics import Finding, Problem, Severity
 from untrace_pipeline.config.expand import expand
+from untrace_pipeline.config.files import Files
 from untrace_pipeline.config.locate import Locator, sort_problems
 from untrace_pipeline.config.model import ServiceSpec
 from untrace_pipeline.config.nodes import Map
@@ -28,6 +30,8 @@ class Loaded:
     warnings: tuple[Problem, ...] = ()
     files: tuple[Path, ...] = ()
     """Every file that was read, for ``--watch``."""
+    contents: Mapping[Path, bytes] = field(default_factory=dict, repr=False)
+    """What was in them; with it, :func:`load` gives the same configuration whatever has happened to them since."""
 
 
 def load(
@@ -36,19 +40,22 @@ def load(
     registry: Registry | None = None,
     *,
     environ: Mapping[str, str] | None = None,
+    contents: Mapping[Path, bytes] | None = None,
 ) -> Loaded:
     """Load and check a configuration. No network, no optional library, no tasks.
 
     ``sources`` are paths, ``file:path``, ``env:NAME`` or ``yaml:text``, merged in order: mappings merge, everything
     else is replaced by the later one. ``overrides`` are ``path.to.option=value``, the value being YAML.
+    ``contents`` are what :attr:`Loaded.contents` held at another time, to be taken instead of what the files hold now.
     Raises :class:`ConfigError` with all problems, sorted by place.
     """
-    environ = os.environ if environ is None else environ
-    reading = Reading(environ)
+    environ = {WORKER_VARIABLE: "0", **(os.environ if environ is None else environ)}
+    files = Files(contents)
+    reading = Reading(environ, files)
     root = reading.read(sources, overrides)
     if root is None:
         raise ConfigError(sort_problems(reading.problems, sources))
-    expanded, findings, referenced = expand(root, environ)
+    expanded, findings, referenced = expand(root, environ, files)
     assert isinstance(expanded, Map)
     checker = Checker(expanded, registry or Registry())
     checker.run()
@@ -58,7 +65,7 @@ def load(
     if checker.spec is None or any(one.severity is Severity.ERROR for one in problems):
         raise ConfigError(problems)
     spec = replace(checker.spec, resolved=locator.resolved())
-    return Loaded(spec, tuple(problems), (*reading.files, *referenced))
+    return Loaded(spec, tuple(problems), (*reading.files, *referenced), files.contents)
 
 
 def _without_followups(expansion: list[Finding], checks: list[Finding]) -> list[Finding]:

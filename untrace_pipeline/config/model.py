@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator, model_validator
 
 from untrace_pipeline.api.config import ComponentConfig, ConfigModel, Duration
 from untrace_pipeline.api.factory import Factory
 from untrace_pipeline.api.identity import ComponentId, PipelineId
 
 __all__ = [
+    "AUTO_WORKERS",
     "ComponentSpec",
     "LogsConfig",
     "MetricsConfig",
@@ -188,6 +189,28 @@ class RuntimeConfig(ConfigModel):
     """The clients of the OTLP exporters, in the same words."""
 
 
+AUTO_WORKERS = 0
+"""``service.workers: auto``."""
+MAX_WORKERS = 256
+"""Far above the cores of any machine that runs this; each worker has a connection to each other."""
+
+
+def _parse_workers(value: object) -> int:
+    if value == "auto":
+        return AUTO_WORKERS
+    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MAX_WORKERS:
+        return value
+    msg = f"auto, or a whole number from 1 to {MAX_WORKERS}"
+    raise ValueError(msg)
+
+
+WorkerCount = Annotated[
+    int,
+    BeforeValidator(_parse_workers, json_schema_input_type=int | Literal["auto"]),
+    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1, "maximum": MAX_WORKERS}, {"const": "auto"}]}),
+]
+
+
 class PipelineSection(ConfigModel):
     """One pipeline: which receivers feed it, what happens in between, in order, and where it leads."""
 
@@ -210,6 +233,8 @@ class ServiceSection(ConfigModel):
     """What the daemon tells about itself."""
     runtime: RuntimeConfig = RuntimeConfig()
     """Which parts are native."""
+    workers: WorkerCount = 1
+    """How many processes run the pipelines; ``auto`` = as many as there are CPUs for this process."""
     shutdown_timeout: Annotated[Duration, Field(ge=0)] = 30.0
     """How long SIGTERM waits for queues to drain."""
 
@@ -246,6 +271,8 @@ class ServiceSpec:
     """Seconds for draining at SIGTERM: ``service.shutdown_timeout``."""
     runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
     """Which parts are to be native; read when the process starts."""
+    workers: int = 1
+    """How many processes are wanted, or ``AUTO_WORKERS``: ``service.workers``."""
     tests: tuple[Mapping[str, Any], ...] = ()
     """The ``tests:`` blocks, unchecked: ``untrace-pipeline test`` reads them."""
     resolved: Mapping[str, Any] = field(default_factory=dict)

@@ -9,6 +9,7 @@ from pathlib import Path
 from untrace_pipeline.config.compose import MAX_DEPTH, parse
 from untrace_pipeline.config.diagnostics import Problem
 from untrace_pipeline.config.excerpt import at_place
+from untrace_pipeline.config.files import Files
 from untrace_pipeline.config.nodes import Map, Node, Place, Scalar, Source
 from untrace_pipeline.errors import ConfigError
 
@@ -20,10 +21,11 @@ _MAX_BYTES = 32 * 2**20
 
 
 class Reading:
-    """One reading of all sources: collects problems, sources and files."""
+    """One reading of all sources: collects problems, sources and the paths of files."""
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
+    def __init__(self, environ: Mapping[str, str], files: Files | None = None) -> None:
         self._environ = environ
+        self._files = files or Files()
         self.problems: list[Problem] = []
         self.sources: list[Source] = []
         self.files: list[Path] = []
@@ -87,8 +89,7 @@ class Reading:
         path = Path(name)
         self.files.append(path)
         try:
-            with path.open("rb") as file:
-                data = file.read(_MAX_BYTES)
+            data = self._files.read(path, _MAX_BYTES)
             return Source(name, data.decode("utf-8-sig"))
         except OSError as error:
             message = f"cannot read the file: {error.strerror}"

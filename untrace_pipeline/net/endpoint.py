@@ -12,12 +12,24 @@ from typing import Self
 
 from untrace_pipeline.errors import StartError
 
-__all__ = ["Endpoint", "close_listeners", "open_listeners"]
+__all__ = ["Endpoint", "close_listeners", "open_listeners", "share_ports"]
 
 BACKLOG = 1024
 """Connections that wait for being accepted; the kernel caps it at net.core.somaxconn."""
 MAX_PORT = 65535
 _ABSENT_FAMILY = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
+_options = [(socket.SOL_SOCKET, socket.SO_REUSEADDR)]
+"""Set on every TCP listener of the process."""
+
+
+def share_ports() -> None:
+    """From now on, let other processes of the same user listen on the same TCP ports: the workers of one service.
+
+    The kernel spreads connections over all that listen (``SO_REUSEPORT``). For the whole process, because a worker of
+    several shares all its ports or cannot run at all.
+    """
+    if (option := (socket.SOL_SOCKET, socket.SO_REUSEPORT)) not in _options:
+        _options.append(option)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +70,13 @@ class Endpoint:
         if self.host == "localhost":
             return ["127.0.0.1", "::1"]
         return [self.host or "::"]
+
+    @property
+    def unshared(self) -> str:
+        """Why several worker processes cannot listen here together; empty where they can."""
+        if self.path:
+            return "a unix socket belongs to one process"
+        return "" if self.port else "the system would choose another port for each worker"
 
     def at(self, port: int) -> Self:
         """Return the same endpoint with the port that the system chose."""
@@ -138,7 +157,8 @@ def _listen_tcp(host: str, port: int) -> socket.socket:
     )[0]
     listener = socket.socket(family, kind, protocol)
     try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        for level, option in _options:
+            listener.setsockopt(level, option, 1)
         if family == socket.AF_INET6:
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(host != "::"))
         listener.bind(address)

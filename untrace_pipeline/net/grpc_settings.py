@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Self
 
@@ -104,6 +105,11 @@ class GrpcServerConfig(ConfigModel):
     def unix(self) -> bool:
         """Whether ``endpoint`` is a path."""
         return self.transport is Transport.UNIX
+
+    def unshared(self) -> Mapping[str, str]:
+        """Return why several workers cannot listen on ``endpoint`` together, if they cannot."""
+        reason = Endpoint.parse(self.endpoint, unix=self.unix).unshared
+        return {"endpoint": reason} if reason else {}
 
     @property
     def max_message_bytes(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
@@ -81,6 +82,11 @@ class HttpServerConfig(ConfigModel):
     def unix(self) -> bool:
         """Whether ``endpoint`` is a path."""
         return self.transport is Transport.UNIX
+
+    def unshared(self) -> Mapping[str, str]:
+        """Return why several workers cannot listen on ``endpoint`` together, if they cannot."""
+        reason = Endpoint.parse(self.endpoint, unix=self.unix).unshared
+        return {"endpoint": reason} if reason else {}
 
     @property
     def max_body_bytes(self) -> int:

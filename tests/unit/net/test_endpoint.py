@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from untrace_pipeline.errors import StartError
-from untrace_pipeline.net.endpoint import Endpoint, close_listeners, open_listeners
+from untrace_pipeline.net import endpoint
+from untrace_pipeline.net.endpoint import Endpoint, close_listeners, open_listeners, share_ports
 
 
 @pytest.mark.parametrize(
@@ -67,3 +68,32 @@ def test_file_that_is_no_socket_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(StartError):
         open_listeners(Endpoint(path=str(path)))
     assert path.read_text() == "data"
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", ""])
+def test_workers_listen_together(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once ports are shared, a second process, here the same one, listens beside the first; before, it cannot."""
+    monkeypatch.setattr(endpoint, "_options", [*endpoint._options])
+    alone, bound = open_listeners(Endpoint(host, 0))
+    with pytest.raises(StartError, match="Address already in use"):
+        open_listeners(bound)
+    close_listeners(alone, bound)
+    share_ports()
+    share_ports()
+    first, _ = open_listeners(bound)
+    second, _ = open_listeners(bound)
+    close_listeners([*first, *second], bound)
+    assert len(endpoint._options) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("localhost:4317", ""),
+        ("unix:///run/x.sock", "a unix socket belongs to one process"),
+        ("localhost:0", "the system would choose another port for each worker"),
+    ],
+)
+def test_what_workers_cannot_share(text: str, reason: str) -> None:
+    """A port is shared; a unix socket and a port that the system chooses are not."""
+    assert Endpoint.parse(text).unshared == reason

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 
 from pydantic import Field, field_validator
@@ -87,6 +88,10 @@ class FileConfig(DeliveryConfig):
     """Attempts after a failed write, for example on a full disk."""
     sending_queue: FileQueueConfig = FileQueueConfig()
     """Queue in front of the file."""
+
+    def unshared(self) -> Mapping[str, str]:
+        """Return the path: a file has one writer."""
+        return {"path": "each worker would write over what the others wrote"}
 
     @field_validator("compression", mode="before")
     @classmethod

@@ -22,4 +22,5 @@ FACTORY = ExtensionFactory(
     description="tells probes whether the daemon lives, is ready, and how each component is",
     stability=Stability.BETA,
     create=_create,
+    per_service=True,
 )

@@ -80,9 +80,17 @@ class OtlpReceiverConfig(ComponentConfig):
 
     def references(self) -> Mapping[str, tuple[str, ...]]:
         """Return the authenticators."""
-        servers = {"grpc": self.protocols.grpc, "http": self.protocols.http}
         return {
             f"protocols.{name}.auth.authenticator": (server.auth.authenticator,)
-            for name, server in servers.items()
-            if server is not None and server.auth is not None
+            for name, server in self._servers().items()
+            if server.auth is not None
         }
+
+    def unshared(self) -> Mapping[str, str]:
+        """Return the endpoints that several workers cannot listen on together."""
+        servers = self._servers().items()
+        return {f"protocols.{name}.{key}": why for name, server in servers for key, why in server.unshared().items()}
+
+    def _servers(self) -> dict[str, OtlpGrpcConfig | OtlpHttpConfig]:
+        servers = {"grpc": self.protocols.grpc, "http": self.protocols.http}
+        return {name: server for name, server in servers.items() if server is not None}

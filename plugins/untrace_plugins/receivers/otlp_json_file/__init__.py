@@ -29,6 +29,7 @@ FACTORY = ReceiverFactory(
     config=OtlpJsonFileConfig,
     description="reads OTLP JSON files, one request per line, as they grow",
     create=_create,
+    once=True,
     stability=Stability.BETA,
     metrics=(
         MetricSpec(

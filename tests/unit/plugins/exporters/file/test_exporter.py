@@ -256,3 +256,8 @@ async def test_bytes_that_are_no_otlp_go_back(tmp_path: Path) -> None:
             await r.consume(bad)
         await r.consume(make_batch(items=1))
     assert len(path.read_bytes().splitlines()) == 1
+
+
+def test_workers_cannot_share_a_file() -> None:
+    """A file has one writer: with several workers its name must hold the worker's number."""
+    assert list(FACTORY.config.model_validate({"path": "out.jsonl"}).unshared()) == ["path"]

@@ -71,3 +71,15 @@ def test_what_cannot_work_is_refused(http: dict[str, Any]) -> None:
     """Mistakes are found when the configuration is checked."""
     with pytest.raises(ValidationError):
         config(http=http)
+
+
+def test_what_workers_cannot_share() -> None:
+    """Several workers share the ports of a receiver, but no unix socket and no port that the system chooses."""
+    assert config(grpc=None, http=None).unshared() == {}
+    found = config(
+        grpc={"endpoint": "/run/otlp.sock", "transport": "unix"}, http={"endpoint": "localhost:0"}
+    ).unshared()
+    assert found == {
+        "protocols.grpc.endpoint": "a unix socket belongs to one process",
+        "protocols.http.endpoint": "the system would choose another port for each worker",
+    }
