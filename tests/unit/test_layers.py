@@ -10,12 +10,13 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 
-EVERYWHERE = {"errors", "native"}
-"""Every room, and every component, may raise our errors and ask which parts of the process are native."""
+EVERYWHERE = {"errors", "machine", "native"}
+"""Every room, and every component, may raise our errors, ask which parts of the process are native, and what it has."""
 # Room -> rooms of untrace_pipeline that it may import, besides those.
 ALLOWED = {
     "errors": {"config"},  # for the type of ConfigError.problems only
     "native": set(),
+    "machine": set(),
     "api": {"data"},
     "data": set(),
     "conditions": {"api", "data"},

@@ -17,11 +17,11 @@ class MemoryLimiterConfig(ComponentConfig):
     check_interval: Duration = Field(1.0, gt=0)
     """Time between two measurements when nothing else asks for one, for example ``1s``."""
     limit_mib: int = Field(0, ge=0)
-    """Most memory that the process should use, in MiB. Wins over ``limit_percentage``."""
+    """Most memory that the process, each of several workers, should use, in MiB. Wins over ``limit_percentage``."""
     spike_limit_mib: int = Field(0, ge=0)
     """Part of the limit kept for what is already on its way, in MiB; 0 = 20 % of the limit."""
     limit_percentage: int = Field(0, ge=0, le=100)
-    """The limit in percent of the memory that the container or the machine has."""
+    """The limit in percent of the memory that the container or the machine has, divided by the number of workers."""
     spike_limit_percentage: int = Field(0, ge=0, le=100)
     """The spike limit in percent of that memory; 0 = 20 % of the limit."""
     min_gc_interval_when_soft_limited: Duration = Field(10.0, ge=0)

@@ -1,15 +1,13 @@
-"""The memory of this process and of the machine or container around it."""
+"""The memory of this process, and how it is given back."""
 
 from __future__ import annotations
 
 import ctypes
 import gc
 import os
-from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
 from typing import Protocol
 
-__all__ = ["Memory", "ProcessMemory", "total_memory"]
+__all__ = ["Memory", "ProcessMemory"]
 
 _M_ARENA_MAX = -8
 """``mallopt`` parameter of glibc's malloc.h."""
@@ -60,45 +58,3 @@ class ProcessMemory:
         """Free cycles, then trim."""
         gc.collect()
         self.trim()
-
-
-def total_memory(root: Path = Path("/")) -> int:
-    """Return the memory that this process may use, in bytes: the machine's, or less if a cgroup (v1, v2) limits it."""
-    limits = [_meminfo(root), *_cgroup_limits(root)]
-    return min(limit for limit in limits if limit > 0)
-
-
-def _meminfo(root: Path) -> int:
-    for line in (root / "proc/meminfo").read_text().splitlines():
-        if line.startswith("MemTotal:"):
-            return int(line.split()[1]) * 1024
-    return 0
-
-
-def _cgroup_limits(root: Path) -> Iterator[int]:
-    """Yield the limit of each group around this process; in a container the outer ones are not visible."""
-    try:
-        lines = (root / "proc/self/cgroup").read_text().splitlines()
-    except OSError:
-        return
-    for line in lines:
-        _, controllers, path = line.split(":", 2)
-        if not controllers:
-            mount, name = root / "sys/fs/cgroup", "memory.max"
-        elif "memory" in controllers.split(","):
-            mount, name = root / "sys/fs/cgroup/memory", "memory.limit_in_bytes"
-        else:
-            continue
-        inner = PurePosixPath(path.lstrip("/"))
-        for group in (inner, *inner.parents):
-            limit = _read_limit(mount / group / name)
-            if limit:
-                yield limit
-
-
-def _read_limit(path: Path) -> int:
-    try:
-        text = path.read_text().strip()
-    except OSError:
-        return 0
-    return int(text) if text.isdigit() else 0

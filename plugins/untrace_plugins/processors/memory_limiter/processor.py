@@ -7,8 +7,8 @@ import math
 
 from untrace_pipeline.api import Consumer, Host, RetryableError, Settings, StartError, Status
 from untrace_pipeline.data import Batch
+from untrace_pipeline.machine import total_memory
 from untrace_plugins.processors.memory_limiter.config import MemoryLimiterConfig
-from untrace_plugins.processors.memory_limiter.memory import total_memory
 from untrace_plugins.processors.memory_limiter.sampler import Sampler
 
 __all__ = ["MemoryLimiter"]
@@ -55,7 +55,7 @@ class MemoryLimiter:
     async def start(self, host: Host) -> None:
         """Find the limits and begin to measure. Raises :class:`StartError` if the machine's memory is unknown."""
         self._host = host
-        self._find_limits()
+        self._find_limits(host.workers.count)
         self._sampler = self._sampler or Sampler.shared()
         resident = self._sampler.resident()
         self._headroom = (self._soft - resident) / _GROWTH
@@ -107,13 +107,14 @@ class MemoryLimiter:
 
     # -------------------------------------------------------------- internal
 
-    def _find_limits(self) -> None:
+    def _find_limits(self, workers: int) -> None:
+        """Read the limits; of the memory that percentages are of, each worker has an equal part."""
         config = self._config
         if config.limit_mib:
             limit, spike = config.limit_mib * _MIB, config.spike_limit_mib * _MIB
         else:
             try:
-                total = total_memory()
+                total = total_memory() // workers
             except (OSError, ValueError) as error:
                 msg = f"processor {self._id}: memory of this machine is unknown, use limit_mib: {error}"
                 raise StartError(msg) from error

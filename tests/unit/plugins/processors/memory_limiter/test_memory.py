@@ -2,13 +2,12 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-from untrace_plugins.processors.memory_limiter.memory import ProcessMemory, total_memory
+from untrace_plugins.processors.memory_limiter.memory import ProcessMemory
 
-KIB, MIB = 1024, 1024 * 1024
+MIB = 1024 * 1024
 
 CHILD = """
 import asyncio, logging
@@ -66,49 +65,3 @@ def test_resident_memory_is_that_of_the_process() -> None:
     del block
     memory.trim()
     assert memory.resident() - before < 10 * MIB
-
-
-def _tree(root: Path, files: dict[str, str]) -> Path:
-    for name, text in files.items():
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    return root
-
-
-@pytest.mark.parametrize(
-    ("files", "expected"),
-    [
-        ({"proc/self/cgroup": "0::/\n"}, 8000 * KIB),
-        ({"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/memory.max": "1048576\n"}, MIB),
-        ({"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/memory.max": "max\n"}, 8000 * KIB),
-        (
-            {
-                "proc/self/cgroup": "0::/a.slice/b.service\n",
-                "sys/fs/cgroup/a.slice/memory.max": "2097152\n",
-                "sys/fs/cgroup/a.slice/b.service/memory.max": "max\n",
-            },
-            2 * MIB,
-        ),
-        (
-            {
-                "proc/self/cgroup": "8:pids:/x\n4:memory:/docker/abc\n0::/\n",
-                "sys/fs/cgroup/memory/memory.limit_in_bytes": "3145728\n",
-            },
-            3 * MIB,
-        ),
-        (
-            {
-                "proc/self/cgroup": "4:memory:/\n",
-                "sys/fs/cgroup/memory/memory.limit_in_bytes": "9223372036854771712\n",
-            },
-            8000 * KIB,
-        ),
-        ({}, 8000 * KIB),
-    ],
-    ids=["machine", "v2", "v2-unlimited", "v2-parent", "v1-container", "v1-unlimited", "no-cgroup"],
-)
-def test_total_memory_respects_cgroups(tmp_path: Path, files: dict[str, str], expected: int) -> None:
-    """The smallest limit around the process counts, in either version of cgroups."""
-    root = _tree(tmp_path, {"proc/meminfo": "MemFree: 1 kB\nMemTotal:    8000 kB\n"} | files)
-    assert total_memory(root) == expected

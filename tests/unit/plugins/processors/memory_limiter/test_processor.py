@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from untrace_pipeline.api import Admission, Consumer, Kind, Status
+from untrace_pipeline.api import Admission, Consumer, Kind, Status, Workers
 from untrace_pipeline.errors import RetryableError
 from untrace_pipeline.testing import (
     BlockingSink,
@@ -320,6 +320,23 @@ def test_a_limit_below_the_idle_memory_is_said_at_start(caplog: pytest.LogCaptur
 
     with caplog.at_level("WARNING"):
         bench.run(body)
+
+
+def test_workers_share_what_percentages_are_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of four workers may use a quarter of what a single process may."""
+    monkeypatch.setattr("untrace_plugins.processors.memory_limiter.processor.total_memory", lambda: 800 * MIB)
+    bench = Bench(limit_mib=0, limit_percentage=50, spike_limit_percentage=25)
+    bench.host = StubHost(workers=Workers(1, 4))
+
+    async def body() -> None:
+        bench.memory.mib = 49
+        await asyncio.sleep(1.1)
+        assert not bench.refuses()
+        bench.memory.mib = 51
+        await asyncio.sleep(1.1)
+        assert bench.refuses()
+
+    bench.run(body)
 
 
 def test_spike_limit_and_percentages(monkeypatch: pytest.MonkeyPatch) -> None:
