@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from untrace_pipeline.api import (
+    Affinity,
     ComponentConfig,
     ComponentId,
     ConnectorFactory,
@@ -224,6 +225,9 @@ FACTORIES: dict[tuple[Kind, str], Factory[Any]] = {
     (Kind.EXTENSION, "fake"): ExtensionFactory(create=FakeExtension, **_COMMON),
     (Kind.PROCESSOR, "odd"): TransformFactory(create=_KeepOdd, drop_reason="filtered", **_COMMON),
     (Kind.PROCESSOR, "broken"): TransformFactory(create=_Broken, **_COMMON),
+    (Kind.RECEIVER, "once"): ReceiverFactory(create=FakeReceiver, once=True, **_COMMON),
+    (Kind.PROCESSOR, "together"): ProcessorFactory(create=FakeProcessor, affinity=Affinity.TRACE_ID, **_COMMON),
+    (Kind.EXTENSION, "central"): ExtensionFactory(create=FakeExtension, per_service=True, **_COMMON),
     (Kind.EXPORTER, "traces_only"): ExporterFactory(create=FakeExporter, signals=frozenset({Signal.TRACES}), **_COMMON),
 }
 

@@ -61,7 +61,7 @@ def _shape(pipeline: PipelineSpec) -> str:
         return " + ".join(str(one) for one in ids)
 
     parts = [names(pipeline.receivers), *(str(one) for one in pipeline.processors), names(pipeline.exporters)]
-    return f"{pipeline.id}: {' > '.join(parts)}"
+    return f"{pipeline.id}: {' > '.join(filter(None, parts))}"
 
 
 def _endpoints(unit: Unit) -> str:
