@@ -2,93 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.support.background import BackgroundServer, post_otlp
-from untrace_pipeline.api import Kind
-from untrace_pipeline.registry import Installed, Registry
-from untrace_pipeline.testing import Send, check_component
-
-REGISTRY = Registry()
-
-
-@dataclass
-class Case:
-    """Options as they would stand in YAML, and what the check needs besides."""
-
-    config: Callable[[Path, ExitStack], dict[str, Any]]
-    outputs: tuple[str, ...] = ()
-    send: Send | None = None
-    extensions: dict[str, Any] = field(default_factory=dict)
-
-
-def fixed(**options: Any) -> Callable[[Path, ExitStack], dict[str, Any]]:
-    """Return options that need no surroundings."""
-    return lambda _directory, _stack: options
-
-
-def backend(kind: str) -> Callable[[Path, ExitStack], dict[str, Any]]:
-    """Return options of an exporter to a real OTLP server that lives as long as the check."""
-
-    def options(_directory: Path, stack: ExitStack) -> dict[str, Any]:
-        server = stack.enter_context(BackgroundServer(kind))
-        endpoint = server.address if kind == "grpc" else f"http://{server.address}"
-        return {"endpoint": endpoint, "tls": {"insecure": True}}
-
-    return options
-
-
-def json_file(directory: Path, _stack: ExitStack) -> dict[str, Any]:
-    """Return options of a receiver that finds no file yet."""
-    return {"include": [str(directory / "*.jsonl")]}
-
-
-ACTIONS = [{"key": "added", "value": 1, "action": "insert"}]
-OTLP = {"grpc": {"endpoint": "127.0.0.1:0"}, "http": {"endpoint": "127.0.0.1:0"}}
-
-CASES = {
-    (Kind.RECEIVER, "otlp"): Case(fixed(protocols=OTLP), send=post_otlp),
-    (Kind.RECEIVER, "otlp_json_file"): Case(json_file),
-    (Kind.PROCESSOR, "attributes"): Case(fixed(actions=ACTIONS)),
-    (Kind.PROCESSOR, "batch"): Case(fixed(timeout="20ms")),
-    (Kind.PROCESSOR, "filter"): Case(fixed(traces={"span": ['name == "chat 1"']})),
-    (Kind.PROCESSOR, "memory_limiter"): Case(fixed(check_interval="1s", limit_mib=4096)),
-    (Kind.PROCESSOR, "probabilistic_sampler"): Case(fixed(sampling_percentage=50)),
-    (Kind.PROCESSOR, "redaction"): Case(fixed(allow_all_keys=True, blocked_values=["gpt-[0-9a-z]+"])),
-    (Kind.PROCESSOR, "resource"): Case(fixed(attributes=ACTIONS)),
-    (Kind.CONNECTOR, "failover"): Case(
-        fixed(priority_levels=[["traces/main", "logs"], ["traces/spare", "metrics"]]),
-        outputs=("traces/main", "traces/spare", "logs", "metrics"),
-    ),
-    (Kind.CONNECTOR, "forward"): Case(fixed()),
-    (Kind.CONNECTOR, "routing"): Case(
-        fixed(
-            default_pipelines=["traces/rest"],
-            table=[{"context": "span", "condition": 'name == "chat 1"', "pipelines": ["traces/one"]}],
-        ),
-        outputs=("traces/rest", "traces/one"),
-    ),
-    (Kind.EXPORTER, "debug"): Case(fixed(verbosity="detailed")),
-    (Kind.EXPORTER, "file"): Case(lambda directory, _stack: {"path": str(directory / "out.jsonl")}),
-    (Kind.EXPORTER, "otlp_grpc"): Case(backend("grpc")),
-    (Kind.EXPORTER, "otlp_http"): Case(backend("http")),
-    (Kind.EXTENSION, "basic_auth"): Case(fixed(htpasswd={"inline": "user:{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g="})),
-    (Kind.EXTENSION, "bearer_token_auth"): Case(fixed(token="secret")),
-    (Kind.EXTENSION, "health_check"): Case(fixed(endpoint="127.0.0.1:0")),
-}
-
-
-def first_party() -> Iterator[Installed]:
-    """Yield what this distribution installs, aliases left out."""
-    for one in REGISTRY.installed():
-        if one.package == "untrace-pipeline" and REGISTRY.load(one.kind, one.type_name).type_name == one.type_name:
-            yield one
+from tests.support.component_cases import CASES, REGISTRY, first_party
+from untrace_pipeline.registry import Installed
+from untrace_pipeline.testing import check_component
 
 
 @pytest.mark.parametrize("one", list(first_party()), ids=lambda one: f"{one.kind}.{one.type_name}")

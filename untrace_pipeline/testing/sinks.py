@@ -70,11 +70,20 @@ class BlockingSink(Sink):
         super().__init__()
         self.release = asyncio.Event()
         self.waiting = 0
+        self.calls = 0
+
+    async def wait_for_calls(self, count: int) -> None:
+        """Wait until that many batches have come, whatever became of them."""
+        async with self._arrived:
+            await self._arrived.wait_for(lambda: self.calls >= count)
 
     async def consume(self, batch: Batch) -> None:
         """Wait, then keep the batch."""
+        self.calls += 1
         self.waiting += 1
         try:
+            async with self._arrived:
+                self._arrived.notify_all()
             await self.release.wait()
         finally:
             self.waiting -= 1

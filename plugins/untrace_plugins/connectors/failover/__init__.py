@@ -9,7 +9,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from untrace_pipeline.api import ConnectorFactory, Consumer, MetricKind, MetricSpec, PipelineId, Settings, Stability
+from untrace_pipeline.api import (
+    Aggregation,
+    ConnectorFactory,
+    Consumer,
+    MetricKind,
+    MetricSpec,
+    PipelineId,
+    Settings,
+    Stability,
+)
 from untrace_plugins.connectors.failover.config import FailoverConfig
 
 if TYPE_CHECKING:
@@ -36,6 +45,7 @@ FACTORY = ConnectorFactory(
             MetricKind.GAUGE,
             "Priority level that gets the data now; 1 is the first.",
             ("connector", "signal"),
+            aggregation=Aggregation.MAX,
         ),
         MetricSpec(
             "connector_failover_switches",
