@@ -80,6 +80,7 @@ CASES = {
     (Kind.EXPORTER, "otlp_http"): Case(backend("http")),
     (Kind.EXTENSION, "basic_auth"): Case(fixed(htpasswd={"inline": "user:{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g="})),
     (Kind.EXTENSION, "bearer_token_auth"): Case(fixed(token="secret")),
+    (Kind.EXTENSION, "file_storage"): Case(lambda directory, _stack: {"directory": str(directory)}),
     (Kind.EXTENSION, "health_check"): Case(fixed(endpoint="127.0.0.1:0")),
 }
 

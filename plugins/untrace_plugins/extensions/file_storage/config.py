@@ -1,0 +1,79 @@
+"""Options of the extension ``file_storage``."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from untrace_pipeline.api import ComponentConfig, ConfigModel, Duration, Secret, Size
+
+__all__ = ["CompactionConfig", "EncryptionConfig", "FileStorageConfig"]
+
+
+class EncryptionConfig(ConfigModel):
+    """``encryption``: AES-256-GCM for everything that is stored. Needs the extra ``crypto``."""
+
+    key: Secret | None = None
+    """The key: 32 bytes as base64 or hex. Example: ``${env:STORAGE_KEY}``."""
+    key_file: str | None = None
+    """File with the key, in the same forms; instead of ``key``. Read at start."""
+    previous_keys: list[Secret] = []
+    """Keys that were in use before: what was written with them can still be read."""
+    previous_key_files: list[str] = []
+    """Files with such keys."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (self.key is None) is (self.key_file is None):
+            msg = "either key or key_file"
+            raise ValueError(msg)
+        return self
+
+
+class CompactionConfig(ConfigModel):
+    """``compaction``: accepted for the Collector's sake, without an effect. Space comes back by itself here, because
+    files whose content was delivered are deleted."""
+
+    on_start: bool = False
+    """No effect."""
+    on_rebound: bool = False
+    """No effect."""
+    directory: str | None = None
+    """No effect."""
+    max_transaction_size: int = 65536
+    """No effect."""
+    rebound_needed_threshold_mib: int = 100
+    """No effect."""
+    rebound_trigger_threshold_mib: int = 10
+    """No effect."""
+    check_interval: Duration = 5.0
+    """No effect."""
+    cleanup_on_start: bool = False
+    """No effect."""
+
+
+class FileStorageConfig(ComponentConfig):
+    """Where to store, how much, and how."""
+
+    directory: str = Field("/var/lib/untrace/file_storage", min_length=1)
+    """Where the files lie; used by one daemon at a time. Each worker process has a directory of its own in it."""
+    create_directory: bool = False
+    """Create the directory where it is missing."""
+    directory_permissions: str = Field("0750", pattern=r"^0?[0-7]{3}$")
+    """Permissions of directories that are created, octal."""
+    timeout: Duration = Field(1.0, ge=0)
+    """Longest wait for another process that still uses the directory."""
+    fsync: bool = True
+    """Whether accepted means that the disk has it. ``false``: the operating system has it; the death of the daemon then
+    loses nothing, but that of the machine may lose the last half minute. Differs from the Collector: it is on."""
+    max_size: Size = Field(10 * 1024**3, ge=1024**2)
+    """Most that all queues take up on disk together; workers share it. When it is reached, senders are told to come
+    back. Half of it is divided evenly among the queues, so that no queue takes the room of all others."""
+    encryption: EncryptionConfig | None = None
+    """Present = what is stored is encrypted."""
+    recreate: bool = False
+    """Accepted for the Collector's sake, without an effect: damaged files are set aside, and what is readable in them
+    is delivered."""
+    compaction: CompactionConfig = CompactionConfig()
+    """Accepted for the Collector's sake, without an effect."""

@@ -1,0 +1,59 @@
+"""The extension: finds the directories of this worker, and hands out journals."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+
+from untrace_pipeline.api import Host, Settings, StartError, Workers
+from untrace_plugins.extensions.file_storage.config import FileStorageConfig
+from untrace_plugins.extensions.file_storage.directory import Directory
+
+__all__ = ["FileStorage"]
+
+
+class FileStorage:
+    """Keeps journals in ``<directory>/queues/<name>``, or ``<directory>/worker-<n>/queues/<name>`` for one of many."""
+
+    def __init__(self, config: FileStorageConfig, settings: Settings) -> None:
+        self._config = config
+        self._settings = settings
+        self._name = f"extension {settings.id}"
+        self._root = Path(config.directory)
+        self._directories: list[Directory] = []
+        """The own one, then those that no process has any more and that are this one's to finish."""
+
+    async def start(self, host: Host) -> None:
+        """Lock the directories. Raises :class:`StartError`."""
+        try:
+            for path in await asyncio.to_thread(self._paths, host.workers):
+                self._directories.append(await Directory.acquire(path, self._config.timeout))
+        except OSError as error:
+            self._release()
+            hint = "; create_directory: true would create it" if isinstance(error, FileNotFoundError) else ""
+            msg = f"{self._name}: cannot use the directory {error.filename or self._root}: {error.strerror}{hint}"
+            raise StartError(msg) from error
+        except StartError as error:
+            self._release()
+            raise StartError(f"{self._name}: {error}") from error
+
+    async def shutdown(self) -> None:
+        """Unlock the directories."""
+        self._release()
+
+    def _paths(self, workers: Workers) -> list[Path]:
+        """Return the directories of this process, the own one first. Raises ``OSError``."""
+        mode = int(self._config.directory_permissions, 8)
+        if self._config.create_directory:
+            self._root.mkdir(mode, parents=True, exist_ok=True)
+        root = self._root.resolve(strict=True)
+        own = root / workers.directory
+        if own != root:
+            own.mkdir(mode, exist_ok=True)
+        found = [Path(entry) for entry in os.scandir(root) if entry.is_dir() and workers.adopts(entry.name)]
+        return [own, *([root] if workers.adopts("") else []), *sorted(found)]
+
+    def _release(self) -> None:
+        while self._directories:
+            self._directories.pop().release()
