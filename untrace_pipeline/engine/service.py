@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import logging
 import time
@@ -12,19 +11,17 @@ from typing import Any
 
 from untrace_pipeline import native
 from untrace_pipeline.api.status import Status, StatusEvent
+from untrace_pipeline.api.workers import ALONE, Workers
 from untrace_pipeline.config.loader import Loaded
 from untrace_pipeline.config.model import RuntimeConfig, ServiceSpec, TelemetryConfig
 from untrace_pipeline.data.signal import Signal
 from untrace_pipeline.engine import describe
 from untrace_pipeline.engine.account import Account
 from untrace_pipeline.engine.build import Builder
-from untrace_pipeline.engine.graph import predecessors
 from untrace_pipeline.engine.life import Life, run_with_signals
-from untrace_pipeline.engine.lifecycle import Deadline, start_all, stop_all
 from untrace_pipeline.engine.memory import give_back, glibc_heap
-from untrace_pipeline.engine.reload import Exchange
+from untrace_pipeline.engine.running import Running
 from untrace_pipeline.engine.unit import Graph
-from untrace_pipeline.engine.wiring import Wiring
 from untrace_pipeline.telemetry.exposition import Exposition, pages_of
 from untrace_pipeline.telemetry.logs import configure_logs
 from untrace_pipeline.telemetry.process import ProcessMetrics, seconds_since_start
@@ -42,15 +39,18 @@ async def run_service(loaded: Loaded, reload: Callable[[], Loaded], *, watch: bo
 class Service(Life):
     """The running graph, and what lies around it. For embedding: :func:`run_service` adds the signals."""
 
-    def __init__(self, loaded: Loaded, reload: Callable[[], Loaded]) -> None:
+    def __init__(self, loaded: Loaded, reload: Callable[[], Loaded], *, workers: Workers = ALONE) -> None:
         super().__init__(loaded, reload)
         self._process = ProcessMetrics(self.metrics)
-        self._builder = Builder(self.metrics, self.statuses)
         self._exposition = Exposition(self.metrics)
-        self.graph = Graph(loaded.spec, {})
+        builder = Builder(self.metrics, self.statuses, workers=workers)
+        self._running = Running(builder, self.metrics, loaded.spec, self._drop)
         self._runtime_event = StatusEvent(Status.STARTING, "", time.time())
-        self._deadline: Deadline | None = None
-        self._drains: dict[asyncio.Task[None], Deadline] = {}
+
+    @property
+    def graph(self) -> Graph:
+        """What runs now."""
+        return self._running.graph
 
     # ------------------------------------------------------------- from outside
 
@@ -75,10 +75,9 @@ class Service(Life):
         resource = describe.resource(spec.telemetry)
         configure_logs(spec.telemetry.logs, resource)
         self._choose_runtime(spec.runtime)
-        self.graph = self._builder.build(spec)
-        Wiring(self.graph, self._drop).apply(self.graph.units.values())
+        self._running.build()
         await self._exposition.change(pages_of(spec.telemetry.metrics), resource)
-        await start_all(self.graph.units.values())
+        await self._running.start()
         self._observe_pipelines()
         self._meter.gauge("config_last_reload_successful").set(1)
         gc.collect()
@@ -111,21 +110,12 @@ class Service(Life):
         timeout = self.graph.spec.shutdown_timeout
         account = Account(self.metrics)
         logger.info("%s: draining for at most %g s", self._stop_reason or "stopping", timeout)
-        self._deadline = Deadline(timeout)
-        for deadline in self._drains.values():
-            deadline.shorten(timeout)
-        feeds = predecessors(self.graph.spec.pipelines.values())
-        await stop_all(list(self.graph.units.values()), feeds, self._deadline)
-        if self._drains:
-            await asyncio.wait(self._drains)
-        self._deadline.close()
+        await self._running.stop(timeout)
         account.close("stopped", self.graph.units.values())
 
     def _hurry(self, reason: str) -> None:
-        if self._deadline is not None:
+        if self._running.hurry():
             logger.warning("%s again: stopping without waiting for what is left", reason)
-            for deadline in (self._deadline, *self._drains.values()):
-                deadline.expire()
 
     async def _close(self) -> None:
         await self._exposition.close()
@@ -151,19 +141,16 @@ class Service(Life):
         if _same(loaded.spec, self.graph.spec):
             logger.info("reload: nothing has changed")
             return "unchanged"
-        telemetry, before = loaded.spec.telemetry, self.graph.spec.telemetry
+        before = self.graph.spec.telemetry
         try:
-            await self._show(telemetry)
-            exchange = Exchange(self._builder, self.graph, loaded.spec, self._drop)
-            await exchange.switch()
+            await self._show(loaded.spec.telemetry)
+            summary = await self._running.exchange(loaded.spec)
         except BaseException:
             await self._show(before)
             raise
-        self.graph = exchange.new
         self._meter.close()
         self._observe_pipelines()
-        logger.info("reloaded: %s", exchange.summary())
-        self._in_background(exchange)
+        logger.info("reloaded: %s", summary)
         return "success"
 
     async def _show(self, telemetry: TelemetryConfig) -> None:
@@ -171,23 +158,6 @@ class Service(Life):
         resource = describe.resource(telemetry)
         await self._exposition.change(pages_of(telemetry.metrics), resource)
         configure_logs(telemetry.logs, resource)
-
-    def _in_background(self, exchange: Exchange) -> None:
-        deadline = Deadline(self.graph.spec.shutdown_timeout)
-
-        async def drain() -> None:
-            account = Account(self.metrics)
-            gone = await exchange.drain(deadline)
-            deadline.close()
-            if gone:
-                account.close("old components stopped", gone)
-
-        self._track(drain(), deadline)
-
-    def _track(self, work: Coroutine[Any, Any, None], deadline: Deadline) -> None:
-        task = asyncio.create_task(work, name="drain after reload")
-        self._drains[task] = deadline
-        task.add_done_callback(lambda done: self._drains.pop(done, None))
 
 
 def _same(one: ServiceSpec, other: ServiceSpec) -> bool:

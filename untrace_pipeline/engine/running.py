@@ -1,0 +1,79 @@
+"""The graph that runs: started, exchanged for another, drained and stopped."""
+
+from __future__ import annotations
+
+import asyncio
+
+from untrace_pipeline.config.model import ServiceSpec
+from untrace_pipeline.engine.account import Account
+from untrace_pipeline.engine.build import Builder
+from untrace_pipeline.engine.fanout import Drop
+from untrace_pipeline.engine.graph import predecessors
+from untrace_pipeline.engine.lifecycle import Deadline, start_all, stop_all
+from untrace_pipeline.engine.reload import Exchange
+from untrace_pipeline.engine.unit import Graph
+from untrace_pipeline.engine.wiring import Wiring
+from untrace_pipeline.telemetry.metrics import Metrics
+
+__all__ = ["Running"]
+
+
+class Running:
+    """A graph, and what a reload has left to drain beside it."""
+
+    def __init__(self, builder: Builder, metrics: Metrics, spec: ServiceSpec, drop: Drop) -> None:
+        self.graph = Graph(spec, {})
+        self._builder = builder
+        self._metrics = metrics
+        self._drop = drop
+        self._deadline: Deadline | None = None
+        self._drains: dict[asyncio.Task[None], Deadline] = {}
+
+    def build(self) -> None:
+        """Make and join all units. Raises :class:`StartError` or :class:`PluginError`; nothing is started."""
+        self.graph = self._builder.build(self.graph.spec)
+        Wiring(self.graph, self._drop).apply(self.graph.units.values())
+
+    async def start(self) -> None:
+        """Start all units. Raises :class:`StartError`, after those that had started have stopped."""
+        await start_all(self.graph.units.values())
+
+    async def exchange(self, spec: ServiceSpec) -> str:
+        """Switch to another graph, and return what has changed; what is gone drains in the background.
+
+        Raises :class:`StartError` or :class:`PluginError`, after everything is as it was.
+        """
+        exchange = Exchange(self._builder, self.graph, spec, self._drop)
+        await exchange.switch()
+        self.graph = exchange.new
+        deadline = Deadline(spec.shutdown_timeout)
+        task = asyncio.create_task(self._drain(exchange, deadline), name="drain after reload")
+        self._drains[task] = deadline
+        task.add_done_callback(lambda done: self._drains.pop(done, None))
+        return exchange.summary()
+
+    async def stop(self, seconds: float) -> None:
+        """Drain and stop all units, and what still drains, within that time."""
+        self._deadline = Deadline(seconds)
+        for deadline in self._drains.values():
+            deadline.shorten(seconds)
+        feeds = predecessors(self.graph.spec.pipelines.values())
+        await stop_all(list(self.graph.units.values()), feeds, self._deadline)
+        if self._drains:
+            await asyncio.wait(self._drains)
+        self._deadline.close()
+
+    def hurry(self) -> bool:
+        """Let the time for stopping be over now; false if nothing is being stopped."""
+        if self._deadline is None:
+            return False
+        for deadline in (self._deadline, *self._drains.values()):
+            deadline.expire()
+        return True
+
+    async def _drain(self, exchange: Exchange, deadline: Deadline) -> None:
+        account = Account(self._metrics)
+        gone = await exchange.drain(deadline)
+        deadline.close()
+        if gone:
+            account.close("old components stopped", gone)
