@@ -118,7 +118,7 @@ def test_override_names_a_binary(recipe: Path, monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setenv("PROGRAM", sys.executable)
     assert build_go_program("program", recipe, "PROGRAM") == Path(sys.executable)
     monkeypatch.setenv("PROGRAM", str(tmp_path / "missing"))
-    with pytest.raises(PeerUnavailable, match="is not a file"):
+    with pytest.raises(PeerUnavailable, match="does not exist"):
         build_go_program("program", recipe, "PROGRAM")
 
 

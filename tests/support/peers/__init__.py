@@ -2,13 +2,16 @@
 
 `python -m tests.support.peers build collector` builds the OpenTelemetry Collector and prints where it is. Tests call
 `collector_binary(build=False)` and skip on `PeerUnavailable`. `Collector(config)` and `Daemon(config)` run the same
-YAML. `build h2spec` builds the conformance tests of HTTP/2 servers, `h2spec_binary` says where they are.
+YAML. `build h2spec` builds the conformance tests of HTTP/2 servers, `h2spec_binary` says where they are. `build kafka`
+fetches a real broker, `build kfake` builds one in memory that fails on demand: `KafkaBroker()`, `Kfake()`.
 """
 
-from tests.support.peers.cache import PeerUnavailable, build_go_program, cache_root
+from tests.support.peers.cache import PeerUnavailable, build_go_program, build_once, cache_root
 from tests.support.peers.collector import COLLECTOR_RECIPE, Collector, collector_binary
 from tests.support.peers.daemon import Daemon, daemon_command
 from tests.support.peers.h2spec import h2spec_binary
+from tests.support.peers.kafka import KafkaBroker, kafka_jars
+from tests.support.peers.kfake import Kfake, kfake_binary
 from tests.support.peers.process import ConfiguredProcess, PeerProcessError, free_port
 
 __all__ = [
@@ -16,12 +19,17 @@ __all__ = [
     "Collector",
     "ConfiguredProcess",
     "Daemon",
+    "KafkaBroker",
+    "Kfake",
     "PeerProcessError",
     "PeerUnavailable",
     "build_go_program",
+    "build_once",
     "cache_root",
     "collector_binary",
     "daemon_command",
     "free_port",
     "h2spec_binary",
+    "kafka_jars",
+    "kfake_binary",
 ]

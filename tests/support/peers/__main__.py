@@ -1,4 +1,4 @@
-"""`python -m tests.support.peers build collector h2spec`: build peers, print where they are."""
+"""`python -m tests.support.peers build collector h2spec kafka kfake`: build peers, print where they are."""
 
 from __future__ import annotations
 
@@ -8,23 +8,26 @@ import sys
 from tests.support.peers.cache import PeerUnavailable
 from tests.support.peers.collector import collector_binary
 from tests.support.peers.h2spec import h2spec_binary
+from tests.support.peers.kafka import kafka_jars
+from tests.support.peers.kfake import kfake_binary
 
-BUILDERS = {"collector": collector_binary, "h2spec": h2spec_binary}
+BUILDERS = {"collector": collector_binary, "h2spec": h2spec_binary, "kafka": kafka_jars, "kfake": kfake_binary}
 
 
 def main() -> int:
-    """Build the named peers; 1 when one is not to be had."""
+    """Build the named peers, as many as are to be had; 1 when one is not."""
     parser = argparse.ArgumentParser(prog="python -m tests.support.peers", description=__doc__)
     parser.add_argument("action", choices=["build"])
     parser.add_argument("names", nargs="+", choices=sorted(BUILDERS))
     arguments = parser.parse_args()
+    missing = 0
     for name in arguments.names:
         try:
             print(BUILDERS[name]())
         except PeerUnavailable as reason:
             print(f"peer not available: {reason}", file=sys.stderr)
-            return 1
-    return 0
+            missing = 1
+    return missing
 
 
 if __name__ == "__main__":

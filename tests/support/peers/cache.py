@@ -1,4 +1,4 @@
-"""Build Go programs once per recipe and keep the binaries."""
+"""Build or fetch peers once per recipe and keep them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import hashlib
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -28,7 +28,7 @@ def recipe_hash(recipe: Path) -> str:
     """Hash the names and contents of the recipe's files, so that a changed recipe is built anew."""
     digest = hashlib.sha256()
     for path in sorted(recipe.iterdir()):
-        if path.suffix in {".go", ".mod", ".sum"} and not path.name.endswith("_test.go"):
+        if path.suffix in {".go", ".mod", ".sum", ".xml"} and not path.name.endswith("_test.go"):
             digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()[:16]
 
@@ -69,28 +69,35 @@ def _go_build(recipe: Path, target: Path) -> None:
 
 
 def build_go_program(name: str, recipe: Path, override: str | None = None, *, build: bool = True) -> Path:
-    """Answer the binary of a Go recipe (a directory with go.mod), building it at the first call.
+    """Answer the binary of a Go recipe (a directory with go.mod), building it at the first call; see `build_once`."""
+    return build_once(name, recipe, _go_build, override, build=build)
 
-    `override` names an environment variable with the path of a binary to take instead. Parallel callers wait for
-    one build. Raises `PeerUnavailable` when there is no Go, a download fails or the override is not a file; with
-    `build=False` also when it has not been built yet.
+
+def build_once(
+    name: str, recipe: Path, make: Callable[[Path, Path], None], override: str | None = None, *, build: bool = True
+) -> Path:
+    """Answer what `make(recipe, target)` made, calling it the first time; its place depends on the recipe's content.
+
+    `override` names an environment variable with the path of something ready to take instead. Parallel callers wait for
+    one build. Raises `PeerUnavailable` when `make` does, or the override does not exist; with `build=False` also when
+    it has not been built yet.
     """
     configured = os.environ.get(override) if override else None
     if configured:
-        if not Path(configured).is_file():
-            raise PeerUnavailable(f"{name}: {override}={configured} is not a file")
+        if not Path(configured).exists():
+            raise PeerUnavailable(f"{name}: {override}={configured} does not exist")
         return Path(configured)
     directory = cache_root() / f"{name}-{recipe_hash(recipe)}"
-    binary = directory / name
-    if binary.is_file():
-        return binary
+    target = directory / name
+    if target.exists():
+        return target
     if not build:
         raise PeerUnavailable(f"{name}: not built; `make peers` builds it once")
     try:
         directory.mkdir(parents=True, exist_ok=True)
         with _locked(directory / "lock"):
-            if not binary.is_file():
-                _go_build(recipe, binary)
+            if not target.exists():
+                make(recipe, target)
     except OSError as error:
         raise PeerUnavailable(f"{name}: cannot use the cache {directory}: {error}") from error
-    return binary
+    return target
