@@ -125,6 +125,8 @@ class ConsumeError(UntraceError):
     code: Code = Code.UNKNOWN
     partly_accepted = False
     """Whether some branch of the graph, or some piece of the batch, was accepted all the same."""
+    detail = ""
+    """What the other side said in full, where the message has only its beginning: for dead letters, not for logs."""
 
     def __init__(self, message: str, *, code: Code | None = None) -> None:
         super().__init__(message)

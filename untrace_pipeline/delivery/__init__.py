@@ -3,27 +3,33 @@
 An exporter has a configuration class that extends :class:`DeliveryConfig`, implements :class:`Sender`, and holds a
 :class:`Delivery` that it forwards ``start``, ``consume``, ``admit`` and ``shutdown`` to::
 
-    consume ─► Queue ─► Batcher ─► Sending: attempt ─► classify ─┬► wait, again    (RetryableError, OSError)
-                 │                                               ├► halves         (OversizeError)
-                 └── done, once every item has one outcome ◄─────┴► give up        (PermanentError)
+    consume ─► Queue ─► Batcher ─► Sending: breaker ─► attempt ─► classify ─┬► wait, again    (RetryableError, OSError)
+                 │                                                          ├► make smaller   (OversizeError)
+                 │                                                          └► give up        (PermanentError)
+                 └── done, once every item has one end ◄── Ending ◄── Burial: dead letters ◄──┘
 
-The seams of what is to come: a queue on disk is another :class:`Queue`; a breaker stands before the attempt; a
-:class:`Failure` is what a dead-letter queue takes; :class:`Accounting` is what a ledger shows.
+A queue is in memory, or on a disk through an extension that keeps a :class:`Journal`; so are the dead letters.
+:class:`Accounting` knows where every item is, and is what the ledger shows.
 """
 
 from untrace_pipeline.delivery.accounting import Accounting
 from untrace_pipeline.delivery.config import (
     BatchConfig,
     BatchSizer,
+    BreakerConfig,
+    DeadLetterConfig,
     DeliveryConfig,
     Overflow,
+    Oversize,
     PartitionConfig,
     QueueConfig,
     QueueSizer,
     RetryConfig,
+    RetryPreset,
+    WhenOpen,
 )
 from untrace_pipeline.delivery.delivery import Delivery
-from untrace_pipeline.delivery.queue import MemoryQueue, Queue
+from untrace_pipeline.delivery.queue import MemoryQueue, PersistentQueue, Queue
 from untrace_pipeline.delivery.request import (
     DELIVERED,
     Entry,
@@ -31,9 +37,21 @@ from untrace_pipeline.delivery.request import (
     Outcome,
     Reason,
     Request,
+    Result,
     Sender,
+    State,
     Verdict,
     classify,
+)
+from untrace_pipeline.delivery.storage import (
+    DeadLetter,
+    DeadLetters,
+    DeadLetterStorage,
+    Journal,
+    QueueStorage,
+    Record,
+    Recovery,
+    Totals,
 )
 
 __all__ = [
@@ -41,21 +59,37 @@ __all__ = [
     "Accounting",
     "BatchConfig",
     "BatchSizer",
+    "BreakerConfig",
+    "DeadLetter",
+    "DeadLetterConfig",
+    "DeadLetterStorage",
+    "DeadLetters",
     "Delivery",
     "DeliveryConfig",
     "Entry",
     "Failure",
+    "Journal",
     "MemoryQueue",
     "Outcome",
     "Overflow",
+    "Oversize",
     "PartitionConfig",
+    "PersistentQueue",
     "Queue",
     "QueueConfig",
     "QueueSizer",
+    "QueueStorage",
     "Reason",
+    "Record",
+    "Recovery",
     "Request",
+    "Result",
     "RetryConfig",
+    "RetryPreset",
     "Sender",
+    "State",
+    "Totals",
     "Verdict",
+    "WhenOpen",
     "classify",
 ]

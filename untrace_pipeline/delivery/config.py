@@ -5,8 +5,9 @@ Keys, defaults and meanings are those of the Collector's exporterhelper.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
-from typing import Self
+from typing import Any, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -15,12 +16,17 @@ from untrace_pipeline.api.config import ComponentConfig, ConfigModel, Duration, 
 __all__ = [
     "BatchConfig",
     "BatchSizer",
+    "BreakerConfig",
+    "DeadLetterConfig",
     "DeliveryConfig",
     "Overflow",
+    "Oversize",
     "PartitionConfig",
     "QueueConfig",
     "QueueSizer",
     "RetryConfig",
+    "RetryPreset",
+    "WhenOpen",
 ]
 
 
@@ -45,11 +51,49 @@ class Overflow(StrEnum):
     REFUSE = "refuse"
     BLOCK = "block"
     DROP_OLDEST = "drop_oldest"
+    DEAD_LETTER = "dead_letter"
+
+
+class Oversize(StrEnum):
+    """What happens to a single item that is too large for the destination."""
+
+    DROP = "drop"
+    TRUNCATE = "truncate"
+    DEAD_LETTER = "dead_letter"
+
+
+class WhenOpen(StrEnum):
+    """What happens to a batch that comes while the circuit is open."""
+
+    WAIT = "wait"
+    REFUSE = "refuse"
+
+
+class RetryPreset(StrEnum):
+    """Ready-made schedules."""
+
+    COLLECTOR = "collector"
+    UNTRACE = "untrace"
+
+
+_PRESETS: Mapping[RetryPreset, Mapping[str, float]] = {
+    RetryPreset.COLLECTOR: {},
+    RetryPreset.UNTRACE: {
+        "initial_interval": 1.0,
+        "multiplier": 2.0,
+        "max_interval": 300.0,
+        "randomization_factor": 0.1,
+        "max_elapsed_time": 0.0,
+    },
+}
+"""What a preset sets where nothing else is written."""
 
 
 class RetryConfig(ConfigModel):
     """``retry_on_failure``: what happens after an attempt that may succeed later."""
 
+    preset: RetryPreset = RetryPreset.COLLECTOR
+    """Defaults of the options below. ``untrace``: 1 s, doubled each time up to 5 min, ±10 %, for ever."""
     enabled: bool = True
     """Whether to try again at all; without it, the first failure is final."""
     initial_interval: Duration = Field(5.0, ge=0)
@@ -62,6 +106,12 @@ class RetryConfig(ConfigModel):
     """Longest wait; a longer wish of the destination still wins."""
     max_elapsed_time: Duration = Field(300.0, ge=0)
     """Give up when the next attempt would come later than this after the first; ``0`` = never."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in(cls, given: Any) -> Any:
+        preset = given.get("preset") if isinstance(given, Mapping) else None
+        return {**_PRESETS[RetryPreset(preset)], **given} if preset in set(RetryPreset) else given
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -130,13 +180,15 @@ class QueueConfig(ConfigModel):
     sizer: QueueSizer = QueueSizer.REQUESTS
     """Unit of ``queue_size``: ``requests`` (as they arrive), ``items`` or ``bytes``."""
     overflow: Overflow | None = None
-    """When full: ``refuse`` (default; the sender is told to come back), ``block`` (it waits) or ``drop_oldest``."""
+    """When full: ``refuse`` (default; the sender is told to come back), ``block`` (it waits), ``drop_oldest``, or
+    ``dead_letter`` (what does not fit goes to the dead-letter queue)."""
     block_on_overflow: bool = False
     """The Collector's spelling of ``overflow: block``."""
     wait_for_result: bool = False
     """Accept a batch only after the destination has; its failure goes back to the sender."""
     storage: str | None = None
-    """Id of a storage extension that keeps the queue on disk. Not available yet: it comes with ``file_storage``."""
+    """Id of an extension that keeps the queue on disk: accepted is then committed there, and survives ``kill -9``.
+    Example: ``file_storage``."""
     batch: BatchConfig | None = None
     """Present (``batch: {}`` is enough) = merge batches before sending."""
 
@@ -152,6 +204,9 @@ class QueueConfig(ConfigModel):
     def _check(self) -> Self:
         if self.block_on_overflow and self.overflow not in {None, Overflow.BLOCK}:
             msg = f"either block_on_overflow: true or overflow: {self.overflow}, not both"
+            raise ValueError(msg)
+        if self.storage is not None and self.wait_for_result:
+            msg = "either storage or wait_for_result, not both: accepted is on disk with the one, sent with the other"
             raise ValueError(msg)
         if (
             self.batch is not None
@@ -175,6 +230,37 @@ class QueueConfig(ConfigModel):
         return BatchSizer.BYTES if self.sizer is QueueSizer.BYTES else BatchSizer.ITEMS
 
 
+class BreakerConfig(ConfigModel):
+    """``circuit_breaker``: leaves a destination alone that mostly fails, and asks now and then whether it is back.
+
+    Closed: all attempts are made. Open: none is, requests wait in the queue. Half-open: a few attempts (probes) decide.
+    Failures are attempts that may succeed later (no connection, no answer in time, 429, 5xx), not refused data.
+    """
+
+    enabled: bool = True
+    """Whether attempts are ever held back."""
+    failure_ratio: float = Field(0.5, gt=0, le=1)
+    """Opens when this share of the attempts in ``window`` failed."""
+    min_requests: int = Field(20, gt=0)
+    """Attempts that must lie in the window before it can open."""
+    window: Duration = Field(30.0, gt=0)
+    """How far back attempts count."""
+    open_duration: Duration = Field(5.0, gt=0)
+    """How long it stays open before it probes; a longer wish of the destination (Retry-After) wins."""
+    probes: int = Field(1, gt=0)
+    """Attempts at once while it is half-open; as many must succeed in a row to close it."""
+    when_open: WhenOpen = WhenOpen.WAIT
+    """What happens to batches that come meanwhile: ``wait`` takes them into the queue, ``refuse`` tells the sender to
+    come back, so that the connector ``failover`` goes on to the next level at once."""
+
+
+class DeadLetterConfig(ConfigModel):
+    """``dead_letter_queue``: keeps what the destination refused for good, was too large, or expired, for a replay."""
+
+    storage: str = Field(min_length=1)
+    """Id of the extension that keeps the letters. Example: ``file_storage``."""
+
+
 class DeliveryConfig(ComponentConfig):
     """Base of the configuration of an exporter that holds a :class:`~untrace_pipeline.delivery.Delivery`."""
 
@@ -184,3 +270,28 @@ class DeliveryConfig(ComponentConfig):
     """Attempts after a failure."""
     sending_queue: QueueConfig = QueueConfig()
     """Queue between the pipelines and the destination."""
+    circuit_breaker: BreakerConfig = BreakerConfig()
+    """When attempts are held back."""
+    dead_letter_queue: DeadLetterConfig | None = None
+    """Where that goes which is given up; absent = it is dropped and counted."""
+    oversize: Oversize | None = None
+    """What happens to a single item that is too large for the destination: ``truncate`` (its longest attributes are cut
+    and marked), ``dead_letter`` or ``drop``. Absent = ``dead_letter`` with a ``dead_letter_queue``, else ``drop``."""
+
+    @model_validator(mode="after")
+    def _has_dead_letters(self) -> Self:
+        if self.dead_letter_queue is None:
+            for option, value in (("sending_queue.overflow", self.sending_queue.overflow), ("oversize", self.oversize)):
+                if value is not None and value.value == Oversize.DEAD_LETTER.value:
+                    msg = f"{option}: dead_letter needs a dead_letter_queue"
+                    raise ValueError(msg)
+        return self
+
+    def references(self) -> Mapping[str, tuple[str, ...]]:
+        """Return the storages that are named."""
+        found = dict(super().references())
+        if self.sending_queue.storage is not None:
+            found["sending_queue.storage"] = (self.sending_queue.storage,)
+        if self.dead_letter_queue is not None:
+            found["dead_letter_queue.storage"] = (self.dead_letter_queue.storage,)
+        return found

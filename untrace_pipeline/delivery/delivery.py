@@ -6,60 +6,70 @@ import asyncio
 import random
 
 from untrace_pipeline.api.component import Host, Settings
-from untrace_pipeline.api.telemetry import Counter
-from untrace_pipeline.data import Batch, Signal
+from untrace_pipeline.data import Batch
 from untrace_pipeline.delivery.accounting import Accounting
 from untrace_pipeline.delivery.batcher import Batcher
-from untrace_pipeline.delivery.config import DeliveryConfig, QueueConfig
-from untrace_pipeline.delivery.queue import MemoryQueue, Queue
+from untrace_pipeline.delivery.burial import Burial
+from untrace_pipeline.delivery.config import DeliveryConfig, Overflow
+from untrace_pipeline.delivery.ending import Ending
+from untrace_pipeline.delivery.queue import MemoryQueue, PersistentQueue, Queue
 from untrace_pipeline.delivery.reports import Reports
-from untrace_pipeline.delivery.request import Entry, Failure, Reason, Request, Sender
+from untrace_pipeline.delivery.request import Entry, Failure, Reason, Request, Result, Sender
 from untrace_pipeline.delivery.sending import Sending
 from untrace_pipeline.delivery.source import Source
-from untrace_pipeline.errors import ConsumeError, PermanentError, QueueFullError, RetryableError
+from untrace_pipeline.errors import ConsumeError, OversizeError, QueueFullError, RetryableError
 
 __all__ = ["Delivery"]
 
 
 class Delivery:
-    """Queue, batching, retry, splitting and accounting for one exporter.
+    """Queue, batching, breaker, retry, splitting, dead letters and accounting for one exporter.
 
     An exporter makes one in its constructor and forwards ``start``, ``consume``, ``admit`` and ``shutdown`` to it;
-    its own part is a :class:`Sender`. Accepted data is lost only by the death of the process, by the overflow policy
-    ``drop_oldest``, or when retrying ends; each loss is counted with its reason and logged as an ERROR.
+    its own part is a :class:`Sender`. Accepted data is lost only where no disk is configured: by the death of the
+    process, by the overflow policy ``drop_oldest``, or when attempts end; each loss is counted by reason and logged.
     """
 
     def __init__(
         self, config: DeliveryConfig, sender: Sender, settings: Settings, *, rng: random.Random | None = None
     ) -> None:
-        queue = config.sending_queue
-        self._config = queue
+        self._config = config.sending_queue
+        self._dead_letters = config.dead_letter_queue
         self._name = f"exporter {settings.id}"
         self._settings = settings
         self.accounting = Accounting(settings)
         self._reports = Reports(settings, sender.destination)
+        self._burial = Burial(settings.id, sender.destination, self._reports)
         rng = rng or random.Random()  # noqa: S311  jitter
         self._sending = Sending(config, sender, settings, self.accounting, self._reports, rng)
-        self._queue, self._source = self._make_queue(queue)
+        self._ending = Ending(config, settings, self.accounting, self._reports)
+        self._queue: Queue | None = None
+        self._disk: PersistentQueue | None = None
+        self._source: Source | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._opening: asyncio.Task[None] | None = None
+        self._open = asyncio.Event()
         self._closed = False
-        self._ended: dict[tuple[str, str], Counter] = {}
         self._make_metrics()
+        self._on_disk = self._config.storage if self._config.enabled else None
+        if self._on_disk is None:
+            self._open.set()
+            if self._config.enabled:
+                owner, policy = f"{self._name}: sending queue", self._config.overflow_policy
+                self._use(MemoryQueue(self._config.queue_size, self._config.sizer, policy, owner=owner))
 
     async def start(self, host: Host) -> None:
-        """Begin to send."""
+        """Begin to send. Raises :class:`StartError` for a storage that cannot be had."""
         self._reports.start(host)
-        if self._queue is None or self._source is None:
-            return
-        queue, now = self._queue, asyncio.get_running_loop().time
-        self._settings.meter.gauge("exporter_queue_age_seconds").observe_with(lambda: queue.oldest_age(now()))
-        for number in range(self._config.num_consumers):
-            self._tasks.add(host.spawn(self._work(self._source), name=f"{self._name} sender {number}"))
+        if self._dead_letters is not None:
+            self._burial.start(host, self._dead_letters.storage)
+        self._begin(host)
 
     def admit(self, byte_size: int) -> None:
         """Raise :class:`RetryableError` if a batch of about that many bytes (0 = unknown) would be refused now."""
         if self._closed:
             raise self._shutting_down()
+        self._sending.check()
         if self._queue is not None:
             self._queue.check(byte_size)
 
@@ -70,22 +80,22 @@ class Delivery:
         than the whole queue. With ``wait_for_result`` or without a queue also whatever ended the attempts, when the
         destination has not taken all of it. Cancelled while it waits for room, nothing is taken.
         """
-        if self._closed:
-            raise self._shutting_down()
         items = batch.item_count
         if not items:
             return
-        loop = asyncio.get_running_loop()
+        await self._open.wait()
+        if self._closed:
+            raise self._shutting_down()
+        self._sending.check()
         bare = Batch(batch.signal, batch.to_otlp(), batch.context)
-        entry = Entry(bare, items, loop.time())
+        entry = Entry(bare, items, asyncio.get_running_loop().time())
         if self._queue is None or self._source is None:
             await self._send_now(entry)
             return
         if self._config.wait_for_result:
-            entry.result = loop.create_future()
+            entry.result = asyncio.get_running_loop().create_future()
         await self._enqueue(self._queue, self._source, entry)
-        if entry.result is not None:
-            await entry.result
+        await self._hear(entry)
 
     def pending_items(self) -> int:
         """Return the items that were accepted and have no outcome yet."""
@@ -94,13 +104,17 @@ class Delivery:
     async def shutdown(self) -> None:
         """Refuse input, send what is left without long waits, and return when all of it has an outcome.
 
-        When cancelled, what is left is counted as ``dropped{reason="shutdown"}``, or handed back to callers who wait.
+        A queue on disk keeps what is not under way. When cancelled, what is left in memory is counted as
+        ``dropped{reason="shutdown"}``, or handed back to callers who wait.
         """
         if self._closed:
             return
         self._closed = True
+        self._open.set()
+        if self._opening is not None:
+            self._opening.cancel()
         started, pending = asyncio.get_running_loop().time(), self.pending_items()
-        self._sending.drain()
+        self._sending.drain(keep=self._disk is not None)
         if self._queue is not None:
             self._queue.close()
         try:
@@ -109,8 +123,26 @@ class Delivery:
         finally:
             await self._stop_tasks()
             self._give_up_waiting()
+            await self._let_go()
             seconds = asyncio.get_running_loop().time() - started
-            self._reports.drained(pending, self.accounting.dropped[Reason.SHUTDOWN], seconds)
+            self._reports.drained(pending, self.accounting, seconds)
+
+    # ---------------------------------------------------------------- opening
+
+    def _use(self, queue: Queue) -> None:
+        config = self._config
+        batcher = Batcher(config.batch, config.batch_sizer) if config.batch else None
+        self._queue, self._source = queue, Source(queue, batcher, self._caller_left)
+        self._settings.meter.gauge("exporter_queue_size").observe_with(lambda: queue.size)
+        self._settings.meter.gauge("exporter_queue_capacity").observe_with(lambda: queue.capacity)
+
+    def _begin(self, host: Host) -> None:
+        queue, source, now = self._queue, self._source, asyncio.get_running_loop().time
+        if queue is not None and source is not None:
+            self._settings.meter.gauge("exporter_queue_age_seconds").observe_with(lambda: queue.oldest_age(now()))
+            for number in range(self._config.num_consumers):
+                self._tasks.add(host.spawn(self._work(source), name=f"{self._name} sender {number}"))
+        self._open.set()
 
     # --------------------------------------------------------------------- in
 
@@ -118,33 +150,75 @@ class Delivery:
         try:
             source.make_way(entry)
             evicted = await queue.put(entry)
-        except ConsumeError:
-            self.accounting.not_enqueued(entry.batch.signal, entry.items)
+        except ConsumeError as error:
+            if not await self._bury_overflow(entry, error):
+                self.accounting.not_enqueued(entry.batch.signal, entry.items)
+                raise
+            return
+        except asyncio.CancelledError:
+            if entry.committed:
+                self._enqueued(entry)
+                self.accounting.unacknowledged(entry.items)
             raise
-        self.accounting.enqueue(entry.items)
-        self._enqueue_size.record(entry.items)
-        self._enqueue_bytes.record(entry.batch.byte_size)
+        self._enqueued(entry)
         for old in evicted:
             self._give_up(old, Reason.QUEUE_FULL, QueueFullError(f"{self._name}: dropped to make room"))
         if evicted:
             self._reports.evicted(sum(old.items for old in evicted))
 
+    def _enqueued(self, entry: Entry) -> None:
+        self.accounting.enqueue(entry.items)
+        if entry.result is not None:
+            self.accounting.undecided += entry.items
+        self._enqueue_size.record(entry.items)
+        self._enqueue_bytes.record(entry.batch.byte_size)
+
+    async def _bury_overflow(self, entry: Entry, error: ConsumeError) -> bool:
+        """Take what does not fit to the dead-letter queue, if that is the policy; return whether it lies there."""
+        fits_never = isinstance(error, OversizeError | QueueFullError)
+        if self._config.overflow_policy is not Overflow.DEAD_LETTER or not fits_never:
+            return False
+        if not await self._burial.overflow(entry, error):
+            return False
+        entry.result = None
+        self._enqueued(entry)
+        self.accounting.take(entry.items)
+        self.accounting.bury(entry.batch.signal, entry.items, Reason.QUEUE_FULL)
+        return True
+
     async def _send_now(self, entry: Entry) -> None:
         entry.result = asyncio.get_running_loop().create_future()
         self.accounting.enqueue(entry.items)
-        task = asyncio.create_task(self._process(Request(entry.batch, entry.items, (entry,))))
+        self.accounting.undecided += entry.items
+        task = asyncio.create_task(self._process(entry.request()))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         try:
-            await entry.result
+            await self._hear(entry)
         except asyncio.CancelledError:
             task.cancel()
             raise
+
+    async def _hear(self, entry: Entry) -> None:
+        """Wait for the outcome of an entry, if its caller wants to know it. Raises what ended the attempts."""
+        if entry.result is None:
+            return
+        try:
+            await entry.result
+        except asyncio.CancelledError:
+            if not entry.result.cancelled():  # it was known already
+                self._ending.tell_refused(entry)
+            raise
+        except ConsumeError:
+            self._ending.tell_refused(entry)
+            raise
+        self.accounting.decide(entry.items)
 
     # -------------------------------------------------------------------- out
 
     async def _work(self, source: Source) -> None:
         while request := await source.next():
+            self._look_for_damage()
             await self._process(request)
             del request  # an idle worker must not keep its last payload alive
 
@@ -152,53 +226,20 @@ class Delivery:
         self.accounting.take(request.items)
         self._send_size.record(request.items)
         self._send_bytes.record(request.batch.byte_size)
-        failures: list[Failure] = []
+        result = Result()
         try:
-            await self._sending.deliver(request, failures)
+            await self._sending.deliver(request, result)
+            if graves := self._ending.to_bury(request, result):
+                await self._burial.bury(graves, self._sending.pause)
         finally:
-            self._settle(request, failures)
+            self._ending.settle(request, result, self._queue, self._disk)
 
     # ---------------------------------------------------------------- outcome
-
-    def _settle(self, request: Request, failures: list[Failure]) -> None:
-        """Give every item its terminal state, and every entry whose last part this was its end."""
-        if failures:
-            self._judge(request, failures)
-        for entry in request.entries:
-            entry.parts -= 1
-            if not entry.parts:
-                if self._queue is not None:
-                    self._queue.done(entry)
-                self._finish(entry)
-
-    def _judge(self, request: Request, failures: list[Failure]) -> None:
-        """Hand failed pieces back to the callers who wait, or drop them.
-
-        An item that is too large among others that were taken is dropped in any case: sending all again would not help.
-        """
-        signal = request.batch.signal
-        nothing_taken = sum(failure.request.items for failure in failures) == request.items
-        waits = any(entry.result is not None for entry in request.entries)
-        for failure in failures:
-            lost = not waits or (failure.reason is Reason.TOO_LARGE and not nothing_taken)
-            if lost:
-                self.accounting.drop(signal, failure.request.items, failure.reason)
-            else:
-                self.accounting.refuse(signal, failure.request.items)
-            for entry in () if lost and waits else request.entries:
-                entry.error = entry.error or failure.error
-            if failure.reason is not Reason.SHUTDOWN:
-                self._reports.given_up(failure, lost=lost)
 
     def _give_up(self, entry: Entry, reason: Reason, error: ConsumeError) -> None:
         """End an entry that was never sent."""
         self.accounting.take(entry.items)
-        if entry.result is None:
-            self.accounting.drop(entry.batch.signal, entry.items, reason)
-        else:
-            self.accounting.refuse(entry.batch.signal, entry.items)
-        entry.error = error
-        self._finish(entry)
+        self._ending.end_whole(entry, reason, error)
 
     def _caller_left(self, entry: Entry) -> None:
         """End an entry that nobody waits for any more: who left will come again."""
@@ -206,23 +247,13 @@ class Delivery:
         if self._queue is not None:
             self._queue.done(entry)
 
-    def _finish(self, entry: Entry) -> None:
-        result, error = entry.result, entry.error
-        if result is not None and not result.done():
-            if error is None:
-                result.set_result(None)
-            else:
-                result.set_exception(error)
-        if entry.batch.signal is Signal.TRACES and (error is None or result is None):
-            self._count_ended(entry.batch.context.tenant or "", error)
-
     def _give_up_waiting(self) -> None:
         """Count what nobody has begun to send."""
         requests, entries = self._source.abandon() if self._source else ([], [])
         for request in requests:
             self.accounting.take(request.items)
             failure = Failure(request, Reason.SHUTDOWN, RetryableError("shutting down"), 0)
-            self._settle(request, [failure])
+            self._ending.settle(request, Result(failures=[failure]), self._queue, self._disk)
         for entry in entries:
             self._give_up(entry, Reason.SHUTDOWN, self._shutting_down())
 
@@ -233,15 +264,18 @@ class Delivery:
         await asyncio.gather(*tasks, return_exceptions=True)
         self._tasks.clear()
 
-    # ---------------------------------------------------------------- details
+    async def _let_go(self) -> None:
+        """Leave what a disk holds to whoever opens the queue next."""
+        if self._disk is not None:
+            self._look_for_damage()
+            self.accounting.leave()
+            await self._disk.release()
 
-    def _make_queue(self, config: QueueConfig) -> tuple[Queue | None, Source | None]:
-        if not config.enabled:
-            return None, None
-        owner = f"{self._name}: sending queue"
-        queue = MemoryQueue(config.queue_size, config.sizer, config.overflow_policy, owner=owner)
-        batcher = Batcher(config.batch, config.batch_sizer) if config.batch else None
-        return queue, Source(queue, batcher, self._caller_left)
+    def _look_for_damage(self) -> None:
+        if self._disk is not None and (items := self._disk.take_damaged()):
+            self.accounting.damage(items)
+
+    # ---------------------------------------------------------------- details
 
     def _make_metrics(self) -> None:
         meter = self._settings.meter
@@ -250,19 +284,6 @@ class Delivery:
         self._send_size = meter.histogram("exporter_queue_batch_send_size")
         self._send_bytes = meter.histogram("exporter_queue_batch_send_size_bytes")
         meter.gauge("exporter_in_flight_requests").observe_with(lambda: self._sending.attempts_under_way)
-        queue = self._queue
-        if queue is not None:
-            meter.gauge("exporter_queue_size").observe_with(lambda: queue.size)
-            meter.gauge("exporter_queue_capacity").observe_with(lambda: queue.capacity)
-
-    def _count_ended(self, tenant: str, error: ConsumeError | None) -> None:
-        status = "delivered" if error is None else "rejected" if isinstance(error, PermanentError) else "dropped"
-        key = (tenant, status)
-        counter = self._ended.get(key)
-        if counter is None:
-            labels = {"customer_id": key[0], "destination": str(self._settings.id), "status": key[1]}
-            counter = self._ended[key] = self._settings.meter.counter("traces_processed", **labels)
-        counter.add()
 
     def _shutting_down(self) -> RetryableError:
         return RetryableError(f"{self._name} is shutting down")

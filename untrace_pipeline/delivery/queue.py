@@ -65,11 +65,15 @@ class Queue(Protocol):
 class PersistentQueue(Queue, Protocol):
     """A queue whose entries survive the process: at the end they are kept instead of being given up."""
 
-    def keep(self, entry: Entry, pieces: Sequence[Batch]) -> None:
-        """Hold on to an entry that was got and not finished, for whoever opens the queue next.
+    def keep(self, entries: Sequence[Entry], pieces: Sequence[Batch]) -> None:
+        """Hold on to entries that were got and not finished, for whoever opens the queue next. Never raises.
 
-        ``pieces`` are the parts of it without an outcome, ``entry.ended`` has the rest. Never raises.
+        ``pieces`` are what has no outcome yet of entries that ended in part: they become records of their own, and once
+        those are durable the entries are ended as ``entry.ended`` says. Without pieces, nothing of the entries ended.
         """
+
+    def take_damaged(self) -> int:
+        """Return how many items that waited could not be read since this was asked last."""
 
     async def release(self) -> None:
         """Make everything durable and let another owner open the queue, after :meth:`close`. Safe twice."""
@@ -168,7 +172,7 @@ class MemoryQueue:
         if self._overflow is Overflow.BLOCK:
             await self._wait_for_room(weight)
             return ()
-        if self._overflow is Overflow.REFUSE or self._taken + weight > self.capacity:
+        if self._overflow is not Overflow.DROP_OLDEST or self._taken + weight > self.capacity:
             raise self._full()  # drop_oldest: all the rest is under way, and that is never dropped
         evicted = []
         while self.size + weight > self.capacity:

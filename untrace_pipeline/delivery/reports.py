@@ -8,7 +8,10 @@ import time
 from untrace_pipeline.api.component import Host, Settings
 from untrace_pipeline.api.config import format_duration
 from untrace_pipeline.api.status import Status
-from untrace_pipeline.delivery.request import Failure, Outcome, Request
+from untrace_pipeline.delivery.accounting import Accounting
+from untrace_pipeline.delivery.breaker import Circuit
+from untrace_pipeline.delivery.request import Failure, Outcome, Reason, Request
+from untrace_pipeline.delivery.storage import Totals
 from untrace_pipeline.errors import Code, ConsumeError
 
 __all__ = ["Reports"]
@@ -45,6 +48,13 @@ class Reports:
             self._become(Status.RECOVERABLE_ERROR, f"{text}; retrying")
         self._log("retry", logging.WARNING, request.items, f"{text}; retry {retry} in {delay:.1f} s")
 
+    def circuit(self, state: Circuit, why: str) -> None:
+        """The circuit opened, is probed, or closed again."""
+        text = f"circuit of {self._destination} is {state.name.lower().replace('_', '-')}: {why}"
+        if state is Circuit.OPEN and self._status is not Status.PERMANENT_ERROR:
+            self._become(Status.RECOVERABLE_ERROR, text)
+        self._log(f"circuit {state}", logging.WARNING if state is Circuit.OPEN else logging.INFO, 0, text)
+
     def partial(self, request: Request, outcome: Outcome) -> None:
         """The destination had something to say about a request that it took."""
         what = f"{outcome.rejected} of {_amount(request)} were rejected by {self._destination}, and are not sent again"
@@ -59,11 +69,16 @@ class Reports:
         if failure.error.code in _CREDENTIALS and self._status is not Status.PERMANENT_ERROR:
             because = f"{failure.error.code.name}: {failure.error}"
             self._become(Status.PERMANENT_ERROR, f"{self._destination} refuses our credentials ({because})")
-        end = f"dropped ({failure.reason})" if lost else "handed back to the sender"
-        kind = f"{failure.reason} {lost}"
+        kept = f"kept in the dead-letter queue ({failure.reason})"
+        end = kept if failure.buried else f"dropped ({failure.reason})" if lost else "handed back to the sender"
+        kind = f"{failure.reason} {lost} {failure.buried}"
         level = logging.ERROR if lost else logging.WARNING
         attempts = f" after {failure.attempts} attempts" if failure.attempts > 1 else ""
         self._log(kind, level, failure.request.items, f"{text}; {end}{attempts}")
+
+    def not_buried(self, items: int, error: ConsumeError) -> None:
+        """The dead-letter queue does not take what was given up."""
+        self._log("not buried", logging.ERROR, items, f"{items} items wait for the dead-letter queue: {error}")
 
     def evicted(self, items: int) -> None:
         """The queue was full, and the oldest had to go."""
@@ -73,11 +88,18 @@ class Reports:
         """A sender raised what it must not raise."""
         self._logger.error("unexpected error while sending to %s", self._destination, exc_info=error)
 
-    def drained(self, pending: int, lost: int, seconds: float) -> None:
+    def found(self, held: Totals) -> None:
+        """The queue on disk holds something from before."""
+        self._logger.info("%d items (%d bytes) lie in the queue on disk, and are sent now", held.items, held.bytes)
+
+    def drained(self, pending: int, accounting: Accounting, seconds: float) -> None:
         """The end: what was still to be sent, and what of it was not."""
         took = format_duration(round(seconds, 1))
+        lost = accounting.dropped.get(Reason.SHUTDOWN, 0)
         if lost:
             self._logger.error("stopped after %s: %d of %d pending items were dropped (shutdown)", took, lost, pending)
+        elif accounting.left:
+            self._logger.info("stopped after %s: %d items stay in the queue on disk", took, accounting.left)
         elif pending:
             self._logger.info("drained %d pending items in %s", pending, took)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
@@ -19,7 +21,9 @@ __all__ = [
     "Outcome",
     "Reason",
     "Request",
+    "Result",
     "Sender",
+    "State",
     "Verdict",
     "as_consume_error",
     "classify",
@@ -34,6 +38,19 @@ class Reason(StrEnum):
     PERMANENT = "permanent"
     TOO_LARGE = "too_large"
     SHUTDOWN = "shutdown"
+    DAMAGED = "damaged"
+
+
+class State(StrEnum):
+    """How items end that are not dropped; with the reasons of dropping, the states of the ledger."""
+
+    DELIVERED = "delivered"
+    REJECTED = "rejected"
+    DEAD_LETTERED = "dead_lettered"
+    REFUSED = "refused"
+    """Handed back to a caller who waited; not in the ledger, because they were never accepted."""
+    MOVED = "moved"
+    """In a journal only: kept in another record of it, which has just these items."""
 
 
 @dataclass(slots=True, eq=False)
@@ -55,10 +72,16 @@ class Entry:
     """First failure of a part; the caller who waits gets it."""
     committed: bool = False
     """Set by the queue once it holds the entry."""
-    ended: dict[str, int] = field(default_factory=dict)
+    ended: Counter[str] = field(default_factory=Counter)
     """What became of its items so far, by state; complete when the entry is done."""
     record: Record | None = None
     """Where it lies in a journal; set by a persistent queue."""
+    left: list[Batch] = field(default_factory=list)
+    """Parts that a persistent queue is to keep."""
+
+    def request(self) -> Request:
+        """Return the request that carries this entry alone."""
+        return Request(self.batch, self.items, (self,))
 
 
 @dataclass(slots=True, eq=False)
@@ -69,6 +92,13 @@ class Request:
     items: int
     entries: Sequence[Entry] = ()
     """Whose items these are; empty for the halves of a request that was split."""
+    original: Batch | None = None
+    """What was shortened to make it, because it was too large for the destination."""
+
+    @property
+    def key(self) -> str:
+        """Idempotency key: the same for the same bytes, however often and by whichever process they are sent."""
+        return hashlib.blake2b(self.batch.to_otlp(), digest_size=16).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +115,7 @@ DELIVERED = Outcome()
 """All items were taken, with nothing to add."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Failure:
     """A request, or a piece of one, that was given up."""
 
@@ -93,6 +123,16 @@ class Failure:
     reason: Reason
     error: ConsumeError
     attempts: int
+    buried: bool = False
+    """Whether it lies in the dead-letter queue."""
+
+
+@dataclass(slots=True)
+class Result:
+    """What became of one request: counts by state for what the destination answered, failures for the rest."""
+
+    ended: Counter[str] = field(default_factory=Counter)
+    failures: list[Failure] = field(default_factory=list)
 
 
 class Sender(Protocol):

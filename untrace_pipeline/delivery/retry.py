@@ -6,7 +6,7 @@ import random
 
 from untrace_pipeline.delivery.config import RetryConfig
 
-__all__ = ["Backoff"]
+__all__ = ["LONGEST_WISH_SECONDS", "Backoff"]
 
 LONGEST_WISH_SECONDS = 86400.0
 """A destination that wants to be left alone for longer than a day is asked again after one."""

@@ -1,4 +1,4 @@
-"""Attempts of one request until every item of it has an outcome: timeout, retry, splitting."""
+"""Attempts of one request until every item of it has an outcome: breaker, timeout, retry, splitting, shortening."""
 
 from __future__ import annotations
 
@@ -10,19 +10,23 @@ from contextlib import suppress
 from untrace_pipeline.api.component import Settings
 from untrace_pipeline.api.telemetry import Counter
 from untrace_pipeline.delivery.accounting import Accounting
-from untrace_pipeline.delivery.config import DeliveryConfig
+from untrace_pipeline.delivery.breaker import Breaker, Circuit
+from untrace_pipeline.delivery.config import DeliveryConfig, Oversize, WhenOpen
 from untrace_pipeline.delivery.reports import Reports
 from untrace_pipeline.delivery.request import (
     Failure,
     Outcome,
     Reason,
     Request,
+    Result,
     Sender,
+    State,
     Verdict,
     as_consume_error,
     classify,
 )
-from untrace_pipeline.delivery.retry import Backoff
+from untrace_pipeline.delivery.retry import LONGEST_WISH_SECONDS, Backoff
+from untrace_pipeline.delivery.truncate import shorten
 from untrace_pipeline.errors import Code, ConsumeError, DecodeError, RetryableError
 
 __all__ = ["Sending"]
@@ -31,6 +35,12 @@ SMALL_BYTES = 64 * 1024
 SMALL_REFUSALS = 8
 """After so many single items in a row, each so small, it is not their size that the destination refuses (a quota, say):
 the rest of the request is given up instead of being asked for item by item."""
+
+SHORTEN_BYTES = 8 * 1024
+"""Smaller single items are not shortened: whoever refuses them does not do so for their size."""
+
+RETRY_AFTER_SECONDS = 1.0
+"""When senders may come back at the earliest while the circuit is open."""
 
 DRAIN_WAIT_SECONDS = 1.0
 """Longest wait between attempts while shutting down: the time that is left is better used for trying."""
@@ -50,53 +60,87 @@ class Sending:
     ) -> None:
         self._retry = config.retry_on_failure
         self._timeout = config.timeout or None
+        self._shortens = config.oversize is Oversize.TRUNCATE
+        self._refuses_when_open = config.circuit_breaker.when_open is WhenOpen.REFUSE
         self._sender = sender
         self._accounting = accounting
         self._reports = reports
         self._random = rng
         self._draining = asyncio.Event()
+        self._keeps = False
         self._meter = settings.meter
         self._retries = self._meter.counter("exporter_retries")
+        self._shortened = self._meter.counter("exporter_truncated_items")
         self._latency = self._meter.histogram("destination_latency_seconds", destination=sender.destination)
         self._statuses: dict[Code, Counter] = {}
+        self._breaker = Breaker(config.circuit_breaker, self._circuit_changed)
+        self._meter.gauge("exporter_circuit_state").observe_with(lambda: self._breaker.state)
         self.attempts_under_way = 0
 
-    def drain(self) -> None:
-        """Stop waiting long between attempts."""
-        self._draining.set()
+    def check(self) -> None:
+        """Raise :class:`RetryableError` while the circuit is open, where the configuration wants that."""
+        breaker = self._breaker
+        if self._refuses_when_open and breaker.state is not Circuit.CLOSED:
+            wait = max(breaker.opens_at - asyncio.get_running_loop().time(), RETRY_AFTER_SECONDS)
+            raise RetryableError(f"{self._sender.destination}: circuit is open", retry_after=wait)
 
-    async def deliver(self, request: Request, failures: list[Failure]) -> None:
-        """Send a request; what is given up is added to ``failures``, also when cancelled."""
-        run = _Run([request], failures, asyncio.get_running_loop().time())
+    def drain(self, *, keep: bool = False) -> None:
+        """Stop waiting long between attempts; with ``keep``, begin no further ones: what is left will be kept."""
+        self._keeps = keep
+        self._draining.set()
+        self._breaker.close()
+
+    async def pause(self, delay: float) -> bool:
+        """Wait, but no longer than draining allows; return whether the time is over for good, because we keep."""
+        if not self._draining.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(delay):
+                    await self._draining.wait()
+        elif not self._keeps:
+            await asyncio.sleep(min(delay, DRAIN_WAIT_SECONDS))
+        return self._ends()
+
+    async def deliver(self, request: Request, result: Result) -> None:
+        """Send a request; every item is in ``result`` then, also when cancelled."""
+        run = _Run([request], result, asyncio.get_running_loop().time())
         try:
             while run.pieces:
+                probe = await self._breaker.permit()
+                if self._ends():
+                    break
                 run.attempts += 1
                 try:
-                    outcome = await self._attempt(run.pieces[-1])
+                    outcome = await self._attempt(run.pieces[-1], probe=probe)
                 except Exception as error:  # noqa: BLE001  judged by classify
                     await self._judge(error, run)
                 else:
                     run.small_refusals = 0
-                    self._delivered(run.pieces.pop(), outcome)
+                    self._delivered(run.pieces.pop(), outcome, result)
         finally:
-            while run.pieces:  # cancelled
+            while run.pieces:  # cancelled, or kept
                 run.give_up(Reason.SHUTDOWN, RetryableError("shutting down"))
 
-    async def _attempt(self, request: Request) -> Outcome:
+    def _ends(self) -> bool:
+        return self._keeps and self._draining.is_set()
+
+    async def _attempt(self, request: Request, *, probe: bool) -> Outcome:
         started = time.perf_counter()
-        code = Code.CANCELLED
+        code, failed, wish = Code.CANCELLED, None, 0.0
         self.attempts_under_way += 1
         try:
             async with asyncio.timeout(self._timeout):
                 outcome = await self._sender.send(request)
-            code = Code.OK
+            code, failed = Code.OK, False
         except Exception as error:
-            code = as_consume_error(error).code
+            known = as_consume_error(error)
+            code, failed = known.code, classify(error) is Verdict.RETRY
+            wish = min(getattr(known, "retry_after", None) or 0.0, LONGEST_WISH_SECONDS)
             raise
         finally:
             self.attempts_under_way -= 1
             self._latency.record(time.perf_counter() - started)
             self._status(code).add()
+            self._breaker.record(asyncio.get_running_loop().time(), failed=failed, probe=probe, wish=wish)
         return outcome
 
     async def _judge(self, error: Exception, run: _Run) -> None:
@@ -106,7 +150,7 @@ class Sending:
             case Verdict.RETRY:
                 await self._wait_or_give_up(known, run)
             case Verdict.SPLIT:
-                _split_or_give_up(known, run)
+                self._make_smaller(known, run)
             case Verdict.DROP:
                 if not isinstance(error, ConsumeError):
                     self._reports.crashed(error)
@@ -121,26 +165,40 @@ class Sending:
         if delay is None:
             run.give_up(Reason.EXPIRED, error)
             return
-        if self._draining.is_set():
-            delay = min(delay, DRAIN_WAIT_SECONDS)
         self._reports.retrying(run.pieces[-1], error, run.attempts, delay)
-        await self._pause(delay)
-        self._retries.add()
+        if not await self.pause(delay):
+            self._retries.add()
 
-    def _delivered(self, request: Request, outcome: Outcome) -> None:
+    def _make_smaller(self, error: ConsumeError, run: _Run) -> None:
+        """Replace the last piece by its halves, or a single item by a shorter form of it; or give it up."""
+        piece = run.pieces[-1]
+        if halves := _halves(piece):
+            run.pieces[-1:] = reversed(halves)
+            return
+        shorter = shorten(piece.batch, piece.batch.byte_size // 2) if self._shortens and _is_large(piece) else None
+        if shorter is not None:
+            run.pieces[-1] = Request(shorter, piece.items, original=piece.original or piece.batch)
+            return
+        run.give_up(Reason.TOO_LARGE, error)
+        if piece.batch.byte_size < SMALL_BYTES:
+            run.small_refusals += 1
+            while run.pieces and run.small_refusals >= SMALL_REFUSALS:
+                run.give_up(Reason.PERMANENT, error)
+
+    def _delivered(self, request: Request, outcome: Outcome, result: Result) -> None:
         rejected = min(outcome.rejected, request.items)
+        result.ended[State.DELIVERED] += request.items - rejected
+        result.ended[State.REJECTED] += rejected
+        if request.original is not None:
+            self._shortened.add(request.items)
         self._accounting.deliver(request.batch.signal, request.items, rejected)
         self._reports.delivered()
         if rejected or outcome.message:
             self._reports.partial(request, outcome)
 
-    async def _pause(self, delay: float) -> None:
-        if self._draining.is_set():
-            await asyncio.sleep(delay)
-            return
-        with suppress(TimeoutError):
-            async with asyncio.timeout(delay):
-                await self._draining.wait()
+    def _circuit_changed(self, state: Circuit, why: str) -> None:
+        self._meter.counter("exporter_circuit_changes", state=state.name.lower()).add()
+        self._reports.circuit(state, why)
 
     def _status(self, code: Code) -> Counter:
         counter = self._statuses.get(code)
@@ -153,11 +211,11 @@ class Sending:
 class _Run:
     """One request on its way: the pieces that have no outcome yet, the next one last."""
 
-    __slots__ = ("attempts", "backoff", "failures", "pieces", "small_refusals", "started")
+    __slots__ = ("attempts", "backoff", "pieces", "result", "small_refusals", "started")
 
-    def __init__(self, pieces: list[Request], failures: list[Failure], started: float) -> None:
+    def __init__(self, pieces: list[Request], result: Result, started: float) -> None:
         self.pieces = pieces
-        self.failures = failures
+        self.result = result
         self.started = started
         self.attempts = 0
         self.backoff: Backoff | None = None
@@ -165,20 +223,11 @@ class _Run:
 
     def give_up(self, reason: Reason, error: ConsumeError) -> None:
         """End the next piece."""
-        self.failures.append(Failure(self.pieces.pop(), reason, error, self.attempts))
+        self.result.failures.append(Failure(self.pieces.pop(), reason, error, self.attempts))
 
 
-def _split_or_give_up(error: ConsumeError, run: _Run) -> None:
-    piece = run.pieces[-1]
-    halves = _halves(piece)
-    if halves:
-        run.pieces[-1:] = reversed(halves)
-        return
-    run.give_up(Reason.TOO_LARGE, error)
-    if piece.batch.byte_size < SMALL_BYTES:
-        run.small_refusals += 1
-        while run.pieces and run.small_refusals >= SMALL_REFUSALS:
-            run.give_up(Reason.PERMANENT, error)
+def _is_large(request: Request) -> bool:
+    return request.batch.byte_size >= SHORTEN_BYTES
 
 
 def _halves(request: Request) -> list[Request]:

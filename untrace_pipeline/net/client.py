@@ -117,11 +117,16 @@ def hide(error: ConsumeError, headers: Iterable[str]) -> ConsumeError:
     ``headers`` are the values that were configured or made by an authenticator; words of 8 characters or more of them
     are masked.
     """
-    text = str(error)
-    for word in {word for value in headers for word in value.split() if len(word) >= MASKED_LENGTH}:
-        text = _masked(text, word)
-    error.args = (text,)
+    words = {word for value in headers for word in value.split() if len(word) >= MASKED_LENGTH}
+    error.args = (_all_masked(str(error), words),)
+    error.detail = _all_masked(error.detail, words)
     return error
+
+
+def _all_masked(text: str, words: Iterable[str]) -> str:
+    for word in words:
+        text = _masked(text, word)
+    return text
 
 
 def _masked(text: str, word: str) -> str:

@@ -31,6 +31,9 @@ _PERMANENT = {
 }
 _MAY_WAIT = {429, 503}
 
+_DETAIL_BYTES = 4096
+"""Of a refusal's body that go into a dead letter."""
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -57,6 +60,13 @@ def translate(error: Exception) -> Exception:
 
 def refusal(answer: Answer, headers: Mapping[str, str]) -> ConsumeError:
     """Return the error that an answer other than success stands for (OTLP, "Failures" of OTLP/HTTP)."""
+    error = _refusal(answer, headers)
+    if answer.body and answer.content_type != "application/x-protobuf":
+        error.detail = f"HTTP {answer.status}: {answer.body[:_DETAIL_BYTES].decode(errors='replace')}"
+    return error
+
+
+def _refusal(answer: Answer, headers: Mapping[str, str]) -> ConsumeError:
     status = answer.status
     if status in _REDIRECT:
         where = f" to {one_line(headers['Location'])}" if "Location" in headers else ""

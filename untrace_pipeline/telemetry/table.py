@@ -94,7 +94,8 @@ _LINKS = (
     MetricSpec(
         "dropped_items",
         COUNTER,
-        "Items that end here: filtered, sampled, no_route, queue_full, expired, permanent, too_large or shutdown.",
+        "Items that end here, by reason: filtered, sampled, no_route, queue_full, expired, permanent, too_large, "
+        "damaged or shutdown.",
         ("kind", "component", "signal", "reason"),
     ),
     MetricSpec(
@@ -154,6 +155,40 @@ _DELIVERY = (
     MetricSpec("exporter_enqueue_size", HISTOGRAM, "Items in a batch that was queued.", ("exporter",), ITEMS),
     MetricSpec("exporter_enqueue_size_bytes", HISTOGRAM, "Bytes in a batch that was queued.", ("exporter",), BYTES),
     MetricSpec("exporter_retries", COUNTER, "Attempts after the first.", ("exporter",)),
+    MetricSpec(
+        "exporter_circuit_state",
+        GAUGE,
+        "State of the circuit breaker: 0 closed, 1 half-open (probing), 2 open (no requests).",
+        ("exporter",),
+    ),
+    MetricSpec(
+        "exporter_circuit_changes", COUNTER, "Changes of the circuit breaker, by new state.", ("exporter", "state")
+    ),
+    MetricSpec(
+        "exporter_truncated_items",
+        COUNTER,
+        "Items delivered shortened, because they were too large by themselves.",
+        ("exporter",),
+    ),
+    MetricSpec(
+        "exporter_dead_lettered_items",
+        COUNTER,
+        "Items that went to the dead-letter queue, by reason: permanent, too_large, expired or queue_full.",
+        ("exporter", "signal", "reason"),
+    ),
+    MetricSpec(
+        "exporter_pending_items",
+        GAUGE,
+        "Items without an outcome: queued, in_flight; and undecided, those of them whose sender still waits to hear.",
+        ("exporter", "state"),
+    ),
+    MetricSpec(
+        "ledger_items",
+        COUNTER,
+        "Items of each exporter and connector by what became of them; accepted and unacknowledged are the sum of all "
+        "other states and of exporter_pending_items.",
+        ("kind", "component", "state"),
+    ),
     MetricSpec(
         "destination_requests",
         COUNTER,

@@ -61,6 +61,8 @@ def test_block_on_overflow_is_a_spelling_of_overflow_block() -> None:
     ("options", "message"),
     [
         ({"sending_queue": {"storage": "file_storage"}}, "file_storage"),
+        ({"sending_queue": {"overflow": "dead_letter"}}, "needs a dead_letter_queue"),
+        ({"oversize": "dead_letter"}, "needs a dead_letter_queue"),
         ({"sending_queue": {"block_on_overflow": True, "overflow": "drop_oldest"}}, "not both"),
         ({"sending_queue": {"num_consumers": 0}}, "greater than 0"),
         ({"sending_queue": {"sizer": "items", "queue_size": 10, "batch": {"min_size": 11}}}, "queue_size"),

@@ -340,7 +340,7 @@ def test_partial_success_is_counted_and_not_retried(caplog: pytest.LogCaptureFix
         assert len(sender.times) == 1
         assert bench.meter.value("exporter_sent_spans") == 7
         assert bench.meter.value("exporter_rejected_spans") == 3
-        assert bench.delivery.accounting.rejected == 3
+        assert bench.delivery.accounting.ended["rejected"] == 3
 
     run(main())
     assert "3 of 10 spans were rejected" in caplog.text
@@ -366,7 +366,7 @@ def test_more_rejected_than_sent_does_not_break_the_sums() -> None:
     async def main() -> None:
         async with Bench(ScriptedSender(Outcome(99))) as bench:
             await bench.delivery.consume(make_batch(items=10))
-        assert bench.delivery.accounting.rejected == 10
+        assert bench.delivery.accounting.ended["rejected"] == 10
 
     run(main())
 
@@ -493,7 +493,7 @@ def test_wait_for_result_survives_batching() -> None:
         async with Bench(sender, sending_queue=queue) as bench:
             errors = await all_errors(bench.delivery.consume(make_batch(items=3)) for _ in range(4))
         assert [type(error) for error in errors] == [PermanentError, PermanentError, type(None), type(None)]
-        assert bench.delivery.accounting.refused == 6
+        assert bench.delivery.accounting.ended["refused"] == 6
         assert bench.dropped == {}
 
     run(main())
@@ -513,7 +513,7 @@ def test_the_caller_learns_the_outcome(queue: dict[str, Any]) -> None:
                 await bench.delivery.consume(make_batch(items=2))
             await bench.delivery.consume(make_batch(items=3))
             assert sender.item_count == 3
-        assert bench.delivery.accounting.refused == 2
+        assert bench.delivery.accounting.ended["refused"] == 2
         assert bench.dropped == {}
         assert bench.meter.value("exporter_send_failed_spans") == 2
 
@@ -554,7 +554,7 @@ def test_a_caller_who_left_is_not_served() -> None:
             assert bench.delivery._queue is not None
             assert bench.delivery._queue.size == 0
         assert sender.item_count == 1
-        assert bench.delivery.accounting.refused == 2
+        assert bench.delivery.accounting.ended["refused"] == 2
 
     run(main())
 
@@ -572,7 +572,7 @@ def test_a_caller_without_queue_who_leaves_stops_the_attempts() -> None:
             attempts = len(sender.times)
             await asyncio.sleep(100)
             assert len(sender.times) == attempts
-        assert bench.delivery.accounting.refused == 2
+        assert bench.delivery.accounting.ended["refused"] == 2
 
     run(main())
 
@@ -665,7 +665,7 @@ def test_cancelled_shutdown_tells_callers_who_wait(queue: dict[str, Any]) -> Non
                 await bench.delivery.shutdown()
         assert all(isinstance(error, RetryableError) for error in await all_errors(calls))
         assert bench.dropped == {}
-        assert bench.delivery.accounting.refused == 15
+        assert bench.delivery.accounting.ended["refused"] == 15
         assert bench.delivery.accounting.balance == 0
 
     run(main())

@@ -22,5 +22,6 @@ class OtlpGrpcConfig(GrpcClientConfig, DeliveryConfig):
     """Longest time of one attempt; ``0`` = no limit."""
 
     def references(self) -> Mapping[str, tuple[str, ...]]:
-        """Return the extension that adds credentials."""
-        return {"auth.authenticator": (self.auth.authenticator,)} if self.auth else {}
+        """Return the extension that adds credentials, and the storages."""
+        named = {"auth.authenticator": (self.auth.authenticator,)} if self.auth else {}
+        return {**super().references(), **named}

@@ -66,5 +66,6 @@ class OtlpHttpConfig(HttpClientConfig, DeliveryConfig):
         return f"{self.endpoint.removesuffix('/')}/v1/{signal}"
 
     def references(self) -> Mapping[str, tuple[str, ...]]:
-        """Return the extension that adds credentials."""
-        return {"auth.authenticator": (self.auth.authenticator,)} if self.auth else {}
+        """Return the extension that adds credentials, and the storages."""
+        named = {"auth.authenticator": (self.auth.authenticator,)} if self.auth else {}
+        return {**super().references(), **named}

@@ -1,0 +1,129 @@
+"""The circuit breaker of one destination: closed, open, half-open. Pure but for waiting: it is given the time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from enum import IntEnum
+
+from untrace_pipeline.delivery.config import BreakerConfig
+
+__all__ = ["Breaker", "Circuit"]
+
+
+class Circuit(IntEnum):
+    """State of a breaker; the numbers are the values of the metric ``exporter_circuit_state``."""
+
+    CLOSED = 0
+    HALF_OPEN = 1
+    OPEN = 2
+
+
+class Breaker:
+    """Says when an attempt may be made, and learns from how it ended.
+
+    ``changed`` is told each new state with a sentence for people. All times are seconds of one clock.
+    """
+
+    def __init__(self, config: BreakerConfig, changed: Callable[[Circuit, str], None]) -> None:
+        self._config = config
+        self._changed = changed
+        self._attempts: deque[tuple[float, bool]] = deque()
+        self._failures = 0
+        self._probes = 0
+        self._successes = 0
+        self._waiters: deque[asyncio.Future[None]] = deque()
+        self._timer: asyncio.TimerHandle | None = None
+        self.state = Circuit.CLOSED
+        self.opens_at = 0.0
+        """When the next probe may be made, while it is open."""
+
+    async def permit(self) -> bool:
+        """Wait until an attempt may be made; return whether it is a probe. Every permit ends with :meth:`record`."""
+        while self.state is not Circuit.CLOSED:
+            if self.state is Circuit.HALF_OPEN and self._probes < self._config.probes:
+                self._probes += 1
+                return True
+            await self._wait()
+        return False
+
+    def record(self, now: float, *, failed: bool | None, probe: bool, wish: float = 0.0) -> None:
+        """Learn how a permitted attempt ended; ``failed`` is ``None`` where it says nothing about the destination.
+
+        ``wish`` is how long the destination wants to be left alone.
+        """
+        if not self._config.enabled:
+            return
+        if probe:
+            self._judge_probe(now, failed=failed, wish=wish)
+        elif self.state is Circuit.CLOSED and failed is not None:
+            self._count(now, failed=failed)
+            if failed and self._is_bad():
+                ratio = f"{self._failures} of the last {len(self._attempts)} requests failed"
+                self._open(now, wish, ratio)
+
+    def close(self) -> None:
+        """Let everybody through, for the end: whoever waits makes its last attempt now."""
+        self.state = Circuit.CLOSED
+        if self._timer is not None:
+            self._timer.cancel()
+        self._wake(len(self._waiters))
+
+    def _count(self, now: float, *, failed: bool) -> None:
+        self._attempts.append((now, failed))
+        self._failures += failed
+        while self._attempts[0][0] <= now - self._config.window:
+            self._failures -= self._attempts.popleft()[1]
+
+    def _is_bad(self) -> bool:
+        number = len(self._attempts)
+        return number >= self._config.min_requests and self._failures >= self._config.failure_ratio * number
+
+    def _judge_probe(self, now: float, *, failed: bool | None, wish: float) -> None:
+        self._probes -= 1
+        if self.state is not Circuit.HALF_OPEN:
+            return
+        if failed:
+            self._open(now, wish, "a probe failed")
+            return
+        self._successes += failed is False
+        if self._successes >= self._config.probes:
+            self._attempts.clear()
+            self._failures = 0
+            self._become(Circuit.CLOSED, "takes requests again")
+            self._wake(len(self._waiters))
+        else:
+            self._wake(1)
+
+    def _open(self, now: float, wish: float, why: str) -> None:
+        seconds = max(self._config.open_duration, wish)
+        self.opens_at = now + seconds
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._half_open)
+        self._become(Circuit.OPEN, f"{why}; no requests for {seconds:g} s")
+
+    def _half_open(self) -> None:
+        self._successes = 0
+        self._become(Circuit.HALF_OPEN, "is asked whether it is back")
+        self._wake(self._config.probes)
+
+    def _become(self, state: Circuit, why: str) -> None:
+        self.state = state
+        self._changed(state, why)
+
+    async def _wait(self) -> None:
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
+        try:
+            await waiter
+        except asyncio.CancelledError:
+            if waiter.done() and not waiter.cancelled():
+                self._wake(1)  # it had the turn, and passes it on
+            raise
+
+    def _wake(self, number: int) -> None:
+        while self._waiters and number > 0:
+            waiter = self._waiters.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+                number -= 1
