@@ -206,6 +206,29 @@ _DELIVERY = (
     ),
 )
 
+_DEAD_LETTERS = (
+    MetricSpec(
+        "dead_letters",
+        GAUGE,
+        "Items that lie in the dead-letter queue of an exporter.",
+        ("extension", "exporter"),
+        aggregation=MAX,
+    ),
+    MetricSpec(
+        "dead_letters_bytes",
+        GAUGE,
+        "Bytes that the dead letters of all exporters take up on disk.",
+        ("extension",),
+        aggregation=MAX,
+    ),
+    MetricSpec(
+        "dead_letters_purged",
+        COUNTER,
+        "Items that were removed from the dead-letter queue unseen: size (no room is left) or age.",
+        ("extension", "exporter", "reason"),
+    ),
+)
+
 _PROCESS = (
     MetricSpec(
         "runtime_info",
@@ -251,6 +274,7 @@ SECTIONS: tuple[tuple[str, tuple[MetricSpec, ...]], ...] = (
     ("HTTP servers", _SERVERS),
     ("The batch processor", _PROCESSORS),
     ("Exporters and destinations", _DELIVERY),
+    ("Dead letters", _DEAD_LETTERS),
     ("Process and configuration", _PROCESS),
 )
 """The metrics as the documentation shows them, by title."""
