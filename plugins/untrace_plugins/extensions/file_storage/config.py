@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from untrace_pipeline.api import ComponentConfig, ConfigModel, Duration, Secret, Size
 
-__all__ = ["CompactionConfig", "EncryptionConfig", "FileStorageConfig"]
+__all__ = ["CompactionConfig", "DeadLettersConfig", "EncryptionConfig", "FileStorageConfig"]
 
 
 class EncryptionConfig(ConfigModel):
@@ -29,6 +29,16 @@ class EncryptionConfig(ConfigModel):
             msg = "either key or key_file"
             raise ValueError(msg)
         return self
+
+
+class DeadLettersConfig(ConfigModel):
+    """``dead_letters``: how much is kept of what exporters with a ``dead_letter_queue`` gave up, and for how long."""
+
+    max_size: Size = Field(1024**3, ge=1024**2)
+    """Most that dead letters take up on disk; the oldest of all exporters give way. Not part of the ``max_size`` of the
+    queues."""
+    max_age: Duration = Field(168 * 3600.0, ge=0)
+    """They are removed when they were given up longer ago than this; ``0`` = never."""
 
 
 class CompactionConfig(ConfigModel):
@@ -72,6 +82,8 @@ class FileStorageConfig(ComponentConfig):
     back. Half of it is divided evenly among the queues, so that no queue takes the room of all others."""
     encryption: EncryptionConfig | None = None
     """Present = what is stored is encrypted."""
+    dead_letters: DeadLettersConfig = DeadLettersConfig()
+    """Dead letters lie in ``dead_letters.db`` in the directory, one for all exporters and workers."""
     recreate: bool = False
     """Accepted for the Collector's sake, without an effect: damaged files are set aside, and what is readable in them
     is delivered."""

@@ -7,10 +7,13 @@ import os
 from pathlib import Path
 
 from untrace_pipeline.api import Host, Settings, StartError, Workers
+from untrace_pipeline.delivery.dead_letters import DeadLetterStore, Limits
 from untrace_plugins.extensions.file_storage.config import FileStorageConfig
 from untrace_plugins.extensions.file_storage.directory import Directory
 
 __all__ = ["FileStorage"]
+
+DEAD_LETTERS = "dead_letters.db"
 
 
 class FileStorage:
@@ -23,9 +26,11 @@ class FileStorage:
         self._root = Path(config.directory)
         self._directories: list[Directory] = []
         """The own one, then those that no process has any more and that are this one's to finish."""
+        limits = Limits(config.dead_letters.max_size, config.dead_letters.max_age)
+        self._letters = DeadLetterStore(self._root / DEAD_LETTERS, limits, settings)
 
     async def start(self, host: Host) -> None:
-        """Lock the directories. Raises :class:`StartError`."""
+        """Lock the directories, and look after what is there. Raises :class:`StartError`."""
         try:
             for path in await asyncio.to_thread(self._paths, host.workers):
                 self._directories.append(await Directory.acquire(path, self._config.timeout))
@@ -37,10 +42,19 @@ class FileStorage:
         except StartError as error:
             self._release()
             raise StartError(f"{self._name}: {error}") from error
+        if self._letters.path.exists():
+            self._letters.start()
 
     async def shutdown(self) -> None:
-        """Unlock the directories."""
-        self._release()
+        """Close what is open, and unlock the directories."""
+        try:
+            await self._letters.close()
+        finally:
+            self._release()
+
+    def dead_letters(self) -> DeadLetterStore:
+        """Return the store of dead letters. It may be used without :meth:`start`, by other processes too."""
+        return self._letters
 
     def _paths(self, workers: Workers) -> list[Path]:
         """Return the directories of this process, the own one first. Raises ``OSError``."""
