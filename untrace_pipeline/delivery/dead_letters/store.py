@@ -24,7 +24,7 @@ from untrace_pipeline.delivery.dead_letters.letter import Amount, FiledLetter, L
 from untrace_pipeline.delivery.dead_letters.watch import Watch
 from untrace_pipeline.delivery.dead_letters.writer import Work, Writer
 from untrace_pipeline.delivery.storage import DeadLetter
-from untrace_pipeline.errors import ConsumeError
+from untrace_pipeline.errors import Code, ConsumeError, PermanentError, RetryableError, StartError
 
 __all__ = ["DeadLetterStore", "Limits"]
 
@@ -76,26 +76,35 @@ class DeadLetterStore:
         self._reader = Reader(path, busy_timeout)
         self._reading = threading.Lock()
 
-    def start(self) -> None:
-        """Begin to look after the database: check it, mend it where it must be, enforce the limits, show metrics.
+    async def start(self) -> None:
+        """Begin to look after the database, if there is one: check and mend it, enforce the limits, show metrics.
 
-        Called in the event loop. The first letter does it too, if nobody has.
+        Returns before it was checked. Without a database the first letter begins. Raises :class:`StartError` for a file
+        that is none of ours.
         """
-        self._watch.begin()
-        self._writer.start()
+        if not self.path.exists():
+            return
+        try:
+            await self._read(lambda _: None)
+        except PermanentError as error:
+            if error.code is not Code.DATA_LOSS:
+                raise StartError(str(error)) from error
+        except RetryableError:
+            pass  # whoever buries tries again
+        self._begin()
 
     async def open(self) -> None:
-        """Do the same, and return when the database was checked."""
-        self.start()
+        """Begin, and return when the database was checked and mended. For whoever changes it beside the daemon."""
+        self._begin()
         await self._write(lambda _: None)
 
     async def bury(self, letters: Sequence[DeadLetter]) -> None:
         """Keep letters; returns when they are on the disk. Cancelled, it may have kept them or not.
 
         The oldest letters of all exporters give way where there is no room; a letter that is larger than the whole
-        store is purged at once.
+        store is purged at once. Raises nothing but :class:`RetryableError`: what is wrong can be mended.
         """
-        self._watch.begin()
+        self._begin()
         rows = await asyncio.to_thread(lambda: [self._encoding.row(letter) for letter in letters])
         limit = self._limits.max_bytes
         fitting = [row for row in rows if row.stored <= limit]
@@ -110,7 +119,10 @@ class DeadLetterStore:
             changes.add(connection, fitting)
             self._watch.look(connection)
 
-        await self._write(work, weight=need, make=True)
+        try:
+            await self._write(work, weight=need, make=True)
+        except PermanentError as error:
+            raise RetryableError(str(error)) from error
         self._watch.purged(purged, "size", f"max_size of {limit} bytes")
 
     # ---------------------------------------------------------------- reading
@@ -205,6 +217,10 @@ class DeadLetterStore:
         await asyncio.to_thread(self._close)
 
     # --------------------------------------------------------------- internal
+
+    def _begin(self) -> None:
+        self._watch.begin()
+        self._writer.start()
 
     async def _write(self, work: Work[T], *, weight: int = 0, make: bool = False) -> T | None:
         return await asyncio.wrap_future(self._writer.submit(work, weight=weight, make=make))

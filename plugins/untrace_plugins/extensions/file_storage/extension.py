@@ -34,6 +34,7 @@ class FileStorage:
         try:
             for path in await asyncio.to_thread(self._paths, host.workers):
                 self._directories.append(await Directory.acquire(path, self._config.timeout))
+            await self._letters.start()
         except OSError as error:
             self._release()
             hint = "; create_directory: true would create it" if isinstance(error, FileNotFoundError) else ""
@@ -42,8 +43,6 @@ class FileStorage:
         except StartError as error:
             self._release()
             raise StartError(f"{self._name}: {error}") from error
-        if self._letters.path.exists():
-            self._letters.start()
 
     async def shutdown(self) -> None:
         """Close what is open, and unlock the directories."""

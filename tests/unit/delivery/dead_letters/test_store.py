@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from tests.unit.delivery.dead_letters.conftest import MEBIBYTE, NOW, Clock, Make, every, incompressible, letter
 from untrace_pipeline.data import Signal
 from untrace_pipeline.delivery.dead_letters import Amount, LetterFilter, store
-from untrace_pipeline.errors import Code, PermanentError
+from untrace_pipeline.errors import PermanentError, RetryableError, StartError
 from untrace_pipeline.testing import RecordingMeter, make_batch
 
 
@@ -298,16 +299,16 @@ async def test_gauges(make: Make, meter: RecordingMeter) -> None:
 
 async def test_foreign_file_is_left_alone(make: Make, tmp_path: Path) -> None:
     """A database of something else, or of a newer version, is neither changed nor moved; the error says what it is."""
-    import sqlite3  # noqa: PLC0415
-
     path = tmp_path / "dead_letters.db"
     with sqlite3.connect(path) as connection:
         connection.execute("CREATE TABLE other (a)")
     connection.close()
     content = path.read_bytes()
     store = make()
-    with pytest.raises(PermanentError, match="database of something else"):
+    with pytest.raises(RetryableError, match="database of something else"):
         await store.bury([letter(1)])
+    with pytest.raises(StartError, match="database of something else"):
+        await store.start()
     with pytest.raises(PermanentError, match="database of something else"):
         await store.find()
     assert path.read_bytes() == content
@@ -315,8 +316,6 @@ async def test_foreign_file_is_left_alone(make: Make, tmp_path: Path) -> None:
 
 async def test_newer_version_is_left_alone(make: Make, tmp_path: Path) -> None:
     """Tables of a newer version are not touched, and the error says so."""
-    import sqlite3  # noqa: PLC0415
-
     first = make()
     await first.bury([letter(1)])
     await first.close()
@@ -324,8 +323,9 @@ async def test_newer_version_is_left_alone(make: Make, tmp_path: Path) -> None:
         connection.execute("PRAGMA user_version = 99")
     connection.close()
     second = make()
-    with pytest.raises(PermanentError, match="newer version") as raised:
+    with pytest.raises(RetryableError, match="newer version"):
         await second.bury([letter(2)])
-    assert raised.value.code is Code.INTERNAL
+    with pytest.raises(StartError, match="newer version"):
+        await second.start()
     with pytest.raises(PermanentError, match="newer version"):
         await second.find()
