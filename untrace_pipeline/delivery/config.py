@@ -29,6 +29,9 @@ __all__ = [
     "WhenOpen",
 ]
 
+REPLAY_RETRY_SECONDS = 60.0
+"""Longest time that a replay tries one letter for."""
+
 
 class QueueSizer(StrEnum):
     """Unit of ``queue_size``."""
@@ -286,6 +289,25 @@ class DeliveryConfig(ComponentConfig):
                     msg = f"{option}: dead_letter needs a dead_letter_queue"
                     raise ValueError(msg)
         return self
+
+    def for_replay(self, storage: str) -> Self:
+        """Return the options for a second instance beside the running one, which sends dead letters again.
+
+        It has no queue: accepted is delivered. Attempts end within a minute, because the letter is safe in ``storage``,
+        where also that goes which is found too large. An exporter that writes to something of its own overrides this.
+        """
+        queue = {"enabled": False, "storage": None, "wait_for_result": False, "overflow": None, "batch": None}
+        retry = self.retry_on_failure
+        longest = min(retry.max_elapsed_time or REPLAY_RETRY_SECONDS, REPLAY_RETRY_SECONDS)
+        return self.model_copy(
+            update={
+                "sending_queue": self.sending_queue.model_copy(update=queue),
+                "retry_on_failure": retry.model_copy(update={"max_elapsed_time": longest}),
+                "circuit_breaker": BreakerConfig(enabled=False),
+                "dead_letter_queue": DeadLetterConfig(storage=storage),
+                "oversize": self.oversize if self.oversize is Oversize.TRUNCATE else None,
+            }
+        )
 
     def references(self) -> Mapping[str, tuple[str, ...]]:
         """Return the storages that are named."""

@@ -6,11 +6,13 @@
           └► Reader (makes nothing, blocks nobody) ──────────────────────────────► queries
 
 ``salvage`` saves what can be read of a damaged database; ``LetterEncoding`` stands between letters and rows.
+:class:`Replayer` sends letters again: the store lends each to one run at a time.
 """
 
 from untrace_pipeline.delivery.dead_letters.claims import Replay
 from untrace_pipeline.delivery.dead_letters.encoding import Cipher, without_credentials
 from untrace_pipeline.delivery.dead_letters.letter import Amount, FiledLetter, LetterFilter
+from untrace_pipeline.delivery.dead_letters.replayer import Progress, Replayer
 from untrace_pipeline.delivery.dead_letters.store import LEASE_SECONDS, DeadLetterStore, Limits
 
 __all__ = [
@@ -21,6 +23,8 @@ __all__ = [
     "FiledLetter",
     "LetterFilter",
     "Limits",
+    "Progress",
     "Replay",
+    "Replayer",
     "without_credentials",
 ]

@@ -32,6 +32,8 @@ TEND_SECONDS = 10.0
 """Between two looks at what has grown too old, and at what other processes have changed."""
 HURRY_SECONDS = 0.05
 """The same while there is more to remove than one transaction should."""
+MESSAGE_LIMIT = 4096
+"""Characters of a destination's answer that are kept."""
 LEASE_SECONDS = 15.0
 """A claim of a replay that died ends after this time."""
 
@@ -195,7 +197,7 @@ class DeadLetterStore:
 
     async def keep(self, letter: FiledLetter, *, reason: str, error: ConsumeError, attempts: int = 1) -> None:
         """Write down that a claimed letter failed again; its run does not get it a second time."""
-        code, message = error.code.name, str(error)
+        code, message = error.code.name, (error.detail or str(error))[:MESSAGE_LIMIT]
 
         def work(connection: sqlite3.Connection) -> None:
             now = self._clock()

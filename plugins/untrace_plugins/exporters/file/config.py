@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
+from typing import Self
 
 from pydantic import Field, field_validator
 
@@ -92,6 +93,10 @@ class FileConfig(DeliveryConfig):
     def unshared(self) -> Mapping[str, str]:
         """Return the path: a file has one writer."""
         return {"path": "each worker would write over what the others wrote"}
+
+    def for_replay(self, storage: str) -> Self:
+        """Return the options for a second instance: it must not empty the file."""
+        return super().for_replay(storage).model_copy(update={"append": True})
 
     @field_validator("compression", mode="before")
     @classmethod
