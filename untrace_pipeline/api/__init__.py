@@ -31,7 +31,7 @@ from untrace_pipeline.api.factory import (
     Stability,
     TransformFactory,
 )
-from untrace_pipeline.api.fanout import Dropped, Part, consume_all, worst
+from untrace_pipeline.api.fanout import Dropped, Part, consume_all, count_overflow, worst
 from untrace_pipeline.api.identity import ComponentId, Kind, PipelineId
 from untrace_pipeline.api.status import Status, StatusEvent
 from untrace_pipeline.api.telemetry import Aggregation, Counter, Gauge, Histogram, Meter, MetricKind, MetricSpec
@@ -103,6 +103,7 @@ __all__ = [
     "TransformFactory",
     "Workers",
     "consume_all",
+    "count_overflow",
     "format_duration",
     "worst",
 ]

@@ -10,10 +10,11 @@ from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 from untrace_pipeline.api.consumer import Consumer
-from untrace_pipeline.data import Batch
+from untrace_pipeline.api.telemetry import Meter
+from untrace_pipeline.data import Batch, Signal
 from untrace_pipeline.errors import ConsumeError, QueueFullError, RetryableError
 
-__all__ = ["Dropped", "Part", "consume_all", "worst"]
+__all__ = ["Dropped", "Part", "consume_all", "count_overflow", "worst"]
 
 Part: TypeAlias = tuple[Consumer, Batch]
 
@@ -21,6 +22,14 @@ Dropped: TypeAlias = Callable[[QueueFullError, int], None]
 """Counts items that a full queue refused while others took theirs: the refusal, and how many items of the part it was.
 
 Where several queues refused, and refused other numbers because some items were filtered on the way, the largest."""
+
+
+def count_overflow(meter: Meter, component: str, signal: Signal, items: int) -> None:
+    """Count items that a full queue, of ``exporter:otlp``, refused while others took theirs: accepted, but lost."""
+    kind, _, name = component.partition(":")
+    meter.counter("dropped_items", kind=kind, component=name, signal=signal, reason="queue_full").add(items)
+    for state in ("accepted", "queue_full"):
+        meter.counter("ledger_items", kind=kind, component=name, state=state).add(items)
 
 
 async def consume_all(parts: Sequence[Part], dropped: Dropped | None) -> None:

@@ -22,6 +22,7 @@ from untrace_pipeline.cli.items import RESOURCES, request_of
 from untrace_pipeline.config.model import ComponentSpec, PipelineSpec, ServiceSpec
 from untrace_pipeline.config.test_blocks import ConfigTest, InputSpec
 from untrace_pipeline.data import Batch, Context, Signal
+from untrace_pipeline.engine.bookkeeping import Bookkeeping
 from untrace_pipeline.engine.build import Builder
 from untrace_pipeline.engine.graph import predecessors
 from untrace_pipeline.engine.lifecycle import Deadline, start_all, stop_all
@@ -51,10 +52,11 @@ class Trial:
 
     async def run(self) -> list[str]:
         """Send the input through, and return what was refused. Raises :class:`StartError`."""
-        builder = Builder(Metrics(), dict)
+        metrics = Metrics()
+        builder = Builder(metrics, dict)
         graph = builder.build(self._spec)
         units = list(graph.units.values())
-        Wiring(graph, lambda *_: None).apply(units)
+        Wiring(graph, Bookkeeping(metrics)).apply(units)
         await start_all(units)
         refused = []
         for number, batch in enumerate(self.inputs, 1):

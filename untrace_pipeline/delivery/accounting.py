@@ -30,7 +30,7 @@ class Accounting:
         self.in_flight = 0
         self.left = 0
         self.undecided = 0
-        """Items whose callers wait to hear what became of them: neither accepted nor refused yet."""
+        """Items whose callers wait to hear what became of them, and that were not handed back."""
         self.ended: Tally[str] = Tally()
         self._meter = settings.meter
         self._sent = self._counters(settings, "sent")
@@ -94,11 +94,11 @@ class Accounting:
         self.queued = 0
 
     def decide(self, items: int, *, refused: int | None = None) -> None:
-        """A caller who waited is told: accepted, or that so many of its items were handed back.
+        """A caller who waited is told: accepted, or refused, with so many of its items handed back.
 
-        Of a batch that is refused as a whole, the destination may have taken a part: it comes again.
+        Of a batch that is refused, the destination may have taken a part: that comes again.
         """
-        self.undecided -= items
+        self.undecided -= items - (refused or 0)
         if refused is not None:
             self.unacknowledged(items - refused)
 
@@ -120,8 +120,9 @@ class Accounting:
             self._rejected[signal].add(rejected)
 
     def refuse(self, signal: Signal, items: int) -> None:
-        """Items under way go back to the caller."""
+        """Items under way go back to the caller who waits."""
         self.in_flight -= items
+        self.undecided -= items
         self.ended[State.REFUSED] += items
         self._failed[signal].add(items)
 

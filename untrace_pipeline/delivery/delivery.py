@@ -98,8 +98,8 @@ class Delivery:
         await self._hear(entry)
 
     def pending_items(self) -> int:
-        """Return the items that were accepted and have no outcome yet."""
-        return self.accounting.pending
+        """Return the items that have no outcome yet: in the queue or under way, or after the end on a disk."""
+        return self.accounting.pending + self.accounting.left
 
     async def shutdown(self) -> None:
         """Refuse input, send what is left without long waits, and return when all of it has an outcome.
@@ -113,7 +113,7 @@ class Delivery:
         self._open.set()
         if self._opening is not None:
             self._opening.cancel()
-        started, pending = asyncio.get_running_loop().time(), self.pending_items()
+        started, pending = asyncio.get_running_loop().time(), self.accounting.pending
         self._sending.drain(keep=self._disk is not None)
         if self._queue is not None:
             self._queue.close()

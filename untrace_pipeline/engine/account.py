@@ -7,7 +7,9 @@ import time
 from collections.abc import Iterable, Mapping
 
 from untrace_pipeline.api.component import Drainable
+from untrace_pipeline.api.identity import Kind
 from untrace_pipeline.engine.unit import Unit
+from untrace_pipeline.telemetry.ledger import read_ledger
 from untrace_pipeline.telemetry.metrics import Metrics
 
 __all__ = ["Account"]
@@ -19,7 +21,8 @@ class Account:
     """Watches one stop, from its begin to :meth:`close`, which says in one line how it ended.
 
     What a component gives up when its time is over counts as ``dropped_items{reason="shutdown"}``; what an exporter
-    still holds afterwards lies on a disk, or in a component that had to be left behind.
+    still holds afterwards lies on a disk, or in a component that had to be left behind. Each exporter's line of the
+    ledger stands before.
     """
 
     def __init__(self, metrics: Metrics) -> None:
@@ -32,12 +35,20 @@ class Account:
         what = f"{what} in {time.monotonic() - self._started:.2f} s"
         before = self._before
         lost = {name: items - before.get(name, 0) for name, items in self._dropped().items()}
-        held = {str(unit.id): unit.component.pending_items() for unit in units if isinstance(unit.component, Drainable)}
-        parts = [text for word, items in (("lost", lost), ("still held", held)) if (text := _listed(word, items))]
-        if parts:
-            logger.error("%s; %s", what, "; ".join(parts))
-        else:
-            logger.info("%s, nothing was left", what)
+        exporters = [unit for unit in units if isinstance(unit.component, Drainable)]
+        held = {str(unit.id.component): unit.component.pending_items() for unit in exporters}
+        self._show_ledger(held)
+        texts = {word: _listed(word, items) for word, items in (("lost", lost), ("still held", held))}
+        level = logging.ERROR if texts["lost"] else logging.INFO
+        logger.log(level, "%s; %s", what, "; ".join(filter(None, texts.values())) or "nothing was left")
+
+    def _show_ledger(self, held: Mapping[str, int]) -> None:
+        """Log the accounts of the exporters that stopped, with what they still hold."""
+        for account in read_ledger(self._metrics.snapshot()):
+            if account.kind == Kind.EXPORTER.singular and account.component in held:
+                account.pending.clear()
+                account.pending["queued"] = held[account.component]
+                logger.log(logging.ERROR if account.balance else logging.INFO, "ledger: %s", account.line())
 
     def _dropped(self) -> dict[str, float]:
         found = self._metrics.sums("dropped_items", ("kind", "component"), reason="shutdown")

@@ -7,9 +7,10 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Any
 
-from untrace_pipeline.api.component import Settings
+from untrace_pipeline.api.component import Drainable, Settings
 from untrace_pipeline.api.factory import Factory, TransformFactory
 from untrace_pipeline.api.identity import Kind
+from untrace_pipeline.api.telemetry import Counter
 from untrace_pipeline.api.workers import ALONE, Workers
 from untrace_pipeline.config.model import ServiceSpec
 from untrace_pipeline.engine.graph import start_order
@@ -123,7 +124,17 @@ def _fill(unit: Unit, factory: Any, settings: Settings) -> None:
     incoming = None
     if unit.kind is Kind.PROCESSOR:
         incoming = unit.meter.counter("processor_incoming_items", **_processor_labels(blueprint))
-    unit.inlet = Link(unit.id.component, unit.component, unit.faults, incoming)
+    unit.inlet = Link(unit.id.component, unit.component, unit.faults, incoming, _accepted(unit))
+
+
+def _accepted(unit: Unit) -> tuple[Counter, ...]:
+    """Return what counts items that an exporter or connector has accepted: the first entry of its account."""
+    if unit.kind is Kind.PROCESSOR:
+        return ()
+    ends = ("passed",) if unit.kind is Kind.CONNECTOR else ()
+    if unit.kind is Kind.EXPORTER and not isinstance(unit.component, Drainable):
+        ends = ("delivered",)  # it holds nothing, so that what it accepts is delivered
+    return tuple([unit.meter.counter("ledger_items", state=state) for state in ("accepted", *ends)])
 
 
 def _processor_labels(blueprint: Blueprint) -> dict[str, str]:
@@ -141,5 +152,6 @@ def _step(unit: Unit, factory: TransformFactory[Any], settings: Settings) -> Ste
         meter.counter("processor_incoming_items", **labels),
         meter.counter("processor_outgoing_items", **labels),
         meter.counter("dropped_items", signal=labels["otel_signal"], reason=factory.drop_reason),
+        factory.drop_reason,
         meter.histogram("processor_internal_duration", **labels),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from untrace_pipeline.api.consumer import Consumer
@@ -49,10 +49,19 @@ class Link:
     ``idle`` tells a reload when nothing is under way any more.
     """
 
-    __slots__ = ("_count", "_faults", "_idle", "_label", "_target", "_under_way")
+    __slots__ = ("_accepted", "_count", "_faults", "_idle", "_label", "_target", "_under_way")
 
-    def __init__(self, id: ComponentId, target: Consumer, faults: Faults, count: Counter | None = None) -> None:
+    def __init__(
+        self,
+        id: ComponentId,
+        target: Consumer,
+        faults: Faults,
+        count: Counter | None = None,
+        accepted: Sequence[Counter] = (),
+    ) -> None:
+        """``count`` counts items that come, ``accepted`` those that were taken."""
         self._target = target
+        self._accepted = accepted
         self._faults = faults
         self._count = count
         self._label = label(id)
@@ -67,6 +76,8 @@ class Link:
             if self._count is not None:
                 self._count.add(items)
             await self._target.consume(batch)
+            for counter in self._accepted:
+                counter.add(items)
         except QueueFullError as error:
             error.refused = error.refused or {self._label: items}
             raise

@@ -15,8 +15,8 @@ from collections.abc import Collection, Iterable, Mapping
 from untrace_pipeline.api.identity import Kind
 from untrace_pipeline.api.status import Status
 from untrace_pipeline.config.model import ServiceSpec
+from untrace_pipeline.engine.bookkeeping import Bookkeeping
 from untrace_pipeline.engine.build import Builder
-from untrace_pipeline.engine.fanout import Drop
 from untrace_pipeline.engine.graph import UnitId, predecessors
 from untrace_pipeline.engine.lifecycle import Deadline, start, stop_all
 from untrace_pipeline.engine.unit import Graph, Unit
@@ -34,10 +34,10 @@ logger = logging.getLogger(__name__)
 class Exchange:
     """One reload: :meth:`switch` makes it happen or undoes it, :meth:`drain` stops what is gone."""
 
-    def __init__(self, builder: Builder, running: Graph, spec: ServiceSpec, drop: Drop) -> None:
+    def __init__(self, builder: Builder, running: Graph, spec: ServiceSpec, books: Bookkeeping) -> None:
         self._builder = builder
         self._old = running
-        self._drop = drop
+        self._books = books
         self.new = builder.build(spec, running)
         """The new graph; kept units are in both."""
         self._leaving = [unit for unit in running.units.values() if self.new.units.get(unit.id) is not unit]
@@ -51,7 +51,7 @@ class Exchange:
 
     async def switch(self) -> None:
         """Start what is new and switch to it. Raises :class:`StartError`, after everything is as it was."""
-        wiring = Wiring(self.new, self._drop)
+        wiring = Wiring(self.new, self._books)
         wiring.apply(self._arriving)
         try:
             for unit in [unit for unit in self._arriving if unit.kind is Kind.EXTENSION]:
@@ -99,7 +99,7 @@ class Exchange:
         await _stop(self._arriving, predecessors(self.new.spec.pipelines.values()))
         fresh = [self._builder.make(unit.blueprint) for unit in self._stopped]
         self._old.units.update({unit.id: unit for unit in fresh})
-        Wiring(self._old, self._drop).apply(self._old.units.values())
+        Wiring(self._old, self._books).apply(self._old.units.values())
         for unit in fresh:
             try:
                 await start(unit)

@@ -6,8 +6,8 @@ import asyncio
 
 from untrace_pipeline.config.model import ServiceSpec
 from untrace_pipeline.engine.account import Account
+from untrace_pipeline.engine.bookkeeping import Bookkeeping
 from untrace_pipeline.engine.build import Builder
-from untrace_pipeline.engine.fanout import Drop
 from untrace_pipeline.engine.graph import predecessors
 from untrace_pipeline.engine.lifecycle import Deadline, start_all, stop_all
 from untrace_pipeline.engine.reload import Exchange
@@ -21,18 +21,18 @@ __all__ = ["Running"]
 class Running:
     """A graph, and what a reload has left to drain beside it."""
 
-    def __init__(self, builder: Builder, metrics: Metrics, spec: ServiceSpec, drop: Drop) -> None:
+    def __init__(self, builder: Builder, metrics: Metrics, spec: ServiceSpec) -> None:
         self.graph = Graph(spec, {})
         self._builder = builder
         self._metrics = metrics
-        self._drop = drop
+        self._books = Bookkeeping(metrics)
         self._deadline: Deadline | None = None
         self._drains: dict[asyncio.Task[None], Deadline] = {}
 
     def build(self) -> None:
         """Make and join all units. Raises :class:`StartError` or :class:`PluginError`; nothing is started."""
         self.graph = self._builder.build(self.graph.spec)
-        Wiring(self.graph, self._drop).apply(self.graph.units.values())
+        Wiring(self.graph, self._books).apply(self.graph.units.values())
 
     async def start(self) -> None:
         """Start all units. Raises :class:`StartError`, after those that had started have stopped."""
@@ -43,7 +43,7 @@ class Running:
 
         Raises :class:`StartError` or :class:`PluginError`, after everything is as it was.
         """
-        exchange = Exchange(self._builder, self.graph, spec, self._drop)
+        exchange = Exchange(self._builder, self.graph, spec, self._books)
         await exchange.switch()
         self.graph = exchange.new
         deadline = Deadline(spec.shutdown_timeout)

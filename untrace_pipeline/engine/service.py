@@ -14,7 +14,6 @@ from untrace_pipeline.api.status import Status, StatusEvent
 from untrace_pipeline.api.workers import ALONE, Workers
 from untrace_pipeline.config.loader import Loaded
 from untrace_pipeline.config.model import RuntimeConfig, ServiceSpec, TelemetryConfig
-from untrace_pipeline.data.signal import Signal
 from untrace_pipeline.engine import describe
 from untrace_pipeline.engine.account import Account
 from untrace_pipeline.engine.build import Builder
@@ -44,7 +43,7 @@ class Service(Life):
         self._process = ProcessMetrics(self.metrics)
         self._exposition = Exposition(self.metrics)
         builder = Builder(self.metrics, self.statuses, workers=workers)
-        self._running = Running(builder, self.metrics, loaded.spec, self._drop)
+        self._running = Running(builder, self.metrics, loaded.spec)
         self._runtime_event = StatusEvent(Status.STARTING, "", time.time())
 
     @property
@@ -119,13 +118,6 @@ class Service(Life):
 
     async def _close(self) -> None:
         await self._exposition.close()
-
-    def _drop(self, component: str, signal: Signal, items: int) -> None:
-        kind, _, name = component.partition(":")
-        labels = {"kind": kind, "component": name, "signal": signal, "reason": "queue_full"}
-        self._meter.counter("dropped_items", **labels).add(items)
-        what = signal.item.replace("_", " ")
-        logger.error("%s %s: the queue is full, %d %s are lost here; others took them", kind, name, items, what)
 
     def _observe_pipelines(self) -> None:
         def ready(pipeline: str) -> float:

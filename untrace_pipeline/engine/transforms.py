@@ -10,6 +10,7 @@ from untrace_pipeline.api.component import Transform
 from untrace_pipeline.api.consumer import Consumer
 from untrace_pipeline.api.telemetry import Counter, Histogram
 from untrace_pipeline.data import Batch
+from untrace_pipeline.engine.bookkeeping import DropOnTheWay
 from untrace_pipeline.engine.link import Faults
 from untrace_pipeline.errors import ConsumeError
 
@@ -25,29 +26,42 @@ class Step:
     incoming: Counter
     outgoing: Counter
     dropped: Counter
+    drop_reason: str
     duration: Histogram
 
 
 class TransformRun:
     """Neighbouring transforms of a pipeline as one consumer."""
 
-    def __init__(self, steps: Sequence[Step], next: Consumer) -> None:
+    def __init__(self, steps: Sequence[Step], next: Consumer, dropped: DropOnTheWay) -> None:
         self._steps = tuple(steps)
         self._next = next
+        self._dropped = dropped
 
     async def consume(self, batch: Batch) -> None:
-        """Run all steps and pass on what is left; accepted at once if nothing is."""
+        """Run all steps and pass on what is left; accepted at once if nothing is.
+
+        What was dropped counts once the rest is accepted: a batch that is refused comes again, with the same items.
+        """
+        drops: list[tuple[Step, int]] = []
         for step in self._steps:
-            left = _run(step, batch)
+            incoming = batch.item_count
+            left = _run(step, batch, incoming)
+            outgoing = left.item_count if left is not None else 0
+            if outgoing < incoming:
+                drops.append((step, incoming - outgoing))
             if left is None:
-                return
+                break
             batch = left
-        await self._next.consume(batch)
+        else:
+            await self._next.consume(batch)
+        for step, items in drops:
+            step.dropped.add(items)
+            self._dropped(step.drop_reason, items)
 
 
-def _run(step: Step, batch: Batch) -> Batch | None:
+def _run(step: Step, batch: Batch, incoming: int) -> Batch | None:
     started = perf_counter()
-    incoming = batch.item_count
     step.incoming.add(incoming)
     try:
         left = step.transform.process(batch)
@@ -56,8 +70,6 @@ def _run(step: Step, batch: Batch) -> Batch | None:
         raise
     except Exception as error:
         raise step.faults.wrap(error) from error
-    if outgoing < incoming:
-        step.dropped.add(incoming - outgoing)
     step.outgoing.add(outgoing)
     step.duration.record(perf_counter() - started)
     return left if outgoing else None

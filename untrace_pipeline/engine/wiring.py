@@ -9,7 +9,8 @@ from untrace_pipeline.api.consumer import Consumer
 from untrace_pipeline.api.identity import ComponentId, Kind, PipelineId
 from untrace_pipeline.config.model import PipelineSpec
 from untrace_pipeline.data.signal import Signal
-from untrace_pipeline.engine.fanout import Drop, fan_out
+from untrace_pipeline.engine.bookkeeping import Bookkeeping, DropOnTheWay
+from untrace_pipeline.engine.fanout import fan_out
 from untrace_pipeline.engine.graph import UnitId
 from untrace_pipeline.engine.intake import Gate
 from untrace_pipeline.engine.transforms import Step, TransformRun
@@ -24,9 +25,9 @@ class Wiring:
     A reload applies it to the new units, starts them, and then switches the kept ones, all in one turn of the loop.
     """
 
-    def __init__(self, graph: Graph, drop: Drop) -> None:
+    def __init__(self, graph: Graph, books: Bookkeeping) -> None:
         self._graph = graph
-        self._drop = drop
+        self._books = books
         self._after: dict[UnitId, Consumer] = {}
         self._heads = {pipeline.id: self._chain(pipeline) for pipeline in graph.spec.pipelines.values()}
 
@@ -48,18 +49,19 @@ class Wiring:
 
     def _chain(self, pipeline: PipelineSpec) -> Consumer:
         """Join a pipeline from its end, and return its head."""
-        head = fan_out([self._inlet(exporter) for exporter in pipeline.exporters], self._drop)
+        head = fan_out([self._inlet(exporter) for exporter in pipeline.exporters], self._books.overflow)
+        dropped = self._books.on_the_way(pipeline.exporters)
         steps: list[Step] = []
         for processor in reversed(pipeline.processors):
             unit = self._graph.unit(processor, pipeline.id)
             if unit.step is not None:
                 steps.insert(0, unit.step)
                 continue
-            self._after[unit.id] = _run(steps, head)
+            self._after[unit.id] = _run(steps, head, dropped)
             steps = []
             assert unit.inlet is not None
             head = unit.inlet
-        return _run(steps, head)
+        return _run(steps, head, dropped)
 
     def _inlet(self, exporter: ComponentId) -> Consumer:
         inlet = self._graph.unit(exporter).inlet
@@ -74,7 +76,7 @@ class Wiring:
         heads: dict[Signal, list[Consumer]] = {}
         for pipeline in self._fed_by(receiver):
             heads.setdefault(pipeline.id.signal, []).append(self._heads[pipeline.id])
-        return {signal: fan_out(branches, self._drop) for signal, branches in heads.items()}
+        return {signal: fan_out(branches, self._books.overflow) for signal, branches in heads.items()}
 
     def _gate(self, receiver: Unit) -> Gate:
         pipelines = self._fed_by(receiver)
@@ -102,5 +104,5 @@ class Wiring:
                     yield exporter
 
 
-def _run(steps: list[Step], next: Consumer) -> Consumer:
-    return TransformRun(steps, next) if steps else next
+def _run(steps: list[Step], next: Consumer, dropped: DropOnTheWay) -> Consumer:
+    return TransformRun(steps, next, dropped) if steps else next

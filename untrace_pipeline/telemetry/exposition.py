@@ -1,10 +1,11 @@
-"""The ``/metrics`` endpoint: Prometheus' text format and OpenMetrics, over the accumulators of ``metrics``."""
+"""The endpoints ``/metrics`` (Prometheus' text format and OpenMetrics) and ``/ledger`` (JSON)."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import gzip
+import json
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from untrace_pipeline.errors import StartError
 from untrace_pipeline.net.http_message import Request, Response
 from untrace_pipeline.net.http_server import HttpServer
 from untrace_pipeline.net.http_settings import HttpServerConfig
+from untrace_pipeline.telemetry.ledger import read_ledger
 from untrace_pipeline.telemetry.metrics import Metrics, Sample, Snapshot
 
 if TYPE_CHECKING:
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Exposition", "Page", "pages_of", "render"]
 
-PATH = "/metrics"
+METRICS, LEDGER = "/metrics", "/ledger"
 HOST, PORT = "localhost", 8888
 """The Collector's defaults."""
 MAX_CONNECTIONS = 100
@@ -118,12 +120,17 @@ class Exposition:
                     await self._servers.pop(address).stop()
 
     async def _listen(self, page: Page) -> HttpServer:
-        async def answer(request: Request) -> Response:
+        async def metrics(request: Request) -> Response:
             return await self._answer(request, self._pages[page.host, page.port])
+
+        async def ledger(_request: Request) -> Response:
+            accounts = [account.as_json() for account in read_ledger(await self._snapshot())]
+            return Response(HTTPStatus.OK, json.dumps({"ledger": accounts}, indent=1).encode(), "application/json")
 
         host = f"[{page.host}]" if ":" in page.host else page.host
         config = HttpServerConfig(endpoint=f"{host}:{page.port}", max_connections=MAX_CONNECTIONS)
-        server = HttpServer(config, {PATH: {"GET": answer, "HEAD": answer}}, logger, meter=self._metrics.meter())
+        routes = {path: {"GET": page, "HEAD": page} for path, page in ((METRICS, metrics), (LEDGER, ledger))}
+        server = HttpServer(config, routes, logger, meter=self._metrics.meter())
         try:
             await server.start()
         except StartError as error:
@@ -133,13 +140,16 @@ class Exposition:
 
     async def _answer(self, request: Request, page: Page) -> Response:
         openmetrics = "application/openmetrics-text" in request.header("accept")
-        snapshot = await self._collect() if self._collect else self._metrics.snapshot()
+        snapshot = await self._snapshot()
         body, content_type = await asyncio.to_thread(render, snapshot, page, self._resource, openmetrics=openmetrics)
         if "gzip" not in request.header("accept-encoding") or len(body) < _MIN_GZIP_BYTES:
             return Response(HTTPStatus.OK, body, content_type)
         packed = await asyncio.to_thread(gzip.compress, body, 1)
         headers = (("content-encoding", "gzip"), ("vary", "accept-encoding"))
         return Response(HTTPStatus.OK, packed, content_type, headers)
+
+    async def _snapshot(self) -> Snapshot:
+        return await self._collect() if self._collect else self._metrics.snapshot()
 
 
 def render(snapshot: Snapshot, page: Page, resource: Mapping[str, str], *, openmetrics: bool) -> tuple[bytes, str]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from untrace_pipeline.api import Part, QueueFullError, Settings, consume_all
+from untrace_pipeline.api import Part, QueueFullError, Settings, consume_all, count_overflow
 
 __all__ = ["Delivery"]
 
@@ -29,9 +29,7 @@ class Delivery:
 
         def dropped(error: QueueFullError, items: int) -> None:
             for name, count in sorted((error.refused or {self._own: items}).items()):
-                kind, _, component = name.partition(":")
-                labels = {"kind": kind, "component": component, "signal": signal, "reason": "queue_full"}
-                self._meter.counter("dropped_items", **labels).add(count)
+                count_overflow(self._meter, name, signal, count)
                 what = signal.item.replace("_", " ")
                 self._logger.error("%d %s dropped by %s: %s, while others accepted", count, what, name, error)
 

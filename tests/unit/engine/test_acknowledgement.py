@@ -31,6 +31,7 @@ from untrace_pipeline.api import (
     TransformFactory,
 )
 from untrace_pipeline.data import Batch, Signal
+from untrace_pipeline.engine.bookkeeping import Bookkeeping
 from untrace_pipeline.engine.build import Builder
 from untrace_pipeline.engine.lifecycle import Deadline, start_all, stop_all
 from untrace_pipeline.engine.wiring import Wiring
@@ -130,12 +131,7 @@ async def scene(one: Installed, signal: Signal, directory: Path) -> AsyncIterato
         )
         graph = Builder(metrics, dict).build(spec)
 
-        def drop(component: str, signal: Signal, items: int) -> None:
-            kind, _, name = component.partition(":")
-            labels = {"kind": kind, "component": name, "signal": signal, "reason": "queue_full"}
-            metrics.meter().counter("dropped_items", **labels).add(items)
-
-        Wiring(graph, drop).apply(graph.units.values())
+        Wiring(graph, Bookkeeping(metrics)).apply(graph.units.values())
         await start_all(graph.units.values())
         gates = {str(unit.id.component): unit.component for unit in graph.units.values()}
         try:

@@ -8,6 +8,7 @@ from tests.support.components import FACTORIES, FakeConfig, World, make_spec
 from untrace_pipeline.api import ExporterFactory, Kind
 from untrace_pipeline.config.model import ServiceSpec
 from untrace_pipeline.data import Signal
+from untrace_pipeline.engine.bookkeeping import Bookkeeping
 from untrace_pipeline.engine.build import Builder
 from untrace_pipeline.engine.unit import Graph
 from untrace_pipeline.engine.wiring import Wiring
@@ -15,13 +16,11 @@ from untrace_pipeline.errors import InternalError, PluginError, QueueFullError, 
 from untrace_pipeline.telemetry.metrics import Metrics
 from untrace_pipeline.testing import make_batch
 
-drops: list[tuple[str, Signal, int]] = []
-
 
 def wire(spec: ServiceSpec, metrics: Metrics | None = None) -> Graph:
-    graph = Builder(metrics or Metrics(), dict).build(spec)
-    drops.clear()
-    Wiring(graph, lambda *drop: drops.append(drop)).apply(graph.units.values())
+    metrics = metrics or Metrics()
+    graph = Builder(metrics, dict).build(spec)
+    Wiring(graph, Bookkeeping(metrics)).apply(graph.units.values())
     return graph
 
 
@@ -119,19 +118,24 @@ async def test_a_full_queue_is_counted_for_the_exporter(world: World) -> None:
         },
         connectors=["fake/c"],
     )
-    wire(spec)
+    metrics = Metrics()
+    wire(spec, metrics)
     world.get("exporter fake/b").error = QueueFullError("full")
     await world.get("receiver fake/in").next.consume(make_batch(items=5))
-    assert drops == [("exporter:fake/b", Signal.TRACES, 5)]
+    assert metrics.sums("dropped_items", ("kind", "component", "signal", "reason")) == {
+        ("exporter", "fake/b", "traces", "queue_full"): 5
+    }
     assert world.get("exporter fake/a").item_count == 5
 
 
 async def test_a_full_queue_behind_a_filter_is_counted_for_what_came_to_it(world: World) -> None:
     """What the filter dropped is counted there, and not a second time where the rest was refused."""
-    wire(make_spec({"traces": (["fake/in"], ["odd"], ["fake/a"]), "traces/2": (["fake/in"], [], ["fake/b"])}))
+    metrics = Metrics()
+    spec = make_spec({"traces": (["fake/in"], ["odd"], ["fake/a"]), "traces/2": (["fake/in"], [], ["fake/b"])})
+    wire(spec, metrics)
     world.get("exporter fake/a").error = QueueFullError("full")
     await world.get("receiver fake/in").next.consume(make_batch(items=10))
-    assert drops == [("exporter:fake/a", Signal.TRACES, 5)]
+    assert metrics.sums("dropped_items", ("component",), reason="queue_full") == {("fake/a",): 5}
     assert world.get("exporter fake/b").item_count == 10
 
 

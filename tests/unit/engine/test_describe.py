@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.support.components import FACTORIES, FakeConfig, FakeReceiver, World, make_spec
 from untrace_pipeline.api import Kind, ReceiverFactory, Status
 from untrace_pipeline.config.model import TelemetryConfig
+from untrace_pipeline.engine.bookkeeping import Bookkeeping
 from untrace_pipeline.engine.build import Builder
 from untrace_pipeline.engine.describe import is_ready, line, resource, statuses
 from untrace_pipeline.engine.lifecycle import start_all
@@ -34,7 +35,7 @@ async def test_one_line_tells_pipelines_and_endpoints(world: World) -> None:
         factories={**FACTORIES, (Kind.RECEIVER, "listening"): factory},
     )
     graph = Builder(Metrics(), dict).build(spec)
-    Wiring(graph, lambda *_: None).apply(graph.units.values())
+    Wiring(graph, Bookkeeping(Metrics())).apply(graph.units.values())
     await start_all(graph.units.values())
     world.get("extension fake/health").host.report(Status.OK, "http localhost:13133")
     assert line(graph, ["localhost:8888"]) == (

@@ -10,6 +10,7 @@ import pytest
 from tests.support.components import World, make_spec
 from untrace_pipeline.api import Status
 from untrace_pipeline.config.model import ServiceSpec
+from untrace_pipeline.engine.bookkeeping import Bookkeeping
 from untrace_pipeline.engine.build import Builder
 from untrace_pipeline.engine.graph import predecessors
 from untrace_pipeline.engine.lifecycle import Deadline, start_all, stop_all
@@ -24,7 +25,7 @@ CHAIN = {"traces": (["fake/in"], ["fake/p"], ["fake/out"])}
 
 def build(spec: ServiceSpec) -> Graph:
     graph = Builder(Metrics(), dict).build(spec)
-    Wiring(graph, lambda *_: None).apply(graph.units.values())
+    Wiring(graph, Bookkeeping(Metrics())).apply(graph.units.values())
     return graph
 
 

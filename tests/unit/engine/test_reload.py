@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 import pytest
 
 from tests.support.components import FACTORIES, FakeConfig, World, make_spec, until
 from untrace_pipeline.api import ExporterFactory, Kind, Status
 from untrace_pipeline.config.model import ServiceSpec
+from untrace_pipeline.engine.bookkeeping import Bookkeeping
 from untrace_pipeline.engine.build import Builder
 from untrace_pipeline.engine.describe import statuses
 from untrace_pipeline.engine.lifecycle import Deadline, start_all
@@ -20,22 +20,20 @@ from untrace_pipeline.errors import StartError
 from untrace_pipeline.telemetry.metrics import Metrics
 from untrace_pipeline.testing import make_batch
 
-BUILDER = Builder(Metrics(), dict)
-
-
-def no_drop(*_: Any) -> None:
-    raise AssertionError("nothing is dropped in these tests")
+METRICS = Metrics()
+BUILDER = Builder(METRICS, dict)
+BOOKS = Bookkeeping(METRICS)
 
 
 async def run(spec: ServiceSpec) -> Graph:
     graph = BUILDER.build(spec)
-    Wiring(graph, no_drop).apply(graph.units.values())
+    Wiring(graph, BOOKS).apply(graph.units.values())
     await start_all(graph.units.values())
     return graph
 
 
 async def reload(graph: Graph, spec: ServiceSpec) -> Graph:
-    exchange = Exchange(BUILDER, graph, spec, no_drop)
+    exchange = Exchange(BUILDER, graph, spec, BOOKS)
     await exchange.switch()
     deadline = Deadline(5)
     await exchange.drain(deadline)

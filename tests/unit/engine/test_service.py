@@ -59,8 +59,9 @@ async def test_runs_until_asked_to_stop_and_returns_0(world: World, log_file: Pa
     assert lines[0] == f"info  runtime: {native.summary()}"
     assert re.fullmatch(r"info  ready in \d+\.\d\d s: traces: fake/in > odd > fake/a \+ fake/b", lines[1])
     assert lines[2] == "info  SIGTERM: draining for at most 5 s"
-    assert re.fullmatch(r"info  stopped in \d\.\d\d s, nothing was left", lines[3])
-    assert len(lines) == 4
+    assert lines[3:5] == [f"info  ledger: exporter fake/{name}: accepted 0 = 0" for name in "ab"]
+    assert re.fullmatch(r"info  stopped in \d\.\d\d s; nothing was left", lines[5])
+    assert len(lines) == 6
 
 
 async def test_what_is_native_is_told(world: World, log_file: Path) -> None:
@@ -140,7 +141,7 @@ async def test_items_left_are_told_by_component(world: World, log_file: Path) ->
     world.get("exporter fake/b").pending = 7
     service.request_stop("SIGTERM")
     await task
-    tail = "; lost: 512 items of exporter fake/a; still held: 7 items of exporter fake/b"
+    tail = "; lost: 512 items of exporter fake/a; still held: 7 items of fake/b"
     assert log_file.read_text().rstrip().endswith(tail)
 
 

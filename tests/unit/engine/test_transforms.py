@@ -11,7 +11,7 @@ from untrace_pipeline.api import ComponentId, Kind
 from untrace_pipeline.data import Batch
 from untrace_pipeline.engine.link import Faults
 from untrace_pipeline.engine.transforms import Step, TransformRun
-from untrace_pipeline.errors import ConsumeError, InternalError, PermanentError
+from untrace_pipeline.errors import ConsumeError, InternalError, PermanentError, RetryableError
 from untrace_pipeline.testing import RecordingMeter, Sink, make_batch
 
 
@@ -29,8 +29,13 @@ def make_step(name: str, function: Callable[[Batch], Batch | None], meter: Recor
         meter.counter("processor_incoming_items", processor=name),
         meter.counter("processor_outgoing_items", processor=name),
         meter.counter("dropped_items", component=name),
+        "filtered",
         meter.histogram("processor_internal_duration", processor=name),
     )
+
+
+def no_books(_reason: str, _items: int) -> None:
+    """For tests that look at the metrics of the step alone."""
 
 
 def first_half(batch: Batch) -> Batch | None:
@@ -40,13 +45,30 @@ def first_half(batch: Batch) -> Batch | None:
 async def test_steps_see_what_the_ones_before_left() -> None:
     """Items are counted into and out of each step, and the difference as dropped."""
     meter, sink = RecordingMeter(), Sink()
-    run = TransformRun([make_step("a", first_half, meter), make_step("b", first_half, meter)], sink)
+    drops: list[tuple[str, int]] = []
+    run = TransformRun(
+        [make_step("a", first_half, meter), make_step("b", first_half, meter)], sink, lambda *drop: drops.append(drop)
+    )
     await run.consume(make_batch(items=8))
     assert sink.item_count == 2
     assert [meter.value("processor_incoming_items", processor=name) for name in "ab"] == [8, 4]
     assert [meter.value("processor_outgoing_items", processor=name) for name in "ab"] == [4, 2]
     assert [meter.value("dropped_items", component=name) for name in "ab"] == [4, 2]
+    assert drops == [("filtered", 4), ("filtered", 2)]
     assert len(meter.recorded("processor_internal_duration")) == 2
+
+
+async def test_drops_of_a_refused_batch_do_not_count() -> None:
+    """Its sender will bring the same items again."""
+
+    class Full(Sink):
+        async def consume(self, batch: Batch) -> None:
+            raise RetryableError("full")
+
+    meter, sink = RecordingMeter(), Full()
+    with pytest.raises(RetryableError):
+        await TransformRun([make_step("a", first_half, meter)], sink, no_books).consume(make_batch(items=8))
+    assert meter.value("dropped_items") == 0
 
 
 @pytest.mark.parametrize("outcome", ["none", "empty"])
@@ -61,7 +83,7 @@ async def test_a_batch_dropped_whole_is_accepted_and_goes_no_further(outcome: st
 
     meter, sink = RecordingMeter(), Sink()
     later = make_step("later", lambda batch: batch, meter)
-    await TransformRun([make_step("a", drop_all, meter), later], sink).consume(make_batch(items=5))
+    await TransformRun([make_step("a", drop_all, meter), later], sink, no_books).consume(make_batch(items=5))
     assert sink.batches == []
     assert meter.value("dropped_items", component="a") == 5
     assert meter.value("processor_incoming_items", processor="later") == 0
@@ -78,6 +100,6 @@ async def test_exceptions_are_consume_errors(raised: Exception, expected: type[C
 
     meter, sink = RecordingMeter(), Sink()
     with pytest.raises(expected) as refused:
-        await TransformRun([make_step("a", fail, meter)], sink).consume(make_batch())
+        await TransformRun([make_step("a", fail, meter)], sink, no_books).consume(make_batch())
     assert sink.batches == []
     assert "payload" not in str(refused.value)

@@ -62,7 +62,7 @@ class RoutingConnector:
         """
         if not batch.item_count:
             return
-        parts = self._parts(batch)
+        parts, lost = self._parts(batch)
         deliveries = [
             (consumer, part if last else part.copy())
             for consumers, part in parts
@@ -70,9 +70,11 @@ class RoutingConnector:
         ]
         if deliveries:
             await self._delivery.deliver(deliveries)
+        if lost:  # counted once the rest is accepted: a batch that is refused comes again
+            self._lost[batch.signal].add(lost)
 
-    def _parts(self, batch: Batch) -> list[Part]:
-        """Return what each group of pipelines gets; what nobody gets is counted."""
+    def _parts(self, batch: Batch) -> tuple[list[Part], int]:
+        """Return what each group of pipelines gets, and how many items nobody gets."""
         table = self._tables[batch.signal]
         copied: list[Part] = []
         free = [True] * batch.item_count
@@ -94,9 +96,11 @@ class RoutingConnector:
         if table.default:
             rest = len(table.routes)
             taken = [rest if left else owner for owner, left in zip(taken, free, strict=True)]
-        elif lost := sum(left and new for left, new in zip(free, unseen, strict=True)):
-            self._lost[batch.signal].add(lost)
-        return copied if all(owner is None for owner in taken) else copied + self._moved(batch, table, taken)
+            lost = 0
+        else:
+            lost = sum(left and new for left, new in zip(free, unseen, strict=True))
+        moved = [] if all(owner is None for owner in taken) else self._moved(batch, table, taken)
+        return copied + moved, lost
 
     @staticmethod
     def _moved(batch: Batch, table: _Table, keys: Sequence[int | None]) -> list[Part]:
