@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from collections.abc import Sequence
 from typing import Protocol
@@ -10,12 +9,10 @@ from typing import Protocol
 from untrace_pipeline.data import Batch
 from untrace_pipeline.delivery.config import Overflow, QueueSizer
 from untrace_pipeline.delivery.request import Entry
-from untrace_pipeline.errors import OversizeError, QueueFullError, RetryableError
+from untrace_pipeline.delivery.room import Room, Waiters
+from untrace_pipeline.errors import RetryableError
 
-__all__ = ["Keeper", "MemoryQueue", "PersistentQueue", "Queue", "Removal"]
-
-RETRY_AFTER_SECONDS = 1.0
-"""When senders may come back to a full queue: a destination that is merely slow has taken something by then."""
+__all__ = ["MemoryQueue", "PersistentQueue", "Queue"]
 
 
 class Queue(Protocol):
@@ -62,8 +59,11 @@ class Queue(Protocol):
         """Return the entries that nobody has got and that end here, for counting; none for a persistent queue."""
 
 
-class Keeper(Protocol):
-    """Takes what has no outcome when a delivery stops, so that it is not given up."""
+class PersistentQueue(Queue, Protocol):
+    """A queue whose entries survive the process: at the end they are kept instead of being given up.
+
+    Once it is closed, :meth:`get` gives nothing out any more: what waits is safe where it is.
+    """
 
     def keep(self, entries: Sequence[Entry], pieces: Sequence[Batch]) -> None:
         """Hold on to entries that were got and not finished, for whoever opens the queue next. Never raises.
@@ -76,32 +76,7 @@ class Keeper(Protocol):
         """Return how many items that waited could not be read since this was asked last."""
 
     async def release(self) -> None:
-        """Make everything durable and let another owner open the queue, after it was closed. Safe twice."""
-
-
-class PersistentQueue(Queue, Keeper, Protocol):
-    """A queue whose entries survive the process."""
-
-
-class Removal:
-    """Takes what a queue in memory holds out of it, for another delivery: see ``Delivery.withdraw``."""
-
-    def __init__(self, queue: Queue, kept: list[Batch]) -> None:
-        self._queue = queue
-        self._kept = kept
-
-    def keep(self, entries: Sequence[Entry], pieces: Sequence[Batch]) -> None:
-        """Take what has no outcome yet, and let go of the entries."""
-        self._kept += pieces or [entry.batch for entry in entries]
-        for entry in entries:
-            self._queue.done(entry)
-
-    def take_damaged(self) -> int:
-        """Return 0: memory is not damaged."""
-        return 0
-
-    async def release(self) -> None:
-        """Nothing is held by the queue any more."""
+        """Make everything durable and let another owner open the queue, after :meth:`close`. Safe twice."""
 
 
 class MemoryQueue:
@@ -111,30 +86,26 @@ class MemoryQueue:
         self.capacity = capacity
         self.size = 0
         self._owner = owner
-        self._sizer = sizer
-        self._overflow = overflow
+        self._room = Room(capacity, sizer, overflow, lambda: self.size, owner=owner)
         self._waiting: deque[Entry] = deque()
         self._held: dict[Entry, None] = {}
         self._taken = 0
-        self._getters: deque[asyncio.Future[None]] = deque()
-        self._putters: deque[asyncio.Future[None]] = deque()
+        self._getters = Waiters()
         self._closed = False
 
     def check(self, byte_size: int) -> None:
         """Refuse what :meth:`put` would refuse."""
-        weight = byte_size if self._sizer is QueueSizer.BYTES else 1
-        if self.size + weight > self.capacity and self._overflow is Overflow.REFUSE:
-            raise self._full()
+        self._room.check(byte_size)
 
     def fits(self, entry: Entry) -> bool:
         """Return whether there is room, and nobody waits for it."""
-        return self.size + self._weigh(entry) <= self.capacity and not self._putters
+        return self._room.takes(self._weigh(entry))
 
     async def put(self, entry: Entry) -> Sequence[Entry]:
         """Take an entry, or apply the overflow policy."""
         entry.weight = weight = self._weigh(entry)
         evicted: Sequence[Entry] = ()
-        if self.size + weight > self.capacity or self._putters:
+        if not self._room.takes(weight):
             evicted = await self._make_room(weight)
         if self._closed:
             raise RetryableError(f"{self._owner} is closed: shutting down")
@@ -142,9 +113,8 @@ class MemoryQueue:
         entry.committed = True
         self._waiting.append(entry)
         self._held[entry] = None
-        _wake(self._getters)
-        if self.size < self.capacity:
-            _wake(self._putters)
+        self._getters.wake()
+        self._room.filled()
         return evicted
 
     async def get(self) -> Entry | None:
@@ -152,7 +122,7 @@ class MemoryQueue:
         while not self._waiting:
             if self._closed:
                 return None
-            await _sleep_in(self._getters)
+            await self._getters.sleep()
         entry = self._waiting.popleft()
         self._taken += entry.weight
         return entry
@@ -170,9 +140,8 @@ class MemoryQueue:
     def close(self) -> None:
         """Wake everybody: senders drain, and callers who wait for room are refused."""
         self._closed = True
-        for waiters in (self._getters, self._putters):
-            while waiters:
-                _wake(waiters)
+        self._getters.wake_all()
+        self._room.close()
 
     def abandon(self) -> list[Entry]:
         """Empty the queue and return what was in it."""
@@ -183,62 +152,24 @@ class MemoryQueue:
         return left
 
     def _weigh(self, entry: Entry) -> int:
-        if self._sizer is QueueSizer.REQUESTS:
-            return 1
-        weight = entry.items if self._sizer is QueueSizer.ITEMS else entry.batch.byte_size
-        if weight > self.capacity:
-            msg = (
-                f"{self._owner} refused {weight} {self._sizer}: more than it can ever hold (queue_size {self.capacity})"
-            )
-            raise OversizeError(msg)
+        weight = self._room.weigh(entry.items, entry.batch.byte_size)
+        self._room.admit(weight)
         return weight
 
     async def _make_room(self, weight: int) -> Sequence[Entry]:
-        if self._overflow is Overflow.BLOCK:
-            await self._wait_for_room(weight)
+        room = self._room
+        if room.overflow is Overflow.BLOCK:
+            await room.wait(weight)
             return ()
-        if self._overflow is not Overflow.DROP_OLDEST or self._taken + weight > self.capacity:
-            raise self._full()  # drop_oldest: all the rest is under way, and that is never dropped
+        if room.overflow is not Overflow.DROP_OLDEST or self._taken + weight > self.capacity:
+            raise room.full()  # drop_oldest: all the rest is under way, and that is never dropped
         evicted = []
         while self.size + weight > self.capacity:
             evicted.append(self._waiting.popleft())
             self._release(evicted[-1])
         return evicted
 
-    async def _wait_for_room(self, weight: int) -> None:
-        """Wait in order of arrival, so that a large batch is not starved by small ones."""
-        first = False
-        while not self._closed and (self.size + weight > self.capacity or (self._putters and not first)):
-            await _sleep_in(self._putters, first=first)
-            first = True
-
     def _release(self, entry: Entry) -> None:
         del self._held[entry]
         self.size -= entry.weight
-        _wake(self._putters)
-
-    def _full(self) -> QueueFullError:
-        msg = f"{self._owner} is full ({self.size} of {self.capacity} {self._sizer})"
-        return QueueFullError(msg, retry_after=RETRY_AFTER_SECONDS)
-
-
-async def _sleep_in(waiters: deque[asyncio.Future[None]], *, first: bool = False) -> None:
-    """Wait for a wake-up; whoever is cancelled passes the turn on, because it may have had it already."""
-    waiter = asyncio.get_running_loop().create_future()
-    (waiters.appendleft if first else waiters.append)(waiter)
-    try:
-        await waiter
-    except asyncio.CancelledError:
-        if waiter in waiters:
-            waiters.remove(waiter)
-        _wake(waiters)
-        raise
-
-
-def _wake(waiters: deque[asyncio.Future[None]]) -> None:
-    """Wake the first one that still waits."""
-    while waiters:
-        waiter = waiters.popleft()
-        if not waiter.done():
-            waiter.set_result(None)
-            return
+        self._room.freed()

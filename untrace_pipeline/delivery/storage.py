@@ -77,16 +77,23 @@ class Journal(Protocol):
         """
 
     async def take(self, max_bytes: int) -> Sequence[Record]:
-        """Return the oldest records that were not taken, of about that many bytes together; maybe none."""
+        """Return the oldest records that were not taken, of about that many bytes together; none if there are none.
+
+        Cancelled, it has taken nothing.
+        """
 
     def give_back(self, record: Record) -> None:
         """Let :meth:`take` return a record again, before those that are younger."""
 
     def end(self, record: Record, outcome: Mapping[str, int]) -> None:
-        """Hold a record no longer: what became of its items, by state.
+        """Hold a record that was taken no longer: what became of its items, by state. The states (at most 24 bytes
+        of UTF-8 each) make up all of it.
 
         Never raises. It becomes durable soon after; a crash before brings the record back.
         """
+
+    def take_damaged(self) -> int:
+        """Return the items that were held and turned out to be unreadable since this was asked last."""
 
     def oldest(self) -> float | None:
         """Return when the oldest record that is held was appended, or about then; ``None`` when none is held."""

@@ -10,6 +10,8 @@ from untrace_pipeline.api import Host, Settings, StartError, Workers
 from untrace_pipeline.delivery.dead_letters import DeadLetterStore, Limits
 from untrace_plugins.extensions.file_storage.config import FileStorageConfig
 from untrace_plugins.extensions.file_storage.directory import Directory
+from untrace_plugins.extensions.file_storage.journal import FileJournal
+from untrace_plugins.extensions.file_storage.journals import Journals
 
 __all__ = ["FileStorage"]
 
@@ -26,6 +28,7 @@ class FileStorage:
         self._root = Path(config.directory)
         self._directories: list[Directory] = []
         """The own one, then those that no process has any more and that are this one's to finish."""
+        self._journals = Journals(config, settings)
         limits = Limits(config.dead_letters.max_size, config.dead_letters.max_age)
         self._letters = DeadLetterStore(self._root / DEAD_LETTERS, limits, settings)
 
@@ -34,6 +37,7 @@ class FileStorage:
         try:
             for path in await asyncio.to_thread(self._paths, host.workers):
                 self._directories.append(await Directory.acquire(path, self._config.timeout))
+            self._journals.start(host, self._directories)
             await self._letters.start()
         except OSError as error:
             self._release()
@@ -47,9 +51,21 @@ class FileStorage:
     async def shutdown(self) -> None:
         """Close what is open, and unlock the directories."""
         try:
+            await self._journals.close()
             await self._letters.close()
         finally:
             self._release()
+
+    def in_use(self, name: str) -> bool:
+        """Return whether somebody in this process has the journal open."""
+        return self._journals.in_use(name)
+
+    async def open_journal(self, name: str) -> FileJournal:
+        """Return a journal, as soon as nobody else has it. Raises :class:`StartError`."""
+        try:
+            return await self._journals.open(name)
+        except StartError as error:
+            raise StartError(f"{self._name}: {error}") from error
 
     def dead_letters(self) -> DeadLetterStore:
         """Return the store of dead letters. It may be used without :meth:`start`, by other processes too."""

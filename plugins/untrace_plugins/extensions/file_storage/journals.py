@@ -1,0 +1,147 @@
+"""The journals of one worker: opens them, shares the room on the disk among them, and reports how they are."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+from untrace_pipeline.api import Host, Settings, StartError, Status
+from untrace_plugins.extensions.file_storage.config import FileStorageConfig
+from untrace_plugins.extensions.file_storage.directory import Directory, folder_name
+from untrace_plugins.extensions.file_storage.journal import FileJournal
+from untrace_plugins.extensions.file_storage.segment import Segment
+from untrace_plugins.extensions.file_storage.shelf import Shelf
+from untrace_plugins.extensions.file_storage.space import Space
+
+__all__ = ["Journals", "segment_size"]
+
+QUEUES = "queues"
+SEGMENTS = 64
+"""Segments that the size limit is divided into, at least: room comes back a segment at a time."""
+SMALLEST_SEGMENT = 32 * 1024
+LARGEST_SEGMENT = 32 * 1024 * 1024
+
+
+def segment_size(limit: int) -> int:
+    """Return how large segments are where all queues together may be that large."""
+    return min(max(limit // SEGMENTS, SMALLEST_SEGMENT), LARGEST_SEGMENT)
+
+
+class Journals:
+    """Keeps journals in ``<directory>/queues/<name>`` of the own directory, and finishes those of adopted ones."""
+
+    def __init__(self, config: FileStorageConfig, settings: Settings) -> None:
+        self._fsync = config.fsync
+        self._limit = config.max_size
+        self._logger = settings.logger
+        self._directories: Sequence[Directory] = ()
+        self._space = Space(config.max_size)
+        self._open: dict[str, FileJournal] = {}
+        self._failing: dict[str, str] = {}
+        self._host: Host | None = None
+
+    def start(self, host: Host, directories: Sequence[Directory]) -> None:
+        """Begin to open journals; the first directory is the own one."""
+        self._host = host
+        self._directories = directories
+        self._space = Space(self._limit // host.workers.count)
+
+    async def close(self) -> None:
+        """Close what is open."""
+        await asyncio.gather(*(journal.close() for journal in list(self._open.values())))
+        self._directories = ()
+
+    def in_use(self, name: str) -> bool:
+        """Return whether somebody in this process has the journal open."""
+        return bool(self._directories) and self._directories[0].owned(name)
+
+    async def open(self, name: str) -> FileJournal:
+        """Return a journal, as soon as nobody else has it. Raises :class:`StartError`."""
+        if not self._directories:
+            msg = "it is not running"
+            raise StartError(msg)
+        own = self._directories[0]
+        await own.own(name)
+        try:
+            shelves, segments = await self._load(name)
+        except BaseException:
+            own.disown(name)
+            raise
+        self._open[name] = FileJournal(
+            name,
+            shelves,
+            segments,
+            space=self._space,
+            owner=self,
+            logger=self._logger,
+            reopened=name in own.seen,
+        )
+        own.seen.add(name)
+        return self._open[name]
+
+    # ------------------------------------------------------------ as an owner
+
+    def failing(self, journal: str, message: str) -> None:
+        """Report that a journal does not take anything."""
+        self._failing[journal] = message
+        self._report(Status.RECOVERABLE_ERROR, f"{journal}: {message}")
+
+    def working(self, journal: str) -> None:
+        """Report that a journal works again, unless others do not."""
+        if self._failing.pop(journal, None) is not None and not self._failing:
+            self._report(Status.OK, "")
+
+    def closed(self, journal: str) -> None:
+        """Let the next owner have a journal."""
+        self.working(journal)
+        del self._open[journal]
+        self._directories[0].disown(journal)
+
+    def _report(self, status: Status, message: str) -> None:
+        if self._host is not None:
+            self._host.report(status, message)
+
+    # ---------------------------------------------------------------- opening
+
+    async def _load(self, name: str) -> tuple[list[Shelf], list[Segment]]:
+        loading = asyncio.ensure_future(asyncio.to_thread(self._load_shelves, name))
+        try:
+            return await asyncio.shield(loading)
+        except asyncio.CancelledError:
+            _close_all((await loading)[0])
+            raise
+        except OSError as error:
+            place = f" at {error.filename}" if error.filename else ""
+            raise StartError(f"cannot open the queue {name}{place}: {error.strerror or error}") from error
+
+    def _load_shelves(self, name: str) -> tuple[list[Shelf], list[Segment]]:
+        """Return the open shelves of a journal, the own one first, and their segments, those of others first."""
+        shelves: list[Shelf] = []
+        segments: list[Segment] = []
+        try:
+            for number, directory in enumerate(self._directories):
+                path = directory.path / QUEUES / folder_name(name)
+                if number and not path.is_dir():
+                    continue
+                size = segment_size(self._space.limit)
+                rank = _rank(directory.path) if number else 0
+                shelf = Shelf(path, self._logger, segment_size=size, fsync=self._fsync, rank=rank)
+                found = shelf.open()
+                shelves.append(shelf)
+                segments = found + segments if number else segments + found
+        except BaseException:
+            _close_all(shelves)
+            raise
+        return shelves, segments
+
+
+def _rank(path: Path) -> int:
+    """Return a number for an adopted directory that is always the same: 1, or n + 2 for ``worker-<n>``."""
+    word, _, digits = path.name.rpartition("-")
+    return int(digits) + 2 if word == "worker" and digits.isdigit() else 1
+
+
+def _close_all(shelves: list[Shelf]) -> None:
+    for shelf in shelves:
+        shelf.close()
