@@ -34,7 +34,16 @@ from untrace_pipeline.api.factory import (
 from untrace_pipeline.api.fanout import Dropped, Part, consume_all, count_overflow, worst
 from untrace_pipeline.api.identity import ComponentId, Kind, PipelineId
 from untrace_pipeline.api.status import Status, StatusEvent
-from untrace_pipeline.api.telemetry import Aggregation, Counter, Gauge, Histogram, Meter, MetricKind, MetricSpec
+from untrace_pipeline.api.telemetry import (
+    Aggregation,
+    Counter,
+    Gauge,
+    Histogram,
+    Meter,
+    MeterPart,
+    MetricKind,
+    MetricSpec,
+)
 from untrace_pipeline.api.workers import Workers
 from untrace_pipeline.errors import (
     Code,
@@ -78,6 +87,7 @@ __all__ = [
     "Intake",
     "Kind",
     "Meter",
+    "MeterPart",
     "MetricKind",
     "MetricSpec",
     "Outputs",

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-__all__ = ["Aggregation", "Counter", "Gauge", "Histogram", "Meter", "MetricKind", "MetricSpec"]
+__all__ = ["Aggregation", "Counter", "Gauge", "Histogram", "Meter", "MeterPart", "MetricKind", "MetricSpec"]
 
 
 class MetricKind(enum.StrEnum):
@@ -19,7 +19,8 @@ class MetricKind(enum.StrEnum):
 
 
 class Aggregation(enum.StrEnum):
-    """What several worker processes together say of a metric, where each has a value for the same labels."""
+    """What several together say of a metric, where each has a value for the same labels: worker processes, and the
+    parts of a component that count by themselves."""
 
     SUM = "sum"
     """What each counted, added up: right for all counters and histograms, for fill and capacity."""
@@ -45,7 +46,7 @@ class MetricSpec:
     buckets: tuple[float, ...] = ()
     """Upper bounds, for a histogram."""
     aggregation: Aggregation = Aggregation.SUM
-    """How the values of several workers become one."""
+    """How the values of several workers, or gauges of several parts, become one."""
 
 
 class Counter(Protocol):
@@ -86,3 +87,16 @@ class Meter(Protocol):
 
     def histogram(self, name: str, **labels: str) -> Histogram:
         """Return a histogram."""
+
+    def part(self) -> MeterPart:
+        """Return a meter for one of several equal parts of the component, such as its backends.
+
+        Counters and histograms are the component's own. Gauges of all parts become one, as the metric aggregates.
+        """
+
+
+class MeterPart(Meter, Protocol):
+    """The meter of a part that may go before the component does."""
+
+    def close(self) -> None:
+        """Take the gauges of the part away; what it counted stays."""

@@ -12,7 +12,7 @@ from untrace_pipeline.delivery.batcher import Batcher
 from untrace_pipeline.delivery.burial import Burial
 from untrace_pipeline.delivery.config import DeliveryConfig, Overflow
 from untrace_pipeline.delivery.ending import Ending
-from untrace_pipeline.delivery.queue import MemoryQueue, PersistentQueue, Queue
+from untrace_pipeline.delivery.queue import Keeper, MemoryQueue, Queue, Removal
 from untrace_pipeline.delivery.reports import Reports
 from untrace_pipeline.delivery.request import Entry, Failure, Reason, Request, Result, Sender
 from untrace_pipeline.delivery.sending import Sending
@@ -44,7 +44,7 @@ class Delivery:
         self._sending = Sending(config, sender, settings, self.accounting, self._reports, rng)
         self._ending = Ending(config, settings, self.accounting, self._reports)
         self._queue: Queue | None = None
-        self._disk: PersistentQueue | None = None
+        self._disk: Keeper | None = None
         self._source: Source | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._opening: asyncio.Task[None] | None = None
@@ -126,6 +126,27 @@ class Delivery:
             await self._let_go()
             seconds = asyncio.get_running_loop().time() - started
             self._reports.drained(pending, self.accounting, seconds)
+
+    async def withdraw(self, kept: list[Batch]) -> None:
+        """Stop without another attempt, and hand over what has no outcome: it is in ``kept`` then, also when cancelled.
+
+        For a destination that is gone while others take its part. Attempts under way are waited for. Only with a queue
+        in memory and without ``wait_for_result``; callers who wait for an outcome are told by :meth:`shutdown`.
+        """
+        queue, source = self._queue, self._source
+        assert queue is not None
+        assert source is not None
+        self._closed, self._disk = True, Removal(queue, kept)
+        self._sending.drain(keep=True)
+        queue.close()
+        try:
+            if self._tasks:
+                await asyncio.wait(list(self._tasks))
+        finally:
+            await self._stop_tasks()
+            kept += [entry.batch for entry in queue.abandon()]
+            self._give_up_waiting()
+            self.accounting.leave()
 
     # ---------------------------------------------------------------- opening
 

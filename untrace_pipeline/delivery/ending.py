@@ -10,7 +10,7 @@ from untrace_pipeline.api.telemetry import Counter
 from untrace_pipeline.data import Batch, Signal
 from untrace_pipeline.delivery.accounting import Accounting
 from untrace_pipeline.delivery.config import DeliveryConfig, Oversize
-from untrace_pipeline.delivery.queue import PersistentQueue, Queue
+from untrace_pipeline.delivery.queue import Keeper, Queue
 from untrace_pipeline.delivery.reports import Reports
 from untrace_pipeline.delivery.request import Entry, Failure, Reason, Request, Result, State
 from untrace_pipeline.errors import ConsumeError, PermanentError
@@ -34,12 +34,12 @@ class Ending:
             return []
         return [f for f in result.failures if f.reason in self._buriable and _is_lost(f, request, result)]
 
-    def settle(self, request: Request, result: Result, queue: Queue | None, disk: PersistentQueue | None) -> None:
+    def settle(self, request: Request, result: Result, queue: Queue | None, keeper: Keeper | None) -> None:
         """Count the ends of a request, and finish the entries whose last part it was.
 
-        ``disk`` is the queue if that keeps what has no end.
+        ``keeper`` takes what has no end, where there is one.
         """
-        tally, pieces = self._judge(request, result, keeps=disk is not None)
+        tally, pieces = self._judge(request, result, keeps=keeper is not None)
         entries = request.entries
         if len(entries) == 1:
             entry = entries[0]
@@ -49,11 +49,11 @@ class Ending:
             if entry.parts:
                 return
             tally, pieces = entry.ended, entry.left
-        if pieces and disk is not None:
+        if pieces and keeper is not None:
             if tally:
                 tally[State.MOVED] = sum(piece.item_count for piece in pieces)
                 _share(tally, entries)
-            disk.keep(entries, pieces if tally else [])
+            keeper.keep(entries, pieces if tally else [])
             return
         _share(tally, entries)
         for entry in entries:

@@ -12,7 +12,7 @@ from untrace_pipeline.delivery.request import Entry
 from untrace_pipeline.delivery.room import Room, Waiters
 from untrace_pipeline.errors import RetryableError
 
-__all__ = ["MemoryQueue", "PersistentQueue", "Queue"]
+__all__ = ["Keeper", "MemoryQueue", "PersistentQueue", "Queue", "Removal"]
 
 
 class Queue(Protocol):
@@ -59,11 +59,8 @@ class Queue(Protocol):
         """Return the entries that nobody has got and that end here, for counting; none for a persistent queue."""
 
 
-class PersistentQueue(Queue, Protocol):
-    """A queue whose entries survive the process: at the end they are kept instead of being given up.
-
-    Once it is closed, :meth:`get` gives nothing out any more: what waits is safe where it is.
-    """
+class Keeper(Protocol):
+    """Takes what has no outcome when a delivery stops, so that it is not given up."""
 
     def keep(self, entries: Sequence[Entry], pieces: Sequence[Batch]) -> None:
         """Hold on to entries that were got and not finished, for whoever opens the queue next. Never raises.
@@ -76,7 +73,35 @@ class PersistentQueue(Queue, Protocol):
         """Return how many items that waited could not be read since this was asked last."""
 
     async def release(self) -> None:
-        """Make everything durable and let another owner open the queue, after :meth:`close`. Safe twice."""
+        """Make everything durable and let another owner open the queue, after it was closed. Safe twice."""
+
+
+class PersistentQueue(Queue, Keeper, Protocol):
+    """A queue whose entries survive the process.
+
+    Once it is closed, :meth:`get` gives nothing out any more: what waits is safe where it is.
+    """
+
+
+class Removal:
+    """Takes what a queue in memory holds out of it, for another delivery: see ``Delivery.withdraw``."""
+
+    def __init__(self, queue: Queue, kept: list[Batch]) -> None:
+        self._queue = queue
+        self._kept = kept
+
+    def keep(self, entries: Sequence[Entry], pieces: Sequence[Batch]) -> None:
+        """Take what has no outcome yet, and let go of the entries."""
+        self._kept += pieces or [entry.batch for entry in entries]
+        for entry in entries:
+            self._queue.done(entry)
+
+    def take_damaged(self) -> int:
+        """Return 0: memory is not damaged."""
+        return 0
+
+    async def release(self) -> None:
+        """Nothing is held by the queue any more."""
 
 
 class MemoryQueue:

@@ -109,6 +109,10 @@ class Outcome:
     """Items that the destination refused for good; they must not be sent again."""
     message: str = ""
     """Why; with nothing rejected it is a warning."""
+    rest: Batch | None = None
+    """What was neither taken nor refused for good: it is sent again, alone."""
+    cause: RetryableError | None = None
+    """Why there is a rest."""
 
 
 DELIVERED = Outcome()

@@ -116,6 +116,9 @@ class Sending:
                 else:
                     run.small_refusals = 0
                     self._delivered(run.pieces.pop(), outcome, result)
+                    if outcome.rest is not None:
+                        run.pieces.append(Request(outcome.rest, outcome.rest.item_count))
+                        await self._wait_or_give_up(outcome.cause or RetryableError("not all was taken"), run)
         finally:
             while run.pieces:  # cancelled, or kept
                 run.give_up(Reason.SHUTDOWN, RetryableError("shutting down"))
@@ -186,13 +189,15 @@ class Sending:
                 run.give_up(Reason.PERMANENT, error)
 
     def _delivered(self, request: Request, outcome: Outcome, result: Result) -> None:
-        rejected = min(outcome.rejected, request.items)
-        result.ended[State.DELIVERED] += request.items - rejected
+        items = request.items - (outcome.rest.item_count if outcome.rest is not None else 0)
+        rejected = min(outcome.rejected, items)
+        result.ended[State.DELIVERED] += items - rejected
         result.ended[State.REJECTED] += rejected
         if request.original is not None:
-            self._shortened.add(request.items)
-        self._accounting.deliver(request.batch.signal, request.items, rejected)
-        self._reports.delivered()
+            self._shortened.add(items)
+        self._accounting.deliver(request.batch.signal, items, rejected)
+        if outcome.rest is None:
+            self._reports.delivered()
         if rejected or outcome.message:
             self._reports.partial(request, outcome)
 

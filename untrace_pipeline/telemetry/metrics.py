@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from untrace_pipeline.api.identity import ComponentId, Kind
-from untrace_pipeline.api.telemetry import MetricKind, MetricSpec
+from untrace_pipeline.api.telemetry import Aggregation, MetricKind, MetricSpec
 from untrace_pipeline.telemetry.table import METRICS
 
 __all__ = ["CounterValue", "GaugeValue", "HistogramValue", "LabelledMeter", "Metrics", "Sample", "Snapshot"]
@@ -114,7 +114,15 @@ class _Family:
             else:
                 yield Sample(labels, child.sum, tuple(child.counts))
         for labels, owners in self.gauges.items():
-            yield Sample(labels, sum(_read(self.spec.name, gauge) for gauge in owners.values()))
+            yield Sample(labels, _RULES[self.spec.aggregation]([_read(self.spec.name, one) for one in owners.values()]))
+
+
+_RULES: Mapping[Aggregation, Callable[[list[float]], float]] = {
+    Aggregation.SUM: sum,
+    Aggregation.MAX: max,
+    Aggregation.MIN: min,
+    Aggregation.OWN: max,
+}
 
 
 def _read(name: str, gauge: GaugeValue) -> float:
@@ -188,13 +196,17 @@ class LabelledMeter:
     """A meter with the labels of its owner filled in.
 
     Counters and histograms of equal labels are shared by all meters and live as long as the process. A gauge belongs
-    to its meter until :meth:`close`, and equal gauges of several meters add up: two instances of a processor, or an old
-    and a new exporter while a reload drains the old one.
+    to its meter until :meth:`close`, and equal gauges of several meters become one, as the metric aggregates: two
+    instances of a processor, parts of a component, an old and a new exporter while a reload drains the old one.
     """
 
-    def __init__(self, families: Mapping[str, _Family], defaults: Mapping[str, str]) -> None:
+    def __init__(
+        self, families: Mapping[str, _Family], defaults: Mapping[str, str], whole: LabelledMeter | None = None
+    ) -> None:
         self._families = families
         self._defaults = dict(defaults)
+        self._whole = whole
+        self._parts: set[LabelledMeter] = set()
 
     def counter(self, name: str, **labels: str) -> CounterValue:
         """Return a counter. Raises ``KeyError`` for an unknown name or label."""
@@ -217,8 +229,18 @@ class LabelledMeter:
         assert isinstance(child, HistogramValue)
         return child
 
+    def part(self) -> LabelledMeter:
+        """Return a meter with gauges of its own, which go with those of this one at the latest."""
+        part = LabelledMeter(self._families, self._defaults, self)
+        self._parts.add(part)
+        return part
+
     def close(self) -> None:
-        """Take the gauges of this meter out of the exposition; counters stay."""
+        """Take the gauges of this meter, and of its parts, out of the exposition; counters stay."""
+        for part in list(self._parts):
+            part.close()
+        if self._whole is not None:
+            self._whole._parts.discard(self)
         for family in self._families.values():
             for values in [values for values, owners in family.gauges.items() if self in owners]:
                 del family.gauges[values][self]

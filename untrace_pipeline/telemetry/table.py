@@ -160,6 +160,7 @@ _DELIVERY = (
         GAUGE,
         "State of the circuit breaker: 0 closed, 1 half-open (probing), 2 open (no requests).",
         ("exporter",),
+        aggregation=MAX,
     ),
     MetricSpec(
         "exporter_circuit_changes", COUNTER, "Changes of the circuit breaker, by new state.", ("exporter", "state")

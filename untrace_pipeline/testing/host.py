@@ -39,15 +39,28 @@ class _Value:
 class RecordingMeter:
     """Keeps every metric in memory; read it with :meth:`value` and :meth:`recorded`."""
 
-    def __init__(self) -> None:
+    def __init__(self, whole: RecordingMeter | None = None) -> None:
+        self._whole = whole
+        self._parts: list[RecordingMeter] = []
         self._values: dict[tuple[str, frozenset[tuple[str, str]]], _Value] = {}
 
     def _child(self, name: str, labels: Mapping[str, str]) -> _Value:
         return self._values.setdefault((name, frozenset(labels.items())), _Value())
 
+    def part(self) -> RecordingMeter:
+        """Return a meter whose gauges are its own; all that it counts is counted here."""
+        part = RecordingMeter(self)
+        self._parts.append(part)
+        return part
+
+    def close(self) -> None:
+        """Take the gauges of this part away."""
+        if self._whole is not None:
+            self._whole._parts.remove(self)
+
     def counter(self, name: str, **labels: str) -> _Value:
         """Return a counter."""
-        return self._child(name, labels)
+        return self._whole.counter(name, **labels) if self._whole else self._child(name, labels)
 
     def gauge(self, name: str, **labels: str) -> _Value:
         """Return a gauge."""
@@ -55,12 +68,13 @@ class RecordingMeter:
 
     def histogram(self, name: str, **labels: str) -> _Value:
         """Return a histogram."""
-        return self._child(name, labels)
+        return self._whole.histogram(name, **labels) if self._whole else self._child(name, labels)
 
     def value(self, name: str, **labels: str) -> float:
-        """Return the sum of a counter or gauge over all children that have these labels; 0 if there are none."""
+        """Return the sum of a counter or gauge over all children, and parts, that have these labels; 0 without any."""
         wanted = set(labels.items())
-        return sum(v.read() for (n, have), v in self._values.items() if n == name and wanted <= have)
+        own = sum(v.read() for (n, have), v in self._values.items() if n == name and wanted <= have)
+        return own + sum(part.value(name, **labels) for part in self._parts)
 
     def recorded(self, name: str) -> list[float]:
         """Return what was recorded in a histogram."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from untrace_pipeline.api import ComponentId, Kind, MetricKind, MetricSpec
+from untrace_pipeline.api import Aggregation, ComponentId, Kind, MetricKind, MetricSpec
 from untrace_pipeline.telemetry import metrics as module
 from untrace_pipeline.telemetry.metrics import Metrics
 
@@ -65,6 +65,25 @@ def test_gauges_of_several_owners_add_up_until_they_close() -> None:
     assert metrics.value("size") == 4
     new.close()
     assert metrics.snapshot() == []
+
+
+def test_parts_of_a_component_count_as_one() -> None:
+    """Counters are shared; gauges are added up or the greatest counts, and go with their part or with the whole."""
+    oldest = MetricSpec("age_seconds", MetricKind.GAUGE, "Age.", ("exporter",), aggregation=Aggregation.MAX)
+    metrics = Metrics((*SPECS, oldest))
+    whole = metrics.component_meter(EXPORTER)
+    one, other = whole.part(), whole.part()
+    for part, value in ((one, 3), (other, 5)):
+        part.counter("events", reason="a").add(value)
+        part.gauge("size").set(value)
+        part.gauge("age_seconds").set(value)
+    assert metrics.value("events", reason="a") == 8
+    assert (metrics.value("size"), metrics.value("age_seconds")) == (8, 5)
+    other.close()
+    assert (metrics.value("size"), metrics.value("age_seconds")) == (3, 3)
+    whole.close()
+    assert metrics.value("size") == 0
+    assert metrics.value("events", reason="a") == 8
 
 
 def test_a_gauge_that_fails_counts_as_zero_and_is_logged(caplog: pytest.LogCaptureFixture) -> None:
