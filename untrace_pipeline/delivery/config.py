@@ -195,14 +195,6 @@ class QueueConfig(ConfigModel):
     batch: BatchConfig | None = None
     """Present (``batch: {}`` is enough) = merge batches before sending."""
 
-    @field_validator("storage")
-    @classmethod
-    def _no_storage(cls, storage: str | None) -> str | None:
-        if storage is not None:
-            msg = "no storage: queues on disk come with the extension file_storage, which this version does not have"
-            raise ValueError(msg)
-        return storage
-
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.block_on_overflow and self.overflow not in {None, Overflow.BLOCK}:

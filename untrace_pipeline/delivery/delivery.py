@@ -11,13 +11,15 @@ from untrace_pipeline.delivery.accounting import Accounting
 from untrace_pipeline.delivery.batcher import Batcher
 from untrace_pipeline.delivery.burial import Burial
 from untrace_pipeline.delivery.config import DeliveryConfig, Overflow
+from untrace_pipeline.delivery.disk_queue import DiskQueue
 from untrace_pipeline.delivery.ending import Ending
 from untrace_pipeline.delivery.queue import Keeper, MemoryQueue, Queue, Removal
 from untrace_pipeline.delivery.reports import Reports
 from untrace_pipeline.delivery.request import Entry, Failure, Reason, Request, Result, Sender
 from untrace_pipeline.delivery.sending import Sending
 from untrace_pipeline.delivery.source import Source
-from untrace_pipeline.errors import ConsumeError, OversizeError, QueueFullError, RetryableError
+from untrace_pipeline.delivery.storage import QueueStorage
+from untrace_pipeline.errors import ConsumeError, OversizeError, QueueFullError, RetryableError, StartError
 
 __all__ = ["Delivery"]
 
@@ -44,7 +46,7 @@ class Delivery:
         self._sending = Sending(config, sender, settings, self.accounting, self._reports, rng)
         self._ending = Ending(config, settings, self.accounting, self._reports)
         self._queue: Queue | None = None
-        self._disk: Keeper | None = None
+        self._keeper: Keeper | None = None
         self._source: Source | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._opening: asyncio.Task[None] | None = None
@@ -63,7 +65,10 @@ class Delivery:
         self._reports.start(host)
         if self._dead_letters is not None:
             self._burial.start(host, self._dead_letters.storage)
-        self._begin(host)
+        if self._on_disk is not None:
+            await self._open_disk(host, self._on_disk)
+        else:
+            self._begin(host)
 
     def admit(self, byte_size: int) -> None:
         """Raise :class:`RetryableError` if a batch of about that many bytes (0 = unknown) would be refused now."""
@@ -114,7 +119,7 @@ class Delivery:
         if self._opening is not None:
             self._opening.cancel()
         started, pending = asyncio.get_running_loop().time(), self.accounting.pending
-        self._sending.drain(keep=self._disk is not None)
+        self._sending.drain(keep=self._keeper is not None)
         if self._queue is not None:
             self._queue.close()
         try:
@@ -136,7 +141,7 @@ class Delivery:
         queue, source = self._queue, self._source
         assert queue is not None
         assert source is not None
-        self._closed, self._disk = True, Removal(queue, kept)
+        self._closed, self._keeper = True, Removal(queue, kept)
         self._sending.drain(keep=True)
         queue.close()
         try:
@@ -149,6 +154,29 @@ class Delivery:
             self.accounting.leave()
 
     # ---------------------------------------------------------------- opening
+
+    async def _open_disk(self, host: Host, storage: str) -> None:
+        """Open the queue; in the background while the exporter that a reload replaces still has it."""
+        extension = host.extension(storage)
+        if not isinstance(extension, QueueStorage):
+            raise StartError(f"sending_queue.storage: extension {storage} keeps no queues")
+        name = f"exporters/{self._settings.id}"
+        if extension.in_use(name):
+            self._opening = host.spawn(self._adopt(host, extension, name), name=f"{self._name} opens its queue")
+        else:
+            await self._adopt(host, extension, name)
+
+    async def _adopt(self, host: Host, storage: QueueStorage, name: str) -> None:
+        config = self._config
+        journal = await storage.open_journal(name)
+        owner = f"{self._name}: sending queue"
+        queue = DiskQueue(journal, config.queue_size, config.sizer, config.overflow_policy, owner=owner)
+        self._keeper = queue
+        self.accounting.recover(journal.recovery, journal.held.items)
+        if journal.held.items:
+            self._reports.found(journal.held)
+        self._use(queue)
+        self._begin(host)
 
     def _use(self, queue: Queue) -> None:
         config = self._config
@@ -253,7 +281,7 @@ class Delivery:
             if graves := self._ending.to_bury(request, result):
                 await self._burial.bury(graves, self._sending.pause)
         finally:
-            self._ending.settle(request, result, self._queue, self._disk)
+            self._ending.settle(request, result, self._queue, self._keeper)
 
     # ---------------------------------------------------------------- outcome
 
@@ -274,7 +302,7 @@ class Delivery:
         for request in requests:
             self.accounting.take(request.items)
             failure = Failure(request, Reason.SHUTDOWN, RetryableError("shutting down"), 0)
-            self._ending.settle(request, Result(failures=[failure]), self._queue, self._disk)
+            self._ending.settle(request, Result(failures=[failure]), self._queue, self._keeper)
         for entry in entries:
             self._give_up(entry, Reason.SHUTDOWN, self._shutting_down())
 
@@ -287,13 +315,13 @@ class Delivery:
 
     async def _let_go(self) -> None:
         """Leave what a disk holds to whoever opens the queue next."""
-        if self._disk is not None:
+        if self._keeper is not None:
             self._look_for_damage()
             self.accounting.leave()
-            await self._disk.release()
+            await self._keeper.release()
 
     def _look_for_damage(self) -> None:
-        if self._disk is not None and (items := self._disk.take_damaged()):
+        if self._keeper is not None and (items := self._keeper.take_damaged()):
             self.accounting.damage(items)
 
     # ---------------------------------------------------------------- details

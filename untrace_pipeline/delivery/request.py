@@ -76,6 +76,8 @@ class Entry:
     """What became of its items so far, by state; complete when the entry is done."""
     record: Record | None = None
     """Where it lies in a journal; set by a persistent queue."""
+    key: str = ""
+    """Idempotency key, the same after a restart; set by a persistent queue."""
     left: list[Batch] = field(default_factory=list)
     """Parts that a persistent queue is to keep."""
 
@@ -97,7 +99,9 @@ class Request:
 
     @property
     def key(self) -> str:
-        """Idempotency key: the same for the same bytes, however often and by whichever process they are sent."""
+        """Idempotency key: the same for the same items, however often and by whichever process they are sent."""
+        if len(self.entries) == 1 and self.entries[0].key and self.items == self.entries[0].items:
+            return self.entries[0].key
         return hashlib.blake2b(self.batch.to_otlp(), digest_size=16).hexdigest()
 
 

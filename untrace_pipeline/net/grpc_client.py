@@ -157,8 +157,12 @@ class GrpcClient:
         self._authenticator = find_authenticator(host, self._config.auth)
         self._open()
 
-    async def call(self, method: str, data: bytes, timeout: float | None = None) -> bytes:
+    async def call(
+        self, method: str, data: bytes, timeout: float | None = None, headers: Sequence[tuple[str, str]] = ()
+    ) -> bytes:
         """Send a request of serialized bytes and return those of the answer; ``timeout`` in seconds.
+
+        ``headers`` are those of this call alone, names in lower case.
 
         Raises :class:`RetryableError` for CANCELLED, DEADLINE_EXCEEDED, ABORTED, OUT_OF_RANGE, UNAVAILABLE, DATA_LOSS,
         and for RESOURCE_EXHAUSTED with RetryInfo; without RetryInfo that is :class:`OversizeError`; everything else is
@@ -168,9 +172,8 @@ class GrpcClient:
             self._reopen()
         if self._channel is None:
             raise RetryableError("the client is closed")
-        headers: Sequence[tuple[str, str]] = ()
         if self._authenticator is not None:
-            headers = tuple((await self._authenticator.headers()).items())
+            headers = (*headers, *(await self._authenticator.headers()).items())
             if self._channel is None:
                 raise RetryableError("the client is closed")
         try:

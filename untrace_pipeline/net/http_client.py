@@ -164,8 +164,10 @@ class HttpClient:
         self._authenticator = find_authenticator(host, self._config.auth)
         self._open()
 
-    async def post(self, url: str, data: bytes, content_type: str) -> Answer:
+    async def post(self, url: str, data: bytes, content_type: str, extra: Mapping[str, str] | None = None) -> Answer:
         """Send a body and return the answer; without a limit in time, that is the caller's (``asyncio.timeout``).
+
+        ``extra`` are headers of this request alone.
 
         Raises :class:`RetryableError` for 429, 502, 503, 504 (with the delay of Retry-After for 429 and 503) and when
         there is no answer, :class:`OversizeError` for 413, and :class:`PermanentError` for the rest (OTLP, "Failures"
@@ -173,7 +175,9 @@ class HttpClient:
         """
         if self._tls.changed():
             self._reopen()
-        headers = {} if "content-type" in self._names else {"Content-Type": content_type}
+        headers = dict(extra or {})
+        if "content-type" not in self._names:
+            headers["Content-Type"] = content_type
         proof: Mapping[str, str] = {}
         if self._authenticator is not None:
             proof = await self._authenticator.headers()

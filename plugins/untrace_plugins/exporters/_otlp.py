@@ -1,4 +1,4 @@
-"""What the OTLP exporters share: reading a destination's answer."""
+"""What the OTLP exporters share: reading a destination's answer, and the header that tells repetitions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,11 @@ from untrace_pipeline.data import Signal
 from untrace_pipeline.delivery import DELIVERED, Outcome
 from untrace_pipeline.net.client import one_line
 
-__all__ = ["read_answer"]
+__all__ = ["IDEMPOTENCY_KEY", "read_answer"]
+
+IDEMPOTENCY_KEY = "idempotency-key"
+"""Header of requests that may be sent again after a crash, because their queue lies on a disk: equal for equal items
+(IETF draft-ietf-httpapi-idempotency-key-header)."""
 
 _REJECTED = {
     Signal.TRACES: "rejected_spans",

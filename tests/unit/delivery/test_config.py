@@ -60,7 +60,7 @@ def test_block_on_overflow_is_a_spelling_of_overflow_block() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"sending_queue": {"storage": "file_storage"}}, "file_storage"),
+        ({"sending_queue": {"storage": "file_storage", "wait_for_result": True}}, "not both"),
         ({"sending_queue": {"overflow": "dead_letter"}}, "needs a dead_letter_queue"),
         ({"oversize": "dead_letter"}, "needs a dead_letter_queue"),
         ({"sending_queue": {"block_on_overflow": True, "overflow": "drop_oldest"}}, "not both"),

@@ -6,7 +6,7 @@ from untrace_pipeline.api import Host, Settings
 from untrace_pipeline.data import Signal
 from untrace_pipeline.delivery import DELIVERED, Delivery, Outcome, Request
 from untrace_pipeline.net.grpc_client import GrpcClient
-from untrace_plugins.exporters._otlp import read_answer
+from untrace_plugins.exporters._otlp import IDEMPOTENCY_KEY, read_answer
 from untrace_plugins.exporters.otlp_grpc.config import OtlpGrpcConfig
 
 __all__ = ["OtlpGrpcExporter"]
@@ -23,6 +23,7 @@ class OtlpGrpcExporter:
 
     def __init__(self, config: OtlpGrpcConfig, settings: Settings) -> None:
         self._timeout = config.timeout or None
+        self._may_repeat = config.sending_queue.storage is not None
         self._client = GrpcClient(config, settings.logger)
         self._delivery = Delivery(config, self, settings)
         self.consume = self._delivery.consume
@@ -42,7 +43,8 @@ class OtlpGrpcExporter:
     async def send(self, request: Request) -> Outcome:
         """Make one call."""
         signal = request.batch.signal
-        answer = await self._client.call(METHODS[signal], request.batch.to_otlp(), self._timeout)
+        headers = ((IDEMPOTENCY_KEY, request.key),) if self._may_repeat else ()
+        answer = await self._client.call(METHODS[signal], request.batch.to_otlp(), self._timeout, headers)
         return read_answer(signal, answer) if answer else DELIVERED
 
     async def shutdown(self) -> None:

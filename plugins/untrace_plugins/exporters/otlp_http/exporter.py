@@ -9,7 +9,7 @@ from untrace_pipeline.data import Signal
 from untrace_pipeline.delivery import DELIVERED, Delivery, Outcome, Request
 from untrace_pipeline.net.http_answer import Answer
 from untrace_pipeline.net.http_client import HttpClient, host_of
-from untrace_plugins.exporters._otlp import read_answer
+from untrace_plugins.exporters._otlp import IDEMPOTENCY_KEY, read_answer
 from untrace_plugins.exporters.otlp_http.config import Encoding, OtlpHttpConfig
 
 __all__ = ["OtlpHttpExporter"]
@@ -24,6 +24,7 @@ class OtlpHttpExporter:
     def __init__(self, config: OtlpHttpConfig, settings: Settings) -> None:
         self._id = settings.id
         self._urls = {signal: config.url(signal) for signal in sorted(settings.signals)}
+        self._may_repeat = config.sending_queue.storage is not None
         self._json = config.encoding is Encoding.JSON
         self._client = HttpClient(config, settings.logger)
         self._delivery = Delivery(config, self, settings)
@@ -50,11 +51,12 @@ class OtlpHttpExporter:
         batch = request.batch
         url = self._urls[batch.signal]
         assert url is not None
+        extra = {IDEMPOTENCY_KEY: request.key} if self._may_repeat else None
         if self._json:
             data = await asyncio.to_thread(batch.to_json)
-            answer = await self._client.post(url, data, JSON)
+            answer = await self._client.post(url, data, JSON, extra)
         else:
-            answer = await self._client.post(url, batch.to_otlp(), PROTOBUF)
+            answer = await self._client.post(url, batch.to_otlp(), PROTOBUF, extra)
         return _outcome(batch.signal, answer)
 
     async def shutdown(self) -> None:
