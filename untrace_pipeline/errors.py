@@ -6,6 +6,7 @@
     ├── ConfigError            the configuration is wrong; carries every problem with its place (exit code 2)
     ├── PluginError            an installed plugin cannot be loaded, or its optional library is missing (exit code 2)
     ├── StartError             a component could not start: port taken, file unwritable … (exit code 1)
+    │   └── WorkerError        a worker process did not start, or did not do what the supervisor asked of it
     ├── ConditionError         a condition cannot be compiled; points into its text (exit code 2; also a ValueError)
     ├── EvaluationError        a condition has no answer for one row: division by zero, index out of bounds …
     └── ConsumeError           a batch was not accepted; the caller still owns it
@@ -44,6 +45,7 @@ __all__ = [
     "RetryableError",
     "StartError",
     "UntraceError",
+    "WorkerError",
 ]
 
 
@@ -87,6 +89,17 @@ class PluginError(UntraceError):
 
 class StartError(UntraceError):
     """A component could not start; the message names the component, the action and the cause."""
+
+    exit_code = 1
+    """With which the daemon ends, if it had not started yet."""
+
+
+class WorkerError(StartError):
+    """A worker process did not start, or did not do what the supervisor asked; the message names the worker."""
+
+    def __init__(self, message: str, *, exit_code: int = 1) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
 
 
 class ConditionError(UntraceError, ValueError):

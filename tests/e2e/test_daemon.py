@@ -9,6 +9,7 @@ import subprocess
 import sys
 import urllib.request
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -67,10 +68,16 @@ def spans(path: Path) -> list[dict[str, Any]]:
     ]
 
 
-def run_to_end(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+def run_to_end(*arguments: str, cwd: Path, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """Run the command until it ends by itself."""
     return subprocess.run(
-        [daemon_command(), *arguments], cwd=cwd, capture_output=True, text=True, timeout=30, check=False
+        [daemon_command(), *arguments],
+        cwd=cwd,
+        env={**os.environ, **(env or {})},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
     )
 
 

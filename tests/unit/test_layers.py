@@ -27,6 +27,7 @@ ALLOWED = {
     "telemetry": {"api", "config", "data", "net", "registry"},
     "admin": {"api", "net", "data"},
     "engine": {"admin", "api", "config", "data", "registry", "telemetry"},
+    "supervisor": {"api", "config", "engine", "net", "registry", "telemetry"},
     "testing": {"api", "config", "data", "registry"},
 }
 COMPONENTS = {"api", "data", "delivery", "conditions", "net", "admin"}

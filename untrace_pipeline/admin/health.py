@@ -12,25 +12,17 @@ from datetime import UTC, datetime
 from typing import Any
 
 from untrace_pipeline.api.config import format_duration
-from untrace_pipeline.api.status import Status, StatusEvent
+from untrace_pipeline.api.status import WORST_FIRST, Status, StatusEvent
 
 __all__ = ["Health", "HealthRules"]
 
 Group = Mapping[str, StatusEvent]
-EXTENSIONS, SERVICE = "extensions", "service"
+EXTENSIONS, SERVICE, WORKERS = "extensions", "service", "workers"
 """Groups of :meth:`Host.statuses` that are no pipelines."""
+_NO_PIPELINES = frozenset({EXTENSIONS, SERVICE, WORKERS})
 
 _UNFINISHED = frozenset({Status.STARTING, Status.STOPPING, Status.STOPPED})
 _ERRORS = frozenset({Status.RECOVERABLE_ERROR, Status.PERMANENT_ERROR, Status.FATAL_ERROR})
-_WORST_FIRST = (
-    Status.FATAL_ERROR,
-    Status.STARTING,
-    Status.STOPPING,
-    Status.STOPPED,
-    Status.PERMANENT_ERROR,
-    Status.RECOVERABLE_ERROR,
-    Status.OK,
-)
 _OK, _FAILED, _UNAVAILABLE = 200, 500, 503
 
 
@@ -76,9 +68,14 @@ class Health:
         return _OK, {"status": "Server available", "upSince": _iso(self._up_since), "uptime": uptime}
 
     def ready(self) -> tuple[int, dict[str, Any]]:
-        """Return 200, or 503 with the reasons: a pipeline starts, drains, has died, or can deliver nowhere."""
+        """Return 200, or 503 with the reasons: a pipeline starts, drains, has died, or can deliver nowhere.
+
+        So is a worker process that has died and is not back, although the others go on.
+        """
         pipelines = self._pipelines()
         reasons = [reason for name, group in pipelines.items() for reason in self._obstacles(name, group)]
+        workers = self._statuses().get(WORKERS, {})
+        reasons += [f"{one} is {_word(event)}" for one, event in workers.items() if event.status is not Status.OK]
         if reasons or not pipelines:
             return _UNAVAILABLE, {"status": "not ready", "reasons": reasons or ["no pipeline runs"]}
         return _OK, {"status": "ready"}
@@ -88,7 +85,7 @@ class Health:
         groups = self._statuses()
         if pipeline is not None:
             group = groups.get(pipeline)
-            if group is None or pipeline in {EXTENSIONS, SERVICE}:
+            if group is None or pipeline in _NO_PIPELINES:
                 return 404, {"error": f"pipeline {pipeline} does not exist"}
             code, page = self._summary(group)
             return code, {**page, **({"components": self._components(group)} if verbose else {})}
@@ -98,6 +95,8 @@ class Health:
         page = {"start_time": _iso(self._started), **page}
         for one, event in groups.get(SERVICE, {}).items():
             page[one.removeprefix("service:")] = {"status": event.status, **_told(event)}
+        if WORKERS in judged:
+            page[WORKERS] = self._components(judged.pop(WORKERS))
         if verbose:
             page["components"] = {
                 name: {**self._summary(group)[1], "components": self._components(group)}
@@ -106,7 +105,7 @@ class Health:
         return code, page
 
     def _pipelines(self) -> dict[str, Group]:
-        return {name: group for name, group in self._statuses().items() if name not in {EXTENSIONS, SERVICE}}
+        return {name: group for name, group in self._statuses().items() if name not in _NO_PIPELINES}
 
     def _obstacles(self, name: str, group: Group) -> list[str]:
         found = [
@@ -121,7 +120,7 @@ class Health:
 
     def _summary(self, group: Group) -> tuple[int, dict[str, Any]]:
         """Return the worst state of a group. Among errors that may be recovered from, the oldest decides the code."""
-        worst = min(group.values(), key=lambda event: _WORST_FIRST.index(event.status), default=StatusEvent(Status.OK))
+        worst = min(group.values(), key=lambda event: WORST_FIRST.index(event.status), default=StatusEvent(Status.OK))
         code = self._code(worst)
         if code == _OK:
             code = max((self._code(event) for event in group.values()), default=_OK)
@@ -148,7 +147,7 @@ class Health:
 
 
 def _title(group: str) -> str:
-    return group if group == EXTENSIONS else f"pipeline:{group}"
+    return group if group in _NO_PIPELINES else f"pipeline:{group}"
 
 
 def _has_died(pipeline: Group) -> bool:

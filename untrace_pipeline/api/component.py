@@ -71,6 +71,8 @@ class Host(Protocol):
         """Return the state of every component (``receiver:otlp``), by pipeline id.
 
         Besides the pipelines there are the groups ``extensions``, and ``service`` with the outcome of the last reload.
+        In the supervisor of several workers each state is that of the worst worker, and the group ``workers`` has the
+        state of each (``worker:0``).
         """
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from typing import NamedTuple
 
-__all__ = ["Status", "StatusEvent"]
+__all__ = ["WORST_FIRST", "Status", "StatusEvent"]
 
 
 class Status(enum.StrEnum):
@@ -20,6 +20,18 @@ class Status(enum.StrEnum):
     FATAL_ERROR = "StatusFatalError"
     STOPPING = "StatusStopping"
     STOPPED = "StatusStopped"
+
+
+WORST_FIRST = (
+    Status.FATAL_ERROR,
+    Status.STARTING,
+    Status.STOPPING,
+    Status.STOPPED,
+    Status.PERMANENT_ERROR,
+    Status.RECOVERABLE_ERROR,
+    Status.OK,
+)
+"""Which state speaks for several."""
 
 
 class StatusEvent(NamedTuple):

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from importlib import import_module
 
-from untrace_pipeline.cli.arguments import make_parser
+from untrace_pipeline.cli.arguments import INTERNAL, make_parser
 from untrace_pipeline.config.diagnostics import Severity
 from untrace_pipeline.errors import ConfigError, PluginError, UntraceError
 
@@ -31,9 +31,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not given or (given[0].startswith("-") and given[0] not in {"-h", "--help", "--version", "-v"}):
         given.insert(0, "run")
     if not given[0].startswith("-") and given[0] not in commands:
-        close = get_close_matches(given[0], commands, n=1)
+        known = [name for name in commands if name not in INTERNAL]
+        close = get_close_matches(given[0], known, n=1)
         hint = f"\ndid you mean: {close[0]}?" if close else ""
-        print(f"untrace-pipeline: unknown command {given[0]!r}\nexpected: {', '.join(commands)}{hint}", file=sys.stderr)
+        print(f"untrace-pipeline: unknown command {given[0]!r}\nexpected: {', '.join(known)}{hint}", file=sys.stderr)
         return 2
     try:
         parsed, unknown = parser.parse_known_args(given)

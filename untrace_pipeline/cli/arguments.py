@@ -8,7 +8,10 @@ from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, NoReturn
 
-__all__ = ["make_parser"]
+__all__ = ["INTERNAL", "make_parser"]
+
+INTERNAL = frozenset({"worker"})
+"""Commands that the daemon starts itself; no help shows them."""
 
 _DESCRIPTION = "One daemon and one YAML file between LLM applications and every observability destination."
 _EXAMPLES = """\
@@ -75,6 +78,9 @@ def make_parser() -> tuple[argparse.ArgumentParser, Mapping[str, argparse.Argume
     test = add("test", "run the tests: blocks of a configuration, without network", _TEST)
     test.add_argument("--json", action="store_true", help="results as JSON on stdout")
     test.add_argument("--filter", metavar="TEXT", default="", help="only tests whose name contains this")
+    worker = commands.add_parser("worker")  # without help, it is not listed
+    worker.set_defaults(module="worker")
+    worker.add_argument("--control", type=int, required=True)
     return parser, commands.choices
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from untrace_pipeline.config.loader import Loaded, load
 from untrace_pipeline.registry import Registry
 
-__all__ = ["execute"]
+__all__ = ["execute", "loop_factory"]
 
 
 def execute(arguments: argparse.Namespace) -> int:
@@ -25,13 +26,25 @@ def execute(arguments: argparse.Namespace) -> int:
         print(warning, file=sys.stderr)
     if arguments.feature_gates:
         print("warning: --feature-gates is accepted for the Collector's sake and changes nothing", file=sys.stderr)
-    from untrace_pipeline.engine.service import run_service  # noqa: PLC0415  not before the configuration is right
-
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        return runner.run(run_service(loaded, reload, watch=arguments.watch))
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        return runner.run(_life(loaded, reload, arguments))
 
 
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+def _life(loaded: Loaded, reload: Callable[[], Loaded], arguments: argparse.Namespace) -> Coroutine[Any, Any, int]:
+    """Return what runs: the pipelines in this process, or workers that do. Imported when the configuration is right."""
+    from untrace_pipeline.engine.parts import worker_count  # noqa: PLC0415
+
+    if worker_count(loaded.spec) == 1:
+        from untrace_pipeline.engine.service import run_service  # noqa: PLC0415
+
+        return run_service(loaded, reload, watch=arguments.watch)
+    from untrace_pipeline.supervisor.supervisor import run_supervisor  # noqa: PLC0415
+
+    return run_supervisor(loaded, reload, arguments.config, arguments.set, watch=arguments.watch)
+
+
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Return what makes event loops: uvloop where there is one."""
     try:
         import uvloop  # noqa: PLC0415  not there on every platform
     except ImportError:

@@ -4,17 +4,51 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Self
 
 from untrace_pipeline.api.component import Drainable
 from untrace_pipeline.api.identity import Kind
 from untrace_pipeline.engine.unit import Unit
 from untrace_pipeline.telemetry.ledger import read_ledger
-from untrace_pipeline.telemetry.metrics import Metrics
+from untrace_pipeline.telemetry.metrics import Metrics, Snapshot
 
-__all__ = ["Account"]
+__all__ = ["Account", "Left"]
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Left:
+    """What was not delivered when something stopped, in items."""
+
+    lost: Mapping[str, float] = field(default_factory=dict)
+    """Accepted and given up, by component: ``exporter otlp``."""
+    held: Mapping[str, float] = field(default_factory=dict)
+    """Accepted and kept, on a disk or in a component that had to be left behind, by exporter: ``otlp``."""
+
+    @classmethod
+    def total(cls, several: Iterable[Left]) -> Self:
+        """Return what several processes left."""
+        lost: Counter[str] = Counter()
+        held: Counter[str] = Counter()
+        for one in several:
+            lost.update(one.lost)
+            held.update(one.held)
+        return cls(lost, held)
+
+    def tell(self, what: str, snapshot: Snapshot) -> None:
+        """Log the ledger of each exporter that stopped, and in a last line how it ended: ``stopped in 0.20 s; …``."""
+        for account in read_ledger(snapshot):
+            if account.kind == Kind.EXPORTER.singular and account.component in self.held:
+                account.pending.clear()
+                account.pending["queued"] = int(self.held[account.component])
+                logger.log(logging.ERROR if account.balance else logging.INFO, "ledger: %s", account.line())
+        texts = {word: _listed(word, items) for word, items in (("lost", self.lost), ("still held", self.held))}
+        level = logging.ERROR if texts["lost"] else logging.INFO
+        logger.log(level, "%s; %s", what, "; ".join(filter(None, texts.values())) or "nothing was left")
 
 
 class Account:
@@ -30,25 +64,15 @@ class Account:
         self._started = time.monotonic()
         self._before = self._dropped()
 
-    def close(self, what: str, units: Iterable[Unit]) -> None:
-        """Log how it ended."""
-        what = f"{what} in {time.monotonic() - self._started:.2f} s"
+    def close(self, what: str, units: Iterable[Unit]) -> Left:
+        """Log how it ended, and return what was left."""
         before = self._before
         lost = {name: items - before.get(name, 0) for name, items in self._dropped().items()}
         exporters = [unit for unit in units if isinstance(unit.component, Drainable)]
         held = {str(unit.id.component): unit.component.pending_items() for unit in exporters}
-        self._show_ledger(held)
-        texts = {word: _listed(word, items) for word, items in (("lost", lost), ("still held", held))}
-        level = logging.ERROR if texts["lost"] else logging.INFO
-        logger.log(level, "%s; %s", what, "; ".join(filter(None, texts.values())) or "nothing was left")
-
-    def _show_ledger(self, held: Mapping[str, int]) -> None:
-        """Log the accounts of the exporters that stopped, with what they still hold."""
-        for account in read_ledger(self._metrics.snapshot()):
-            if account.kind == Kind.EXPORTER.singular and account.component in held:
-                account.pending.clear()
-                account.pending["queued"] = held[account.component]
-                logger.log(logging.ERROR if account.balance else logging.INFO, "ledger: %s", account.line())
+        left = Left(lost, held)
+        left.tell(f"{what} in {time.monotonic() - self._started:.2f} s", self._metrics.snapshot())
+        return left
 
     def _dropped(self) -> dict[str, float]:
         found = self._metrics.sums("dropped_items", ("kind", "component"), reason="shutdown")

@@ -73,7 +73,7 @@ class Life(ABC):
                 await self._live(watch=watch)
         except StartError as error:
             logger.error("%s", error)  # noqa: TRY400  the message says it all
-            return 1
+            return error.exit_code
         finally:
             await self._close()
         return 0
@@ -142,8 +142,8 @@ class Life(ABC):
 
     # ------------------------------------------------------------------ reload
 
-    async def _handle_reload(self) -> None:
-        """Reload, or say why not; whatever happens, the daemon goes on."""
+    async def _handle_reload(self) -> str:
+        """Reload, or say why not, and return the outcome; whatever happens, the daemon goes on."""
         try:
             outcome = await self._try_reload()
         except (ConfigError, PluginError, StartError) as error:
@@ -158,6 +158,7 @@ class Life(ABC):
             self._config_event = StatusEvent(Status.OK, "", time.time())
         self._meter.counter("config_reloads", outcome=outcome).add()
         self._meter.gauge("config_last_reload_successful").set(outcome != "failure")
+        return outcome
 
     async def _try_reload(self) -> str:
         loaded = await asyncio.to_thread(self._reload)

@@ -15,7 +15,13 @@ from untrace_pipeline.engine.unit import Graph
 from untrace_pipeline.engine.wiring import Wiring
 from untrace_pipeline.telemetry.metrics import Metrics
 
-__all__ = ["Running"]
+__all__ = ["Running", "same"]
+
+
+def same(one: ServiceSpec, other: ServiceSpec) -> bool:
+    """Return whether a reload from one configuration to the other changes nothing."""
+    parts = ("components", "pipelines", "extensions", "telemetry", "shutdown_timeout")
+    return all(getattr(one, part) == getattr(other, part) for part in parts)
 
 
 class Running:

@@ -13,13 +13,13 @@ from untrace_pipeline import native
 from untrace_pipeline.api.status import Status, StatusEvent
 from untrace_pipeline.api.workers import ALONE, Workers
 from untrace_pipeline.config.loader import Loaded
-from untrace_pipeline.config.model import RuntimeConfig, ServiceSpec, TelemetryConfig
+from untrace_pipeline.config.model import RuntimeConfig, TelemetryConfig
 from untrace_pipeline.engine import describe
-from untrace_pipeline.engine.account import Account
+from untrace_pipeline.engine.account import Account, Left
 from untrace_pipeline.engine.build import Builder
 from untrace_pipeline.engine.life import Life, run_with_signals
 from untrace_pipeline.engine.memory import give_back, glibc_heap
-from untrace_pipeline.engine.running import Running
+from untrace_pipeline.engine.running import Running, same
 from untrace_pipeline.engine.unit import Graph
 from untrace_pipeline.telemetry.exposition import Exposition, pages_of
 from untrace_pipeline.telemetry.logs import configure_logs
@@ -45,6 +45,8 @@ class Service(Life):
         builder = Builder(self.metrics, self.statuses, workers=workers)
         self._running = Running(builder, self.metrics, loaded.spec)
         self._runtime_event = StatusEvent(Status.STARTING, "", time.time())
+        self.left = Left()
+        """What could not be delivered; known after the stop."""
 
     @property
     def graph(self) -> Graph:
@@ -110,7 +112,7 @@ class Service(Life):
         account = Account(self.metrics)
         logger.info("%s: draining for at most %g s", self._stop_reason or "stopping", timeout)
         await self._running.stop(timeout)
-        account.close("stopped", self.graph.units.values())
+        self.left = account.close("stopped", self.graph.units.values())
 
     def _hurry(self, reason: str) -> None:
         if self._running.hurry():
@@ -130,7 +132,7 @@ class Service(Life):
 
     async def _apply(self, loaded: Loaded) -> str:
         self._check_runtime(loaded.spec.runtime)
-        if _same(loaded.spec, self.graph.spec):
+        if same(loaded.spec, self.graph.spec):
             logger.info("reload: nothing has changed")
             return "unchanged"
         before = self.graph.spec.telemetry
@@ -150,8 +152,3 @@ class Service(Life):
         resource = describe.resource(telemetry)
         await self._exposition.change(pages_of(telemetry.metrics), resource)
         configure_logs(telemetry.logs, resource)
-
-
-def _same(one: ServiceSpec, other: ServiceSpec) -> bool:
-    parts = ("components", "pipelines", "extensions", "telemetry", "shutdown_timeout")
-    return all(getattr(one, part) == getattr(other, part) for part in parts)

@@ -125,9 +125,7 @@ class Exposition:
 
         async def ledger(_request: Request) -> Response:
             accounts = [account.as_json() for account in read_ledger(await self._snapshot())]
-            return Response(
-                HTTPStatus.OK, f"{json.dumps({'ledger': accounts}, indent=1)}\n".encode(), "application/json"
-            )
+            return Response(HTTPStatus.OK, json.dumps({"ledger": accounts}, indent=1).encode(), "application/json")
 
         host = f"[{page.host}]" if ":" in page.host else page.host
         config = HttpServerConfig(endpoint=f"{host}:{page.port}", max_connections=MAX_CONNECTIONS)

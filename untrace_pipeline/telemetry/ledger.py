@@ -15,14 +15,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from untrace_pipeline.telemetry.metrics import Snapshot
+from untrace_pipeline.telemetry.metrics import Sample, Snapshot
 
-__all__ = ["Account", "read_ledger"]
+__all__ = ["Account", "left_behind", "read_ledger"]
 
 _INCOMING = ("accepted", "unacknowledged")
 _PENDING = ("queued", "in_flight", "undecided")
-_ENDS = ("delivered", "passed", "rejected", "filtered", "sampled", "expired", "dead_lettered")
+_ENDS = ("delivered", "passed", "rejected", "filtered", "sampled", "expired", "dead_lettered", "left_behind")
 """States with a line of their own; every other one is a reason for a drop."""
+_SELDOM = {"passed", "left_behind"}
+"""Ends that are shown where there are any."""
 
 
 @dataclass(slots=True)
@@ -44,7 +46,7 @@ class Account:
     def as_json(self) -> dict[str, Any]:
         """Return the account as ``/ledger`` shows it."""
         dropped = {state: items for state, items in sorted(self.states.items()) if state not in (*_INCOMING, *_ENDS)}
-        ends = [end for end in _ENDS if end in self.states or (end != "passed" and self.kind == "exporter")]
+        ends = [end for end in _ENDS if end in self.states or (end not in _SELDOM and self.kind == "exporter")]
         return {
             "kind": self.kind,
             "component": self.component,
@@ -87,6 +89,24 @@ def read_ledger(snapshot: Snapshot) -> list[Account]:
             states[labels["reason"]] += value
             states["passed"] -= value
     return sorted(accounts.values(), key=lambda one: (one.kind != "exporter", one.component))
+
+
+def left_behind(snapshot: Snapshot) -> Snapshot:
+    """Return the counts of a process that has ended, with what it still had as an end of its own: ``left_behind``.
+
+    What of it lies on a disk another process finds there and accepts again; the rest was lost with the process.
+    """
+    accounts = read_ledger(snapshot)
+    spec = next((spec for spec, _ in snapshot if spec.name == "ledger_items"), None)
+    if spec is None:
+        return snapshot
+    values = [{"kind": one.kind, "component": one.component, "state": "left_behind"} for one in accounts]
+    rest = [
+        Sample(tuple([labels[label] for label in spec.labels]), one.balance)
+        for one, labels in zip(accounts, values, strict=True)
+        if one.balance > 0
+    ]
+    return [(known, [*samples, *rest] if known is spec else samples) for known, samples in snapshot]
 
 
 def _series(snapshot: Snapshot, name: str) -> Iterator[tuple[Mapping[str, str], int]]:

@@ -238,6 +238,8 @@ _PROCESS = (
         ("part", "implementation", "reason"),
         aggregation=MAX,
     ),
+    MetricSpec("workers", GAUGE, "Worker processes, where there are several; state: wanted, ready.", ("state",)),
+    MetricSpec("worker_restarts", COUNTER, "Starts of a worker process after one that had ended.", ("worker",)),
     MetricSpec("process_uptime", COUNTER, "Seconds since the process started.", aggregation=MAX),
     MetricSpec("process_cpu_seconds", COUNTER, "User and system CPU time."),
     MetricSpec("process_memory_rss", GAUGE, "Resident memory in bytes."),

@@ -192,3 +192,31 @@ def test_a_failed_reload_is_shown_without_making_the_daemon_unhealthy() -> None:
 def test_an_unknown_pipeline_is_not_found(name: str) -> None:
     """Groups that are no pipelines are not found either."""
     assert running().health.status(name) == (404, {"error": f"pipeline {name} does not exist"})
+
+
+def test_a_dead_worker_is_not_ready_and_alive() -> None:
+    """With several workers, one that is being started again is named; the others keep the service alive."""
+    states = running()
+    states.set("workers", "worker:0", Status.OK)
+    states.set("workers", "worker:1", Status.STARTING, "was killed by SIGKILL; is started again in 2 s")
+    assert states.health.ready() == (
+        503,
+        {
+            "status": "not ready",
+            "reasons": ["worker:1 is starting (was killed by SIGKILL; is started again in 2 s)"],
+        },
+    )
+    assert states.health.live()[0] == 200
+    code, page = states.health.status(verbose=True)
+    assert code == 503
+    assert {name: one["healthy"] for name, one in page["workers"].items()} == {"worker:0": True, "worker:1": False}
+    assert "workers" not in page["components"]
+    assert states.health.status("workers")[0] == 404
+
+
+def test_workers_that_are_ready() -> None:
+    """Nothing is wrong when all are there."""
+    states = running()
+    states.set("workers", "worker:0", Status.OK)
+    assert states.health.ready() == (200, {"status": "ready"})
+    assert states.health.status()[1]["workers"]["worker:0"]["status"] is Status.OK

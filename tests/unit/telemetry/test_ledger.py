@@ -8,9 +8,9 @@ from untrace_pipeline.api import ComponentId, Kind, Settings
 from untrace_pipeline.data import Signal
 from untrace_pipeline.delivery import DELIVERED, Delivery, DeliveryConfig, Outcome, Request
 from untrace_pipeline.errors import PermanentError, QueueFullError, RetryableError
-from untrace_pipeline.telemetry.ledger import read_ledger
+from untrace_pipeline.telemetry.ledger import left_behind, read_ledger
 from untrace_pipeline.telemetry.logs import component_logger
-from untrace_pipeline.telemetry.merge import merge
+from untrace_pipeline.telemetry.merge import merge, totals
 from untrace_pipeline.telemetry.metrics import Metrics
 from untrace_pipeline.testing import StubHost, make_batch, run_with_fake_clock
 
@@ -148,3 +148,16 @@ def test_a_delivery_keeps_the_sum_at_every_moment() -> None:
         assert account.states["unacknowledged"] > 0
 
     run_with_fake_clock(main())
+
+
+def test_what_an_ended_process_left_behind() -> None:
+    """Another process may find it on a disk and accept it again; so the sum of both still matches."""
+    ended = totals(metrics_of(Kind.EXPORTER, "otlp", accepted=100, delivered=60).snapshot())
+    successor = metrics_of(Kind.EXPORTER, "otlp", accepted=40, delivered=30)
+    successor.meter(exporter="otlp").gauge("exporter_pending_items", state="queued").set(10)
+    (account,) = read_ledger(merge(successor.snapshot(), [left_behind(ended)]))
+    assert account.balance == 0
+    assert account.as_json()["left_behind"] == 40
+    assert account.line() == "exporter otlp: accepted 140 = 90 delivered + 40 left_behind + 10 queued"
+    assert read_ledger(ended)[0].balance == 40
+    assert left_behind([]) == []

@@ -1,0 +1,383 @@
+"""Several worker processes as one service: load, death, reload, number, metrics, end."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import signal
+import threading
+import urllib.error
+import urllib.request
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.e2e.test_daemon import run_to_end, spans
+from tests.support.peers import Daemon
+from tests.support.peers.process import free_port
+from tests.support.wait import wait_until
+from untrace_pipeline.data import Signal
+from untrace_pipeline.testing import make_request
+
+pytestmark = pytest.mark.e2e
+
+WORKER = "${env:UNTRACE_PIPELINE_WORKER}"
+OUTPUT = {"path": f"out-{WORKER}.jsonl", "append": True}
+
+
+def config(workers: int = 2, **exporters: Any) -> dict[str, Any]:
+    """Return a config of one traces pipeline, OTLP/HTTP in, into a file per worker, with metrics on `METRICS_PORT`."""
+    exporters = exporters or {"file": OUTPUT}
+    return {
+        "receivers": {"otlp": {"protocols": {"http": {"endpoint": "127.0.0.1:${env:HTTP_PORT}"}}}},
+        "exporters": exporters,
+        "service": {
+            "workers": workers,
+            "pipelines": {"traces": {"receivers": ["otlp"], "exporters": list(exporters)}},
+            "telemetry": {"metrics": {"address": "127.0.0.1:${env:METRICS_PORT}"}},
+        },
+    }
+
+
+def get(daemon: Daemon, port: str, path: str) -> tuple[int, bytes]:
+    """Return status and body."""
+    try:
+        with urllib.request.urlopen(f"http://{daemon.endpoint(port)}{path}", timeout=10) as answer:
+            return answer.status, answer.read()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read()
+
+
+def ready(daemon: Daemon) -> tuple[int, list[str]]:
+    """Return what ``/ready`` says, with its reasons."""
+    code, body = get(daemon, "HEALTH_PORT", "/ready")
+    return code, orjson.loads(body).get("reasons", [])
+
+
+def metric(daemon: Daemon, name: str, **labels: str) -> float:
+    """Return the sum of the series of a metric that have some labels."""
+    text = get(daemon, "METRICS_PORT", "/metrics")[1].decode()
+    return sum(
+        sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if sample.name == name and labels.items() <= sample.labels.items()
+    )
+
+
+def children(daemon: Daemon) -> list[int]:
+    """Return the process ids of the workers."""
+    return [int(pid) for pid in Path(f"/proc/{daemon.pid}/task/{daemon.pid}/children").read_text().split()]
+
+
+def outputs(directory: Path) -> list[Path]:
+    """Return the files that workers have written, by number."""
+    return sorted(directory.glob("out-*.jsonl"))
+
+
+def delivered(directory: Path) -> Counter[str]:
+    """Count the ids of all spans in all files."""
+    return Counter(span["spanId"] for path in outputs(directory) for span in spans(path))
+
+
+class Load:
+    """Clients with a connection each that send for as long as a block lasts, and know what was acknowledged."""
+
+    def __init__(self, daemon: Daemon, clients: int = 4, items: int = 5) -> None:
+        self._address = daemon.endpoint("HTTP_PORT")
+        self._items = items
+        self._over = threading.Event()
+        self._lock = threading.Lock()
+        self._threads = [threading.Thread(target=self._client, args=(number,)) for number in range(clients)]
+        self.acknowledged = 0
+        """Spans that were accepted."""
+        self.ids: set[str] = set()
+        """Their ids."""
+        self.failed = 0
+        """Requests that were refused, or got no answer."""
+
+    def __enter__(self) -> Load:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        for thread in self._threads:
+            thread.join()
+
+    def wait_for(self, spans: int, daemon: Daemon) -> None:
+        """Wait until so many more spans were acknowledged."""
+        wanted = self.acknowledged + spans
+        wait_until(lambda: self.acknowledged >= wanted, daemon)
+
+    def _client(self, number: int) -> None:
+        connection, sent = self._connect(), 0
+        while not self._over.is_set():
+            sent += 1
+            request = make_request(Signal.TRACES, self._items, seed=number * 1_000_000 + sent)
+            try:
+                connection.request("POST", "/v1/traces", request.SerializeToString(), HEADERS)
+                answer = connection.getresponse()
+                answer.read()
+                accepted = answer.status == 200
+            except (OSError, http.client.HTTPException):
+                connection.close()
+                connection, accepted = self._connect(), False
+            self._count(request, accepted=accepted)
+        connection.close()
+
+    def _connect(self) -> http.client.HTTPConnection:
+        return http.client.HTTPConnection(self._address, timeout=30)
+
+    def _count(self, request: Any, *, accepted: bool) -> None:
+        with self._lock:
+            if not accepted:
+                self.failed += 1
+                return
+            self.acknowledged += self._items
+            scopes = (scope for resource in request.resource_spans for scope in resource.scope_spans)
+            self.ids |= {span.span_id.hex() for scope in scopes for span in scope.spans}
+
+
+HEADERS = {"Content-Type": "application/x-protobuf"}
+
+
+@contextmanager
+def daemon_of(directory: Path, settings: dict[str, Any] | None = None) -> Iterator[Daemon]:
+    """Run the daemon in a directory."""
+    with Daemon(settings or config(), directory=directory) as daemon:
+        yield daemon
+
+
+def test_load_is_spread_and_counted_once(tmp_path: Path) -> None:
+    """Connections go to both workers; one page of metrics says what was sent in all, and nothing is lost at SIGTERM."""
+    with daemon_of(tmp_path) as daemon:
+        with Load(daemon, clients=16) as load:
+            load.wait_for(2000, daemon)
+        assert load.failed == 0
+        assert metric(daemon, "untrace_receiver_accepted_spans_total", receiver="otlp") == load.acknowledged
+        assert metric(daemon, "untrace_exporter_sent_spans_total", exporter="file") == load.acknowledged
+        assert (
+            metric(daemon, "untrace_workers", state="ready") == metric(daemon, "untrace_workers", state="wanted") == 2
+        )
+        assert metric(daemon, "untrace_pipeline_ready", pipeline="traces") == 1
+        (account,) = orjson.loads(get(daemon, "METRICS_PORT", "/ledger")[1])["ledger"]
+        assert (account["accepted"], account["delivered"], account["balance"]) == (load.acknowledged,) * 2 + (0,)
+        assert len(children(daemon)) == 2
+    assert daemon.returncode == 0
+    assert delivered(tmp_path) == Counter(load.ids)
+    assert all(spans(path) for path in outputs(tmp_path))
+    assert len(outputs(tmp_path)) == 2
+    assert "worker=0" in daemon.log
+    assert "worker=1" in daemon.log
+    assert "all workers stopped" in daemon.log.splitlines()[-1]
+    assert daemon.log.splitlines()[-1].endswith("nothing was left")
+
+
+def test_sigterm_under_load_loses_nothing(tmp_path: Path) -> None:
+    """Everything that was acknowledged before or while the daemon stops is in the files, once."""
+    with daemon_of(tmp_path) as daemon, Load(daemon) as load:
+        load.wait_for(500, daemon)
+        daemon.stop()
+    assert daemon.returncode == 0
+    assert load.ids <= set(delivered(tmp_path))
+    assert set(delivered(tmp_path).values()) == {1}
+
+
+def test_a_signal_to_everybody_is_one_stop(tmp_path: Path) -> None:
+    """Where systemd, or Ctrl-C, sends the signal to the workers too, they drain all the same."""
+    with daemon_of(tmp_path) as daemon, Load(daemon) as load:
+        load.wait_for(200, daemon)
+        for pid in [*children(daemon), daemon.pid]:
+            os.kill(pid, signal.SIGTERM)
+        daemon.stop()
+    assert daemon.returncode == 0
+    assert load.ids <= set(delivered(tmp_path))
+    assert "again: stopping" not in daemon.log
+
+
+def test_a_killed_worker_comes_back(tmp_path: Path) -> None:
+    """The other goes on, ``/ready`` names the dead one until it is back, and sums of metrics do not go down."""
+    with daemon_of(tmp_path) as daemon:
+        with Load(daemon) as load:
+            load.wait_for(200, daemon)
+        before = wait_until(lambda: metric(daemon, "untrace_receiver_accepted_spans_total"), daemon)
+        victim = children(daemon)[0]
+        os.kill(victim, signal.SIGKILL)
+        code, reasons = wait_until(lambda: (found := ready(daemon))[0] == 503 and found, daemon)
+        assert code == 503
+        assert len(reasons) == 1
+        assert reasons[0].startswith("worker:")
+        assert "was killed by SIGKILL" in reasons[0]
+        assert metric(daemon, "untrace_pipeline_ready", pipeline="traces") == 0
+        assert get(daemon, "HEALTH_PORT", "/")[0] == 200
+        with Load(daemon) as more:
+            more.wait_for(100, daemon)
+        wait_until(lambda: ready(daemon)[0] == 200, daemon)
+        assert victim not in children(daemon)
+        assert len(children(daemon)) == 2
+        assert metric(daemon, "untrace_worker_restarts_total") == 1
+        assert metric(daemon, "untrace_receiver_accepted_spans_total") == before + more.acknowledged
+    assert load.ids | more.ids <= set(delivered(tmp_path))
+
+
+def test_a_worker_that_is_asked_to_end_drains_and_comes_back(tmp_path: Path) -> None:
+    """Whoever sends SIGTERM to one worker gets a new one; nothing is lost."""
+    with daemon_of(tmp_path) as daemon:
+        with Load(daemon) as load:
+            load.wait_for(100, daemon)
+            os.kill(children(daemon)[0], signal.SIGTERM)
+            wait_until(lambda: metric(daemon, "untrace_worker_restarts_total") == 1, daemon)
+            load.wait_for(100, daemon)
+        wait_until(lambda: ready(daemon)[0] == 200, daemon)
+    assert load.ids <= set(delivered(tmp_path))
+    assert "ended with code 0; it is started again" in daemon.log
+
+
+def test_without_supervisor_no_worker_stays(tmp_path: Path) -> None:
+    """A supervisor that is killed leaves no orphans: its workers drain and end."""
+    with daemon_of(tmp_path) as daemon:
+        with Load(daemon) as load:
+            load.wait_for(100, daemon)
+        workers = children(daemon)
+        os.kill(daemon.pid, signal.SIGKILL)
+        wait_until(lambda: not any(_is_alive(pid) for pid in workers), daemon)
+    assert load.ids <= set(delivered(tmp_path))
+    assert daemon.log.count("the supervisor is gone: draining") == 2
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        return ") Z" not in Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+
+
+def change(daemon: Daemon, old: str, new: str) -> None:
+    """Edit the configuration and let the daemon reload it."""
+    path = daemon.directory / "config.yaml"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+    os.kill(daemon.pid, signal.SIGHUP)
+
+
+def reloads(daemon: Daemon, outcome: str) -> float:
+    """Return how many reloads ended so."""
+    return metric(daemon, "untrace_config_reloads_total", outcome=outcome)
+
+
+def test_a_rolling_reload_under_load(tmp_path: Path) -> None:
+    """Both workers switch to another file while requests flow; none is refused, nothing is lost or there twice."""
+    with daemon_of(tmp_path) as daemon:
+        workers = children(daemon)
+        with Load(daemon) as load:
+            load.wait_for(200, daemon)
+            change(daemon, "path: out-", "path: out-new-")
+            wait_until(lambda: reloads(daemon, "success") == 1, daemon)
+            load.wait_for(200, daemon)
+        assert load.failed == 0
+        assert children(daemon) == workers
+        assert daemon.log.count("reloaded: ") == 3
+        assert metric(daemon, "untrace_receiver_accepted_spans_total") == load.acknowledged
+    assert delivered(tmp_path) == Counter(load.ids)
+    assert {path.name for path in outputs(tmp_path)} == {
+        f"out-{new}{number}.jsonl" for new in ("", "new-") for number in (0, 1)
+    }
+
+
+def test_a_reload_that_one_worker_cannot_do(tmp_path: Path) -> None:
+    """A configuration that is right and cannot be started is refused by the first worker, and runs nowhere."""
+    with daemon_of(tmp_path) as daemon:
+        change(daemon, "path: out-", "path: no/such/directory/out-")
+        wait_until(lambda: reloads(daemon, "failure") == 1, daemon)
+        assert metric(daemon, "untrace_config_last_reload_successful") == 0
+        status = orjson.loads(get(daemon, "HEALTH_PORT", "/status")[1])
+        assert "worker 0: exporter file" in status["config"]["error"]
+        assert daemon.log.count("reload failed") == 2
+        with Load(daemon) as load:
+            load.wait_for(100, daemon)
+        assert load.failed == 0
+        os.kill(children(daemon)[1], signal.SIGKILL)
+        wait_until(lambda: ready(daemon)[0] == 503, daemon)
+        wait_until(lambda: ready(daemon)[0] == 200, daemon)
+    assert load.ids <= set(delivered(tmp_path))
+
+
+def test_the_number_of_workers_changes(tmp_path: Path) -> None:
+    """A reload starts and stops workers while requests flow, and loses nothing."""
+    with daemon_of(tmp_path) as daemon, Load(daemon) as load:
+        load.wait_for(100, daemon)
+        change(daemon, "workers: 2", "workers: 3")
+        wait_until(lambda: metric(daemon, "untrace_workers", state="ready") == 3, daemon)
+        wait_until(lambda: reloads(daemon, "success") == 1, daemon)
+        assert len(children(daemon)) == 3
+        load.wait_for(100, daemon)
+        change(daemon, "workers: 3", "workers: 1")
+        wait_until(lambda: reloads(daemon, "success") == 2, daemon)
+        assert len(children(daemon)) == 1
+        load.wait_for(100, daemon)
+        assert ready(daemon) == (200, [])
+    assert load.ids <= set(delivered(tmp_path))
+    assert daemon.returncode == 0
+
+
+@pytest.mark.parametrize("workers", [2, 1])
+def test_a_taken_port_ends_the_start(tmp_path: Path, workers: int) -> None:
+    """What a worker cannot start with ends all of them, with its exit code."""
+    port = free_port()
+    settings = config(workers)
+    settings["receivers"]["otlp"]["protocols"]["http"]["endpoint"] = f"127.0.0.1:{port}"
+    settings["service"]["telemetry"] = {"metrics": {"level": "none"}}
+    (tmp_path / "c.yaml").write_bytes(orjson.dumps(settings))
+    with Daemon(config(1), directory=tmp_path / "other", env={"HTTP_PORT": str(port)}) as other:
+        taken = int(other.ports["HTTP_PORT"])
+        text = (tmp_path / "c.yaml").read_text().replace(f":{port}", f":{taken}")
+        (tmp_path / "c.yaml").write_text(text)
+        ended = run_to_end("run", "--config", "c.yaml", cwd=tmp_path)
+    assert ended.returncode == 1
+    assert f"cannot listen on 127.0.0.1:{taken}: Address already in use" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    if workers > 1:
+        assert "before any was ready; its own lines say why" in ended.stderr.splitlines()[-1]
+
+
+def test_what_only_a_worker_sees_is_exit_code_2(tmp_path: Path) -> None:
+    """A part that must be native and is not there is found by the workers; the supervisor ends with their code."""
+    settings = config(2)
+    settings["service"] |= {"runtime": {"codec": "native"}, "telemetry": {"metrics": {"level": "none"}}}
+    settings["receivers"]["otlp"]["protocols"]["http"]["endpoint"] = f"127.0.0.1:{free_port()}"
+    (tmp_path / "c.yaml").write_bytes(orjson.dumps(settings))
+    hidden = tmp_path / "untrace_pipeline_native.py"
+    hidden.write_text("raise ImportError('hidden by the test')")
+    ended = run_to_end("run", "--config", "c.yaml", cwd=tmp_path, env={"PYTHONPATH": str(tmp_path)})
+    assert ended.returncode == 2
+    assert "service.runtime.codec asks" in ended.stderr
+
+
+def test_a_file_for_all_workers_is_a_problem(tmp_path: Path) -> None:
+    """A path without the worker's number is refused before anything starts, with what to write."""
+    (tmp_path / "c.yaml").write_bytes(orjson.dumps(config(2, file={"path": "out.jsonl"})))
+    ports = {"HTTP_PORT": "4318", "METRICS_PORT": "8888"}
+    ended = run_to_end("validate", "--config", "c.yaml", cwd=tmp_path, env=ports)
+    assert ended.returncode == 2
+    assert "each worker would write over what the others wrote (service.workers: 2)" in ended.stderr
+    assert f"expected: a value with {WORKER} in it" in ended.stderr
+
+
+def test_one_worker_has_no_supervisor(tmp_path: Path) -> None:
+    """The default is one process, which has the number 0."""
+    with daemon_of(tmp_path, config(1)) as daemon:
+        with Load(daemon) as load:
+            load.wait_for(50, daemon)
+        assert children(daemon) == []
+        assert get(daemon, "METRICS_PORT", "/metrics")[1].count(b"untrace_workers") == 0
+    assert [path.name for path in outputs(tmp_path)] == ["out-0.jsonl"]
+    assert delivered(tmp_path) == Counter(load.ids)
