@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         parsed, unknown = parser.parse_known_args(given)
         if unknown:
-            commands[given[0]].error(f"unrecognized arguments: {' '.join(unknown)}")
+            parsed.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     except SystemExit as stop:  # argparse ends the process; we only want its code
         return int(stop.code or 0)
     return _execute(parsed)

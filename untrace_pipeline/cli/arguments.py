@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
+from functools import partial
 from typing import Any, NoReturn
+
+from untrace_pipeline.cli.letter_arguments import add_dlq, add_replay
 
 __all__ = ["INTERNAL", "make_parser"]
 
@@ -21,6 +25,8 @@ examples:
   untrace-pipeline validate --config my.yaml             every mistake at once, with its place
   untrace-pipeline test --config my.yaml                 run the tests: blocks of the file
   untrace-pipeline components                            what is installed
+  untrace-pipeline dlq list --config my.yaml             what destinations did not take
+  untrace-pipeline replay --config my.yaml               send it again
 
 exit codes: 0 ok, 1 failure at run time, 2 bad usage or configuration
 """
@@ -55,15 +61,7 @@ def make_parser() -> tuple[argparse.ArgumentParser, Mapping[str, argparse.Argume
     parser = _Parser(prog="untrace-pipeline", description=_DESCRIPTION, epilog=_EXAMPLES)
     parser.add_argument("-v", "--version", action=_Version, help="show the version and end")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=_Parser)
-
-    def add(name: str, help: str, example: str, *, config: bool = True) -> argparse.ArgumentParser:
-        description = f"{help[0].upper()}{help[1:]}."
-        command = commands.add_parser(name, help=help, description=description, epilog=example)
-        command.set_defaults(module=name.replace("-", "_"))
-        if config:
-            _add_sources(command)
-        return command
-
+    add = partial(_add_command, commands)
     run = add("run", "run the daemon until SIGTERM or SIGINT; SIGHUP reloads", _SOURCES)
     run.add_argument("--watch", action="store_true", help="reload when a configuration file changes")
     run.add_argument("--feature-gates", action="append", metavar="GATES", help=argparse.SUPPRESS)
@@ -78,10 +76,21 @@ def make_parser() -> tuple[argparse.ArgumentParser, Mapping[str, argparse.Argume
     test = add("test", "run the tests: blocks of a configuration, without network", _TEST)
     test.add_argument("--json", action="store_true", help="results as JSON on stdout")
     test.add_argument("--filter", metavar="TEXT", default="", help="only tests whose name contains this")
+    add_dlq(_add_command, commands)
+    add_replay(_add_command, commands)
     worker = commands.add_parser("worker")  # without help, it is not listed
-    worker.set_defaults(module="worker")
+    worker.set_defaults(module="worker", parser=worker)
     worker.add_argument("--control", type=int, required=True)
     return parser, commands.choices
+
+
+def _add_command(commands: Any, name: str, help: str, example: str, *, config: bool = True) -> argparse.ArgumentParser:
+    description = f"{help[0].upper()}{help[1:]}."
+    command: argparse.ArgumentParser = commands.add_parser(name, help=help, description=description, epilog=example)
+    command.set_defaults(module=name.replace("-", "_"), parser=command)
+    if config:
+        _add_sources(command)
+    return command
 
 
 def _add_sources(parser: argparse.ArgumentParser) -> None:
@@ -89,6 +98,9 @@ def _add_sources(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-c", "--config", action="append", required=True, metavar="SOURCE", help=what)
     what = "override one option: service.telemetry.logs.level=debug"
     parser.add_argument("--set", action="append", default=[], metavar="PATH=VALUE", help=what)
+
+
+_CHOICE = re.compile(r"invalid choice: '([^']*)' \(choose from (.*)\)")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -109,6 +121,9 @@ class _Parser(argparse.ArgumentParser):
         if "are required" in message:  # because it was mistyped, perhaps
             unknown = [word for word in self._given if word.startswith("--") and word.partition("=")[0] not in known]
             message = f"unrecognized arguments: {' '.join(unknown)}" if unknown else message
+        if wrong := _CHOICE.search(message):
+            close = get_close_matches(wrong[1], re.findall(r"[\w-]+", wrong[2]), n=1)
+            message += f"\ndid you mean: {close[0]}?" if close else ""
         words = message.removeprefix("unrecognized arguments: ").split()
         close = get_close_matches(words[0].partition("=")[0], known, n=1) if message.startswith("unrec") else []
         print(f"{self.prog}: {message}", file=sys.stderr)

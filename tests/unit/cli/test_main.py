@@ -13,7 +13,8 @@ import pytest
 from tests.unit.cli.conftest import Run
 from untrace_pipeline.engine import service
 
-COMMANDS = ["run", "validate", "print-config", "components", "schema", "test"]
+COMMANDS = ["run", "validate", "print-config", "components", "schema", "test", "dlq", "replay"]
+COMMANDS += ["dlq list", "dlq show", "dlq export", "dlq purge"]
 
 
 def in_new_process(code: str) -> str:
@@ -40,7 +41,7 @@ def test_module_is_the_command() -> None:
 @pytest.mark.parametrize("command", ["", *COMMANDS])
 def test_help_exists(run: Run, command: str) -> None:
     """Every command explains itself."""
-    outcome = run(*filter(None, [command]), "--help")
+    outcome = run(*command.split(), "--help")
     assert outcome.code == 0
     assert "usage: untrace-pipeline" in outcome.out
     assert len(outcome.out) > 200

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 from untrace_pipeline.data import Signal
 from untrace_pipeline.delivery.dead_letters.encoding import LetterEncoding
@@ -16,12 +16,12 @@ Totals = Mapping[tuple[str, str], Amount]
 """By exporter and reason."""
 
 
-def totals(connection: sqlite3.Connection, chosen: LetterFilter, until_id: int | None = None) -> Totals:
+def totals(connection: sqlite3.Connection, chosen: LetterFilter) -> Totals:
     """Return how much there is; without conditions in constant time."""
-    if not chosen and until_id is None:
+    if not chosen:
         rows = connection.execute("SELECT exporter, reason, letters, items, bytes FROM totals WHERE letters > 0")
     else:
-        where, values = _bounded(chosen, until_id)
+        where, values = chosen.where()
         rows = connection.execute(
             "SELECT exporter, reason, count(*), sum(items), sum(bytes) FROM letters "
             f"WHERE {where} GROUP BY exporter, reason",
@@ -89,8 +89,3 @@ def used_bytes(connection: sqlite3.Connection) -> int:
         for name in ("page_count", "freelist_count", "page_size")
     )
     return (pages - free) * size
-
-
-def _bounded(chosen: LetterFilter, until_id: int | None) -> tuple[str, Sequence[object]]:
-    where, values = chosen.where()
-    return (where, values) if until_id is None else (f"{where} AND id <= ?", [*values, until_id])

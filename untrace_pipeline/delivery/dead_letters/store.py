@@ -30,6 +30,7 @@ __all__ = ["DeadLetterStore", "Limits"]
 
 TEND_SECONDS = 10.0
 """Between two looks at what has grown too old, and at what other processes have changed."""
+PAGE = 100
 HURRY_SECONDS = 0.05
 """The same while there is more to remove than one transaction should."""
 MESSAGE_LIMIT = 4096
@@ -129,17 +130,21 @@ class DeadLetterStore:
 
     # ---------------------------------------------------------------- reading
 
-    async def totals(self, chosen: LetterFilter = ALL, until_id: int | None = None) -> Mapping[tuple[str, str], Amount]:
+    async def totals(self, chosen: LetterFilter = ALL) -> Mapping[tuple[str, str], Amount]:
         """Return how much there is, by exporter and reason."""
-        return await self._read(lambda connection: queries.totals(connection, chosen, until_id)) or {}
+        return await self._read(lambda connection: queries.totals(connection, chosen)) or {}
 
     async def signals(self, chosen: LetterFilter = ALL) -> Mapping[tuple[str, Signal], Amount]:
         """Return how much there is, by exporter and signal."""
         return await self._read(lambda connection: queries.signals(connection, chosen)) or {}
 
-    async def find(self, chosen: LetterFilter = ALL, *, after: int = 0, limit: int = 100) -> Sequence[FiledLetter]:
+    async def find(self, chosen: LetterFilter = ALL, *, after: int = 0, limit: int = PAGE) -> Sequence[FiledLetter]:
         """Return the oldest letters with a greater id than ``after``: a page after the other."""
         return await self._read(lambda c: queries.find(c, self._encoding, chosen, after=after, limit=limit)) or []
+
+    async def newest_id(self) -> int:
+        """Return the greatest id that was ever given: what comes later is not meant when people say "all"."""
+        return await self._read(queries.newest_id) or 0
 
     async def payload(self, letter: FiledLetter) -> bytes | None:
         """Return the original request; ``None`` if the letter is gone.
@@ -238,9 +243,9 @@ class DeadLetterStore:
         return await asyncio.to_thread(read)
 
     def _close(self) -> None:
-        self._writer.close()
         with self._reading:
             self._reader.close()
+        self._writer.close()  # the last to close the database takes its log away, and a reader cannot
 
     def _tend(self, file: LetterFile) -> float:
         """Remove what is too old or too much, in the thread of the writer."""
