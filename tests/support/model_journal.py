@@ -41,7 +41,8 @@ class ModelStorage:
         return self.journal is not None and not self.journal.closed
 
     async def open_journal(self, name: str) -> Journal:
-        assert not self.in_use(name)
+        while self.in_use(name):
+            await asyncio.sleep(0.01)
         self.journal = ModelJournal(self.disk, fresh=self.journal is None)
         return self.journal
 
