@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.background import BackgroundServer, post_otlp
+from tests.support.kafka_client import MockCluster
+from tests.support.peers import free_port
 from untrace_pipeline.api import Kind
 from untrace_pipeline.registry import Installed, Registry
 from untrace_pipeline.testing import Send
@@ -49,10 +51,16 @@ def json_file(directory: Path, _stack: ExitStack) -> dict[str, Any]:
     return {"include": [str(directory / "*.jsonl")]}
 
 
+def kafka(_directory: Path, stack: ExitStack) -> dict[str, Any]:
+    """Return options of an exporter to the cluster that the Kafka library brings."""
+    return {"brokers": stack.enter_context(MockCluster()).bootstrap}
+
+
 ACTIONS = [{"key": "added", "value": 1, "action": "insert"}]
 OTLP = {"grpc": {"endpoint": "127.0.0.1:0"}, "http": {"endpoint": "127.0.0.1:0"}}
 
 CASES = {
+    (Kind.RECEIVER, "kafka"): Case(lambda _directory, _stack: {"brokers": f"127.0.0.1:{free_port()}"}),
     (Kind.RECEIVER, "otlp"): Case(fixed(protocols=OTLP), send=post_otlp),
     (Kind.RECEIVER, "otlp_json_file"): Case(json_file),
     (Kind.PROCESSOR, "attributes"): Case(fixed(actions=ACTIONS)),
@@ -76,6 +84,7 @@ CASES = {
     ),
     (Kind.EXPORTER, "debug"): Case(fixed(verbosity="detailed")),
     (Kind.EXPORTER, "file"): Case(lambda directory, _stack: {"path": str(directory / "out.jsonl")}),
+    (Kind.EXPORTER, "kafka"): Case(kafka),
     (Kind.EXPORTER, "otlp_grpc"): Case(backend("grpc")),
     (Kind.EXPORTER, "otlp_http"): Case(backend("http")),
     (Kind.EXTENSION, "basic_auth"): Case(fixed(htpasswd={"inline": "user:{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g="})),
