@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 import yaml
 
+from untrace_pipeline.api import MetricKind
 from untrace_pipeline.config.loader import load
 from untrace_pipeline.registry import Registry
 
 ROOT = Path(__file__).resolve().parents[2]
 MANIFESTS = sorted((ROOT / "deploy/kubernetes").glob("*.yaml"))
 CONFIGS = [*sorted((ROOT / "configs").glob("*.yaml")), ROOT / "deploy/docker/config.yaml"]
-ENVIRONMENT = {"NODE_NAME": "n", "POD_NAME": "p", "POD_NAMESPACE": "ns", "INGEST_TOKEN": "t"}
+ENVIRONMENT = {"NODE_NAME": "n", "POD_NAME": "p", "POD_NAMESPACE": "ns", "INGEST_TOKEN": "t", "KAFKA_PASSWORD": "p"}
 
 
 def documents(path: Path) -> list[dict[str, Any]]:
@@ -71,6 +72,51 @@ def test_manifest_is_hardened_and_probed(path: Path) -> None:
         given = {entry["name"] for entry in container["env"]}
         needed = set(re.findall(r"\$\{env:(\w+)\}", path.read_text(encoding="utf-8")))
         assert needed <= given
+
+
+AUTOSCALERS = [
+    (path, document)
+    for path in MANIFESTS
+    for document in documents(path)
+    if document["kind"] == "HorizontalPodAutoscaler"
+]
+
+
+@pytest.mark.parametrize(
+    ("path", "scaler"), AUTOSCALERS, ids=lambda one: one["metadata"]["name"] if isinstance(one, dict) else ""
+)
+def test_autoscaler_scales_what_is_there_by_what_is_measured(path: Path, scaler: dict[str, Any]) -> None:
+    """Its target stands in the same file without a fixed number of replicas; a metric of ours is one that we have."""
+    (target,) = [
+        document
+        for document in documents(path)
+        if document["kind"] == scaler["spec"]["scaleTargetRef"]["kind"]
+        and document["metadata"]["name"] == scaler["spec"]["scaleTargetRef"]["name"]
+    ]
+    assert "replicas" not in target["spec"]
+    assert 1 < scaler["spec"]["minReplicas"] < scaler["spec"]["maxReplicas"]
+    for metric in scaler["spec"]["metrics"]:
+        if metric["type"] == "Resource":
+            (container,) = target["spec"]["template"]["spec"]["containers"]
+            assert metric["resource"]["name"] in container["resources"]["requests"]
+        else:
+            assert metric["pods"]["metric"]["name"] in served_gauges() & adapted()
+
+
+def served_gauges() -> set[str]:
+    """Return the gauges of all components, as the daemon serves them."""
+    registry = Registry()
+    factories = [registry.load(one.kind, one.type_name) for one in registry.installed()]
+    return {f"untrace_{spec.name}" for one in factories for spec in one.metrics if spec.kind is MetricKind.GAUGE}
+
+
+def adapted() -> set[str]:
+    """Return the metrics that prometheus-adapter hands to autoscalers; its rules name one and the same everywhere."""
+    rules = yaml.safe_load((ROOT / "deploy/prometheus/adapter.yaml").read_text(encoding="utf-8"))["rules"]["custom"]
+    for rule in rules:
+        assert rule["seriesQuery"].startswith(rule["name"]["as"] + "{")
+        assert rule["name"]["matches"] == rule["name"]["as"]
+    return {rule["name"]["as"] for rule in rules}
 
 
 def test_dockerfile_is_multi_stage_non_root_and_checked() -> None:
