@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import itertools
 import os
 import signal
 import threading
@@ -86,12 +87,20 @@ def delivered(directory: Path) -> Counter[str]:
     return Counter(span["spanId"] for path in outputs(directory) for span in spans(path))
 
 
+HEADERS = {"Content-Type": "application/x-protobuf"}
+_RUNS = itertools.count()
+"""So that no two loads of a test send the same ids."""
+
+
 class Load:
     """Clients with a connection each that send for as long as a block lasts, and know what was acknowledged."""
 
-    def __init__(self, daemon: Daemon, clients: int = 4, items: int = 5) -> None:
+    def __init__(self, daemon: Daemon, clients: int = 4, items: int = 5, traces: int = 0) -> None:
+        """Spans belong to so many traces in all, whoever sends them; 0 = those of the generator."""
         self._address = daemon.endpoint("HTTP_PORT")
         self._items = items
+        self._traces = traces
+        self._run = next(_RUNS)
         self._over = threading.Event()
         self._lock = threading.Lock()
         self._threads = [threading.Thread(target=self._client, args=(number,)) for number in range(clients)]
@@ -121,7 +130,7 @@ class Load:
         connection, sent = self._connect(), 0
         while not self._over.is_set():
             sent += 1
-            request = make_request(Signal.TRACES, self._items, seed=number * 1_000_000 + sent)
+            request = self._request(number, sent)
             try:
                 connection.request("POST", "/v1/traces", request.SerializeToString(), HEADERS)
                 answer = connection.getresponse()
@@ -132,6 +141,14 @@ class Load:
                 connection, accepted = self._connect(), False
             self._count(request, accepted=accepted)
         connection.close()
+
+    def _request(self, client: int, sent: int) -> Any:
+        seed = (self._run * 100 + client) * 1_000_000 + sent
+        request = make_request(Signal.TRACES, self._items, seed=seed)
+        spans = [span for group in request.resource_spans for scope in group.scope_spans for span in scope.spans]
+        for number, span in enumerate(spans if self._traces else ()):
+            span.trace_id = ((seed + number) % self._traces + 1).to_bytes(16, "big")
+        return request
 
     def _connect(self) -> http.client.HTTPConnection:
         return http.client.HTTPConnection(self._address, timeout=30)
@@ -144,9 +161,6 @@ class Load:
             self.acknowledged += self._items
             scopes = (scope for resource in request.resource_spans for scope in resource.scope_spans)
             self.ids |= {span.span_id.hex() for scope in scopes for span in scope.spans}
-
-
-HEADERS = {"Content-Type": "application/x-protobuf"}
 
 
 @contextmanager

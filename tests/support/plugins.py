@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from untrace_pipeline.api import (
+    Affinity,
     ComponentConfig,
     ConfigModel,
     ConnectorFactory,
@@ -19,6 +20,7 @@ from untrace_pipeline.api import (
     Host,
     Kind,
     PipelineId,
+    ProcessorFactory,
     ReceiverFactory,
     Secret,
     Settings,
@@ -228,6 +230,9 @@ ROUTE = ConnectorFactory(type_name="route", config=RouteConfig, description="Rou
 TOKEN = ExtensionFactory(type_name="token", config=TokenConfig, description="Authenticates.", create=_idle)
 WRITE = ExporterFactory(type_name="write", config=WriteConfig, description="Writes.", create=_idle)
 TAIL = ReceiverFactory(type_name="tail", config=WriteConfig, description="Follows files.", create=_idle, once=True)
+WHOLE = ProcessorFactory(
+    type_name="whole", config=ComponentConfig, description="Needs traces.", create=_idle, affinity=Affinity.TRACE_ID
+)
 PROBE = ExtensionFactory(
     type_name="probe", config=ComponentConfig, description="Tells of all workers.", create=_idle, per_service=True
 )
@@ -237,7 +242,7 @@ def make_registry() -> Registry:
     """Return a registry of these components, one of them broken."""
     kinds = {
         Kind.RECEIVER: {"listen": "LISTEN", "tail": "TAIL"},
-        Kind.PROCESSOR: {"tag": "TAG", "broken": "MISSING"},
+        Kind.PROCESSOR: {"tag": "TAG", "whole": "WHOLE", "broken": "MISSING"},
         Kind.EXPORTER: {
             "send": "SEND",
             "sendhttp": "SEND",

@@ -11,6 +11,7 @@ from typing import Any
 
 from untrace_pipeline.api import MetricSpec, Status, StatusEvent
 from untrace_pipeline.supervisor.channel import Channel, Message
+from untrace_pipeline.supervisor.introductions import introduction_pair, take_introduction
 from untrace_pipeline.supervisor.messages import Groups, Orders, groups_to, snapshot_to
 from untrace_pipeline.supervisor.process import WorkerProcess
 from untrace_pipeline.telemetry.metrics import Sample, Snapshot
@@ -41,6 +42,7 @@ class FakeWorker:
     stops: list[tuple[str, bool]] = field(default_factory=list)
     """Reasons of the orders to stop, and whether all workers were to."""
     hurried: bool = False
+    introductions: socket.socket | None = None
     _end: asyncio.Future[int] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
     async def wait(self) -> int:
@@ -68,6 +70,8 @@ class FakeWorker:
         script.cancel()
         await asyncio.wait([script])
         await self.channel.close()
+        if self.introductions is not None:
+            self.introductions.close()
         if not script.cancelled():
             script.result()
 
@@ -109,6 +113,15 @@ class FakeWorker:
         message = "" if self.status is Status.OK else "trouble"
         return {"traces": {"exporter:otlp": StatusEvent(self.status, message, 1.0)}, "service": {}, "extensions": {}}
 
+    def met(self) -> list[int]:
+        """Return the workers that it was introduced to, in order, and forget the connections."""
+        found = []
+        assert self.introductions is not None
+        while (one := take_introduction(self.introductions)) is not None:
+            found.append(one[0])
+            one[1].close()
+        return found
+
     def snapshot(self) -> Snapshot:
         """Return what it has counted."""
         return [(SENT, [Sample(("otlp",), self.sent)])]
@@ -137,7 +150,9 @@ class Workshop:
         task.add_done_callback(self._tasks.discard)
         channel = await Channel.over(ours)
         channel.send("start", index=index, orders=orders.to_json())
-        return WorkerProcess(index, worker, channel)
+        ours, theirs = introduction_pair()
+        worker.introductions = theirs
+        return WorkerProcess(index, worker, channel, ours)
 
     def running(self) -> list[tuple[int, int]]:
         """Return place and number of those that run."""

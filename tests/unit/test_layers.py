@@ -27,7 +27,8 @@ ALLOWED = {
     "telemetry": {"api", "config", "data", "net", "registry"},
     "admin": {"api", "net", "data"},
     "engine": {"admin", "api", "config", "data", "registry", "telemetry"},
-    "supervisor": {"api", "config", "engine", "net", "registry", "telemetry"},
+    "hop": {"api", "data", "engine"},
+    "supervisor": {"api", "config", "engine", "hop", "net", "registry", "telemetry"},
     "testing": {"api", "config", "data", "registry"},
 }
 COMPONENTS = {"api", "data", "delivery", "conditions", "net", "admin"}

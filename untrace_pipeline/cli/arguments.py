@@ -81,6 +81,7 @@ def make_parser() -> tuple[argparse.ArgumentParser, Mapping[str, argparse.Argume
     worker = commands.add_parser("worker")  # without help, it is not listed
     worker.set_defaults(module="worker", parser=worker)
     worker.add_argument("--control", type=int, required=True)
+    worker.add_argument("--introductions", type=int, required=True)
     return parser, commands.choices
 
 

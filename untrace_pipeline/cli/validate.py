@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from untrace_pipeline.cli import counted
 from untrace_pipeline.config.diagnostics import Problem, Severity
 from untrace_pipeline.config.loader import Loaded, load
+from untrace_pipeline.config.model import ServiceSpec
 from untrace_pipeline.errors import ConfigError
 
 __all__ = ["execute"]
@@ -48,6 +49,20 @@ def _print(problems: Sequence[Problem], trouble: Sequence[str], loaded: Loaded |
     else:
         spec = loaded.spec
         print(f"ok: {counted(len(spec.pipelines), 'pipeline')}, {counted(len(spec.components), 'component')}")
+        for line in _about_workers(spec) if spec.workers != 1 else ():
+            print(line)
+
+
+def _about_workers(spec: ServiceSpec) -> Iterator[str]:
+    """Yield what differs from a single process."""
+    from untrace_pipeline.engine.hops import meeting_places  # noqa: PLC0415  few configurations have several workers
+    from untrace_pipeline.engine.parts import only_in_first, worker_count  # noqa: PLC0415
+
+    yield f"{counted(worker_count(spec), 'worker')} on this machine"
+    for receiver in sorted(only_in_first(spec)):
+        yield f"receiver {receiver} runs in worker 0 only"
+    for pipeline, processor in meeting_places(spec).items():
+        yield f"pipeline {pipeline}: spans of a trace meet in one worker before {processor}"
 
 
 def _report(problems: Sequence[Problem], trouble: Sequence[str], *, valid: bool) -> dict[str, Any]:

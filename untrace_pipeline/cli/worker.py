@@ -12,6 +12,6 @@ __all__ = ["execute"]
 
 
 def execute(arguments: argparse.Namespace) -> int:
-    """Run on the orders that come through the inherited socket. Returns the exit code."""
+    """Run on the orders that come through inherited sockets. Returns the exit code."""
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        return runner.run(run_worker(arguments.control))
+        return runner.run(run_worker(arguments.control, arguments.introductions))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from untrace_pipeline.api.identity import Kind
@@ -20,6 +21,9 @@ SETTLE_SECONDS = 2.0
 """How long a reload lets batches inside an old component finish before it is stopped, which makes it flush."""
 CANCEL_SECONDS = 1.0
 """How long a component may take to close after it was cancelled."""
+
+
+_NO_OTHERS: Mapping[UnitId, Callable[[], Coroutine[Any, Any, None]]] = MappingProxyType({})
 
 
 class Deadline:
@@ -85,12 +89,17 @@ async def start_all(units: Iterable[Unit]) -> None:
 
 
 async def stop_all(
-    units: Collection[Unit], feeds: Mapping[UnitId, set[UnitId]], deadline: Deadline, *, settle: bool = False
+    units: Collection[Unit],
+    feeds: Mapping[UnitId, set[UnitId]],
+    deadline: Deadline,
+    *,
+    settle: bool = False,
+    others: Mapping[UnitId, Callable[[], Coroutine[Any, Any, None]]] = _NO_OTHERS,
 ) -> None:
     """Stop units, each once all that feed it have stopped, extensions last; never raises for what a component does.
 
     ``feeds`` names for each unit those that feed it. ``settle`` waits for batches under way inside, for a reload, where
-    what feeds a unit may go on running.
+    what feeds a unit may go on running. ``others`` waits for what feeds a unit from elsewhere, from other workers.
     """
     stopped = {unit.id: asyncio.Event() for unit in units}
 
@@ -101,6 +110,8 @@ async def stop_all(
             if other in stopped:
                 await stopped[other].wait()
         try:
+            if unit.id in others:
+                await _until(others[unit.id](), deadline.passed(unit.kind))
             if settle:
                 await _settle(unit, deadline)
             await _stop(unit, deadline)

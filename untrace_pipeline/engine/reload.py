@@ -18,6 +18,7 @@ from untrace_pipeline.config.model import ServiceSpec
 from untrace_pipeline.engine.bookkeeping import Bookkeeping
 from untrace_pipeline.engine.build import Builder
 from untrace_pipeline.engine.graph import UnitId, predecessors
+from untrace_pipeline.engine.hops import Hops
 from untrace_pipeline.engine.lifecycle import Deadline, start, stop_all
 from untrace_pipeline.engine.unit import Graph, Unit
 from untrace_pipeline.engine.wiring import Wiring
@@ -34,10 +35,13 @@ logger = logging.getLogger(__name__)
 class Exchange:
     """One reload: :meth:`switch` makes it happen or undoes it, :meth:`drain` stops what is gone."""
 
-    def __init__(self, builder: Builder, running: Graph, spec: ServiceSpec, books: Bookkeeping) -> None:
+    def __init__(
+        self, builder: Builder, running: Graph, spec: ServiceSpec, books: Bookkeeping, hops: Hops | None = None
+    ) -> None:
         self._builder = builder
         self._old = running
         self._books = books
+        self._hops = hops
         self.new = builder.build(spec, running)
         """The new graph; kept units are in both."""
         self._leaving = [unit for unit in running.units.values() if self.new.units.get(unit.id) is not unit]
@@ -51,7 +55,7 @@ class Exchange:
 
     async def switch(self) -> None:
         """Start what is new and switch to it. Raises :class:`StartError`, after everything is as it was."""
-        wiring = Wiring(self.new, self._books)
+        wiring = Wiring(self.new, self._books, self._hops)
         wiring.apply(self._arriving)
         try:
             for unit in [unit for unit in self._arriving if unit.kind is Kind.EXTENSION]:
@@ -68,6 +72,7 @@ class Exchange:
             await self._undo()
             raise
         wiring.apply(self.new.units.values())
+        wiring.open()
 
     async def drain(self, deadline: Deadline) -> list[Unit]:
         """Stop what is gone, and return it."""
@@ -99,7 +104,9 @@ class Exchange:
         await _stop(self._arriving, predecessors(self.new.spec.pipelines.values()))
         fresh = [self._builder.make(unit.blueprint) for unit in self._stopped]
         self._old.units.update({unit.id: unit for unit in fresh})
-        Wiring(self._old, self._books).apply(self._old.units.values())
+        wiring = Wiring(self._old, self._books, self._hops)
+        wiring.apply(self._old.units.values())
+        wiring.open()
         for unit in fresh:
             try:
                 await start(unit)

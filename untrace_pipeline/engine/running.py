@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Coroutine
+from functools import partial
+from typing import Any
 
 from untrace_pipeline.config.model import ServiceSpec
 from untrace_pipeline.engine.account import Account
 from untrace_pipeline.engine.bookkeeping import Bookkeeping
 from untrace_pipeline.engine.build import Builder
-from untrace_pipeline.engine.graph import predecessors
+from untrace_pipeline.engine.graph import UnitId, predecessors
+from untrace_pipeline.engine.hops import Hops, meeting_places
 from untrace_pipeline.engine.lifecycle import Deadline, start_all, stop_all
 from untrace_pipeline.engine.reload import Exchange
 from untrace_pipeline.engine.unit import Graph
@@ -27,8 +31,9 @@ def same(one: ServiceSpec, other: ServiceSpec) -> bool:
 class Running:
     """A graph, and what a reload has left to drain beside it."""
 
-    def __init__(self, builder: Builder, metrics: Metrics, spec: ServiceSpec) -> None:
+    def __init__(self, builder: Builder, metrics: Metrics, spec: ServiceSpec, hops: Hops | None = None) -> None:
         self.graph = Graph(spec, {})
+        self._hops = hops
         self._builder = builder
         self._metrics = metrics
         self._books = Bookkeeping(metrics)
@@ -38,18 +43,20 @@ class Running:
     def build(self) -> None:
         """Make and join all units. Raises :class:`StartError` or :class:`PluginError`; nothing is started."""
         self.graph = self._builder.build(self.graph.spec)
-        Wiring(self.graph, self._books).apply(self.graph.units.values())
+        self._wiring = Wiring(self.graph, self._books, self._hops)
+        self._wiring.apply(self.graph.units.values())
 
     async def start(self) -> None:
         """Start all units. Raises :class:`StartError`, after those that had started have stopped."""
         await start_all(self.graph.units.values())
+        self._wiring.open()
 
     async def exchange(self, spec: ServiceSpec) -> str:
         """Switch to another graph, and return what has changed; what is gone drains in the background.
 
         Raises :class:`StartError` or :class:`PluginError`, after everything is as it was.
         """
-        exchange = Exchange(self._builder, self.graph, spec, self._books)
+        exchange = Exchange(self._builder, self.graph, spec, self._books, self._hops)
         await exchange.switch()
         self.graph = exchange.new
         deadline = Deadline(spec.shutdown_timeout)
@@ -64,7 +71,7 @@ class Running:
         for deadline in self._drains.values():
             deadline.shorten(seconds)
         feeds = predecessors(self.graph.spec.pipelines.values())
-        await stop_all(list(self.graph.units.values()), feeds, self._deadline)
+        await stop_all(list(self.graph.units.values()), feeds, self._deadline, others=self._others())
         if self._drains:
             await asyncio.wait(self._drains)
         self._deadline.close()
@@ -76,6 +83,13 @@ class Running:
         for deadline in (self._deadline, *self._drains.values()):
             deadline.expire()
         return True
+
+    def _others(self) -> dict[UnitId, Callable[[], Coroutine[Any, Any, None]]]:
+        """Return what must have ended before a unit stops that other workers send to."""
+        if self._hops is None:
+            return {}
+        places = meeting_places(self.graph.spec).items()
+        return {UnitId(unit, pipeline): partial(self._hops.finish, pipeline) for pipeline, unit in places}
 
     async def _drain(self, exchange: Exchange, deadline: Deadline) -> None:
         account = Account(self._metrics)

@@ -11,12 +11,14 @@ from typing import Any
 
 from untrace_pipeline import native
 from untrace_pipeline.api.status import Status, StatusEvent
+from untrace_pipeline.api.telemetry import Meter
 from untrace_pipeline.api.workers import ALONE, Workers
 from untrace_pipeline.config.loader import Loaded
 from untrace_pipeline.config.model import RuntimeConfig, TelemetryConfig
 from untrace_pipeline.engine import describe
 from untrace_pipeline.engine.account import Account, Left
 from untrace_pipeline.engine.build import Builder
+from untrace_pipeline.engine.hops import Hops
 from untrace_pipeline.engine.life import Life, run_with_signals
 from untrace_pipeline.engine.memory import give_back, glibc_heap
 from untrace_pipeline.engine.running import Running, same
@@ -38,12 +40,19 @@ async def run_service(loaded: Loaded, reload: Callable[[], Loaded], *, watch: bo
 class Service(Life):
     """The running graph, and what lies around it. For embedding: :func:`run_service` adds the signals."""
 
-    def __init__(self, loaded: Loaded, reload: Callable[[], Loaded], *, workers: Workers = ALONE) -> None:
+    def __init__(
+        self,
+        loaded: Loaded,
+        reload: Callable[[], Loaded],
+        *,
+        workers: Workers = ALONE,
+        hops: Callable[[Meter], Hops] | None = None,
+    ) -> None:
         super().__init__(loaded, reload)
         self._process = ProcessMetrics(self.metrics)
         self._exposition = Exposition(self.metrics)
         builder = Builder(self.metrics, self.statuses, workers=workers)
-        self._running = Running(builder, self.metrics, loaded.spec)
+        self._running = Running(builder, self.metrics, loaded.spec, hops(self.metrics.meter()) if hops else None)
         self._runtime_event = StatusEvent(Status.STARTING, "", time.time())
         self.left = Left()
         """What could not be delivered; known after the stop."""

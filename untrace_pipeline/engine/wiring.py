@@ -12,6 +12,7 @@ from untrace_pipeline.data.signal import Signal
 from untrace_pipeline.engine.bookkeeping import Bookkeeping, DropOnTheWay
 from untrace_pipeline.engine.fanout import fan_out
 from untrace_pipeline.engine.graph import UnitId
+from untrace_pipeline.engine.hops import Hops, meeting_place
 from untrace_pipeline.engine.intake import Gate
 from untrace_pipeline.engine.transforms import Step, TransformRun
 from untrace_pipeline.engine.unit import Graph, Unit
@@ -25,9 +26,11 @@ class Wiring:
     A reload applies it to the new units, starts them, and then switches the kept ones, all in one turn of the loop.
     """
 
-    def __init__(self, graph: Graph, books: Bookkeeping) -> None:
+    def __init__(self, graph: Graph, books: Bookkeeping, hops: Hops | None = None) -> None:
         self._graph = graph
         self._books = books
+        self._hops = hops
+        self._places: dict[PipelineId, Consumer] = {}
         self._after: dict[UnitId, Consumer] = {}
         self._heads = {pipeline.id: self._chain(pipeline) for pipeline in graph.spec.pipelines.values()}
 
@@ -42,6 +45,11 @@ class Wiring:
                 port.target = self._heads[pipeline]
             if unit.intake is not None:
                 unit.intake.switch(self._targets(unit), self._gate(unit))
+
+    def open(self) -> None:
+        """Let other workers in, when all units have started and lead to where the graph says."""
+        if self._hops is not None:
+            self._hops.lead(self._places)
 
     def _extensions(self) -> dict[str, Extension]:
         units = self._graph.units.values()
@@ -61,6 +69,9 @@ class Wiring:
             steps = []
             assert unit.inlet is not None
             head = unit.inlet
+            if self._hops is not None and processor == meeting_place(self._graph.spec, pipeline):
+                self._places[pipeline.id] = head
+                head = self._hops.before(pipeline.id, head, self._books.overflow)
         return _run(steps, head, dropped)
 
     def _inlet(self, exporter: ComponentId) -> Consumer:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from collections.abc import Coroutine, Sequence
 from typing import Any
 
 from untrace_pipeline.engine.account import Left
 from untrace_pipeline.errors import WorkerError
 from untrace_pipeline.supervisor.messages import Orders
+from untrace_pipeline.supervisor.process import WorkerProcess
 from untrace_pipeline.supervisor.slot import Launch, Slot
 from untrace_pipeline.telemetry.ledger import left_behind
 from untrace_pipeline.telemetry.merge import merge
@@ -35,6 +37,7 @@ class Fleet:
         self._launch = launch
         self._meter = meter
         self._retired: Snapshot = []
+        self._met: list[WorkerProcess] = []
         meter.gauge("workers", state="wanted").observe_with(lambda: len(self.slots))
         meter.gauge("workers", state="ready").observe_with(lambda: sum(slot.up for slot in self.slots))
 
@@ -96,16 +99,31 @@ class Fleet:
                 if slot.process is not None:
                     slot.process.poll()
 
+    # -------------------------------------------------------------- from slots
+
+    def ready(self, process: WorkerProcess) -> None:
+        """Introduce a new worker to all others: each two get a socket pair that nobody else has."""
+        for other in self._met:
+            one_end, other_end = socket.socketpair()
+            with one_end, other_end:
+                process.introduce(other.index, one_end)
+                other.introduce(process.index, other_end)
+        self._met.append(process)
+
+    def ended(self, process: WorkerProcess, *, succeeded: bool) -> None:
+        """Keep what it had counted, so that sums do not go down."""
+        self._met = [one for one in self._met if one is not process]
+        counts = left_behind(process.totals) if succeeded else process.totals
+        self._retired = merge(self._retired, [counts])
+
+    def restarted(self, index: int) -> None:
+        """Count it."""
+        self._meter.counter("worker_restarts", worker=str(index)).add()
+
     # --------------------------------------------------------------- internal
 
     def _slot(self, index: int, orders: Orders) -> Slot:
-        return Slot(index, orders, self._launch, self._restarted, self._retire)
-
-    def _restarted(self, index: int) -> None:
-        self._meter.counter("worker_restarts", worker=str(index)).add()
-
-    def _retire(self, snapshot: Snapshot, succeeded: bool) -> None:
-        self._retired = merge(self._retired, [left_behind(snapshot) if succeeded else snapshot])
+        return Slot(index, orders, self._launch, self)
 
     async def _shrink(self, count: int) -> None:
         """Stop the last workers: what they leave on the disk, the others adopt when they start with the new number."""

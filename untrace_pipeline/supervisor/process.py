@@ -16,6 +16,7 @@ from untrace_pipeline.api.workers import WORKER_VARIABLE
 from untrace_pipeline.engine.account import Left
 from untrace_pipeline.errors import WorkerError
 from untrace_pipeline.supervisor.channel import Channel, Message
+from untrace_pipeline.supervisor.introductions import introduce, introduction_pair
 from untrace_pipeline.supervisor.messages import Groups, Orders, groups_from, snapshot_from
 from untrace_pipeline.telemetry.merge import totals
 from untrace_pipeline.telemetry.metrics import Snapshot
@@ -50,32 +51,36 @@ async def spawn(index: int, orders: Orders) -> WorkerProcess:
     Raises ``OSError``.
     """
     ours, theirs = socket.socketpair()
+    introductions, their_introductions = introduction_pair()
     try:
-        with theirs:
+        with theirs, their_introductions:
+            inherited = [theirs.fileno(), their_introductions.fileno()]
             process = await asyncio.create_subprocess_exec(
-                *_command(theirs.fileno()),
+                *_command(*inherited),
                 stdin=asyncio.subprocess.DEVNULL,
-                pass_fds=[theirs.fileno()],
+                pass_fds=inherited,
                 env={**os.environ, WORKER_VARIABLE: str(index)},
             )
     except BaseException:
         ours.close()
+        introductions.close()
         raise
     channel = await Channel.over(ours)
     channel.send("start", index=index, orders=orders.to_json())
-    return WorkerProcess(index, process, channel)
+    return WorkerProcess(index, process, channel, introductions)
 
 
-def _command(control: int) -> list[str]:
+def _command(control: int, introductions: int) -> list[str]:
     here = {"", str(Path.cwd())} & set(sys.path)
     safe = [] if here else ["-P"]  # modules that lie in the working directory are not ours, unless we are one of them
-    return [sys.executable, *safe, "-m", "untrace_pipeline", "worker", "--control", str(control)]
+    sockets = ["--control", str(control), "--introductions", str(introductions)]
+    return [sys.executable, *safe, "-m", "untrace_pipeline", "worker", *sockets]
 
 
 class WorkerProcess:
     """A running worker. What it said last stays known after its end."""
 
-    def __init__(self, index: int, process: Spawned, channel: Channel) -> None:
+    def __init__(self, index: int, process: Spawned, channel: Channel, introductions: socket.socket) -> None:
         self.index = index
         self.ready = False
         self.statuses: Groups = {}
@@ -88,6 +93,7 @@ class WorkerProcess:
         """What it could not deliver; unknown unless it ended in order."""
         self._process = process
         self._channel = channel
+        self._introductions = introductions
         self._settled = asyncio.Event()
         self._collected: asyncio.Future[None] | None = None
         self._reloaded: asyncio.Future[str] | None = None
@@ -107,6 +113,10 @@ class WorkerProcess:
     async def ended(self) -> int:
         """Wait for its end and return the exit code; negative is the number of the signal that killed it."""
         return await asyncio.shield(self._ended)
+
+    def introduce(self, index: int, end: socket.socket) -> None:
+        """Hand it its end of a connection to another worker."""
+        introduce(self._introductions, index, end)
 
     async def collect(self) -> None:
         """Bring ``snapshot`` up to date; it stays what it was if the process does not answer in time, or has ended."""
@@ -172,6 +182,7 @@ class WorkerProcess:
             self._collected.set_result(None)
         if self._reloaded is not None and not self._reloaded.done():
             self._reloaded.set_exception(WorkerError(f"worker {self.index} {cause(code)} during the reload"))
+        self._introductions.close()
         await self._channel.close()
         return code
 

@@ -7,7 +7,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from untrace_pipeline.api.status import Status, StatusEvent
 from untrace_pipeline.engine.account import Left
@@ -15,14 +15,26 @@ from untrace_pipeline.errors import WorkerError
 from untrace_pipeline.supervisor.backoff import Backoff
 from untrace_pipeline.supervisor.messages import Groups, Orders
 from untrace_pipeline.supervisor.process import WorkerProcess, cause
-from untrace_pipeline.telemetry.metrics import Snapshot
 
-__all__ = ["Launch", "Slot"]
+__all__ = ["Launch", "Observer", "Slot"]
 
 Launch: TypeAlias = Callable[[int, Orders], Awaitable[WorkerProcess]]
 """Starts the process of a place. Raises ``OSError``."""
 
 logger = logging.getLogger(__name__)
+
+
+class Observer(Protocol):
+    """Who looks after all places."""
+
+    def ready(self, process: WorkerProcess) -> None:
+        """A process has become ready."""
+
+    def ended(self, process: WorkerProcess, *, succeeded: bool) -> None:
+        """A process has ended; another one goes on with what it left, or none does."""
+
+    def restarted(self, index: int) -> None:
+        """A process is started in place of one that had ended unasked."""
 
 
 class Slot:
@@ -33,11 +45,8 @@ class Slot:
         index: int,
         orders: Orders,
         launch: Launch,
-        restarted: Callable[[int], None],
-        retire: Callable[[Snapshot, bool], None],
+        observer: Observer,
     ) -> None:
-        """``restarted`` counts a restart; ``retire`` takes over what an ended process had counted, and whether another
-        one goes on with what it left."""
         self.index = index
         self.orders = orders
         self.process: WorkerProcess | None = None
@@ -52,8 +61,7 @@ class Slot:
         self.event = StatusEvent(Status.STARTING, "", time.time())
         """How this place is, for the health of the service."""
         self._launch = launch
-        self._restarted = restarted
-        self._retire = retire
+        self._observer = observer
         self._backoff = Backoff(asyncio.get_running_loop().time)
         self._settled = asyncio.Event()
         self._wake = asyncio.Event()
@@ -124,7 +132,7 @@ class Slot:
                 continue
             await self._pause()
             if not self._stopping:
-                self._restarted(self.index)
+                self._observer.restarted(self.index)
 
     async def _run(self) -> WorkerProcess | None:
         """Run a process from its start to its end; return it, or ``None`` if there was none."""
@@ -142,12 +150,13 @@ class Slot:
         if await process.settled():
             self._backoff.ready()
             self._tell(Status.OK)
+            self._observer.ready(process)
         else:
             self._note_end(await process.ended())
         self._settled.set()
         self._note_end(await process.ended())
         self.left = process.left
-        self._retire(process.totals, self._succeeded)
+        self._observer.ended(process, succeeded=self._succeeded)
         self.process = None
         return process
 

@@ -11,13 +11,16 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from untrace_pipeline.api.telemetry import Meter
 from untrace_pipeline.api.workers import Workers
 from untrace_pipeline.config.loader import Loaded, load
 from untrace_pipeline.engine.parts import worker_part
 from untrace_pipeline.engine.service import Service
+from untrace_pipeline.hop.hops import Hops
 from untrace_pipeline.net.endpoint import share_ports
 from untrace_pipeline.registry import Registry
 from untrace_pipeline.supervisor.channel import Channel, Message
+from untrace_pipeline.supervisor.introductions import take_introduction
 from untrace_pipeline.supervisor.messages import Groups, Orders, groups_to, snapshot_to
 from untrace_pipeline.telemetry.merge import totals
 
@@ -33,26 +36,33 @@ FLUSH_SECONDS = 1.0
 logger = logging.getLogger(__name__)
 
 
-async def run_worker(control: int) -> int:
+async def run_worker(control: int, introductions: int) -> int:
     """Run until the supervisor orders the end, or is gone; return the exit code.
 
-    ``control`` is the descriptor of a socket to the supervisor. Raises :class:`ConfigError`, :class:`PluginError`.
+    ``control`` and ``introductions`` are descriptors of sockets to the supervisor. Raises :class:`ConfigError`,
+    :class:`PluginError`.
     """
     channel = await Channel.over(socket.socket(fileno=control))
-    try:
-        first = await channel.receive()
-        if first is None:
-            return 1
-        worker = _make(Workers(first["index"], first["orders"]["count"]), Orders.from_json(first["orders"]), channel)
-        return await worker.run_on_orders()
-    finally:
-        await channel.close()
+    with socket.socket(fileno=introductions) as others:
+        try:
+            first = await channel.receive()
+            return await _run(first, channel, others) if first is not None else 1
+        finally:
+            await channel.close()
 
 
-def _make(workers: Workers, orders: Orders, channel: Channel) -> Worker:
+async def _run(first: Message, channel: Channel, others: socket.socket) -> int:
+    orders = Orders.from_json(first["orders"])
+    workers = Workers(first["index"], orders.count)
     if workers.count > 1:
         share_ports()
-    return Worker(workers, orders, channel, partial(_load, workers, Registry()))
+    worker = Worker(workers, orders, channel, partial(_load, workers, Registry()))
+    loop = asyncio.get_running_loop()
+    loop.add_reader(others, worker.meet, others)
+    try:
+        return await worker.run_on_orders()
+    finally:
+        loop.remove_reader(others)
 
 
 def _load(workers: Workers, registry: Registry, orders: Orders) -> Loaded:
@@ -65,17 +75,25 @@ class Worker(Service):
     """A service that somebody else starts, reloads, asks and stops."""
 
     def __init__(self, workers: Workers, orders: Orders, channel: Channel, load: Callable[[Orders], Loaded]) -> None:
-        super().__init__(load(orders), lambda: load(self._orders), workers=workers)
+        self._hops: Hops
+        super().__init__(
+            load(orders), lambda: load(self._orders), workers=workers, hops=partial(self._make_hops, workers)
+        )
         self._orders = orders
         self._channel = channel
         self._told: Groups = {}
+        self._meetings: set[asyncio.Task[None]] = set()
+
+    def _make_hops(self, workers: Workers, meter: Meter) -> Hops:
+        self._hops = Hops(workers, meter)
+        return self._hops
 
     async def run_on_orders(self) -> int:
         """Run, and obey; return the exit code."""
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGHUP, lambda: None)  # a reload is ordered, when it is this worker's turn
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, loop.call_later, ORDER_SECONDS, self._begin_stop, number.name)
+            loop.add_signal_handler(number, self._hear, number.name)
         orders = asyncio.create_task(self._obey(), name="obey")
         try:
             return await self.run()
@@ -83,17 +101,28 @@ class Worker(Service):
             orders.cancel()
             await asyncio.wait([orders])
 
+    def _hear(self, name: str) -> None:
+        """Somebody sent a signal; if it was for this process only, no order follows."""
+        asyncio.get_running_loop().call_later(ORDER_SECONDS, self._begin_stop, name)
+
     # ------------------------------------------------------------------ orders
+
+    def meet(self, introductions: socket.socket) -> None:
+        """Take the connections to other workers that the supervisor hands over."""
+        while (found := take_introduction(introductions)) is not None:
+            task = asyncio.create_task(self._hops.connect(*found), name=f"meet worker {found[0]}")
+            self._meetings.add(task)
+            task.add_done_callback(self._meetings.discard)
 
     async def _obey(self) -> None:
         while (message := await self._channel.receive()) is not None:
             self._take(message)
-        self._begin_stop("the supervisor is gone")
+        self._begin_stop("the supervisor is gone", everybody=True)
 
     def _take(self, message: Message) -> None:
         match message["kind"]:
             case "stop":
-                self._begin_stop(message["reason"])
+                self._begin_stop(message["reason"], everybody=message["everybody"])
             case "hurry":
                 self.request_stop(message["reason"])
             case "reload":
@@ -104,9 +133,12 @@ class Worker(Service):
             case "totals":
                 self._channel.send("totals", families=snapshot_to(totals(self.metrics.snapshot(update=False))))
 
-    def _begin_stop(self, reason: str) -> None:
-        if not self._stop_reason:
-            self.request_stop(reason)
+    def _begin_stop(self, reason: str, *, everybody: bool = False) -> None:
+        if self._stop_reason:
+            return
+        if not everybody:
+            self._hops.leave()
+        self.request_stop(reason)
 
     # -------------------------------------------------------------------- life
 
@@ -133,6 +165,7 @@ class Worker(Service):
 
     async def _close(self) -> None:
         await super()._close()
+        await self._hops.close()
         await self._channel.flush(FLUSH_SECONDS)
 
     # ------------------------------------------------------------------ telling

@@ -87,9 +87,16 @@ _LINKS = (
     MetricSpec(
         "processing_latency_seconds",
         HISTOGRAM,
-        "Seconds from the receiver until every branch accepted (stage receiver).",
+        "Seconds from the receiver until every branch accepted (stage receiver), or until another worker did (hop).",
         ("stage",),
         SECONDS,
+    ),
+    MetricSpec(
+        "hop_items",
+        COUNTER,
+        "Items before a processor that needs whole traces, with several workers; way: kept here, sent to the worker "
+        "that they belong to, received from another.",
+        ("pipeline", "way"),
     ),
     MetricSpec(
         "dropped_items",

@@ -20,6 +20,29 @@ def test_validate_ok(run: Run, good: Path) -> None:
     assert outcome.out == "ok: 1 pipeline, 3 components\n"
 
 
+def test_validate_says_what_several_workers_change(run: Run, tmp_path: Path) -> None:
+    """How many there would be here, what runs once, and where traces meet."""
+    path = tmp_path / "workers.yaml"
+    path.write_text(
+        """\
+receivers: {listen: {protocols: {grpc: }}, tail: }
+processors: {tag: , whole: }
+exporters: {send: {endpoint: "localhost:4317"}}
+service:
+  workers: 3
+  pipelines: {traces/a: {receivers: [listen, tail], processors: [tag, whole], exporters: [send]}}
+"""
+    )
+    outcome = run("validate", "--config", path)
+    assert (outcome.code, outcome.err) == (0, "")
+    assert outcome.out.splitlines() == [
+        "ok: 1 pipeline, 5 components",
+        "3 workers on this machine",
+        "receiver tail runs in worker 0 only",
+        "pipeline traces/a: spans of a trace meet in one worker before whole",
+    ]
+
+
 def test_validate_wrong(run: Run, good: Path) -> None:
     """A wrong file: every problem on stderr, code 2."""
     outcome = run("validate", "--config", good, "--set", "exporters.send.retries=99", "--set", "receivers.x.y=1")

@@ -336,6 +336,21 @@ def test_an_exchange_that_does_not_work_is_undone(play: Play) -> None:
     play(scene)
 
 
+def test_workers_are_introduced_to_each_other_once(play: Play) -> None:
+    """Each two have one connection, and one that is started again gets new ones."""
+
+    async def scene(workshop: Workshop) -> None:
+        fleet, _ = await started(workshop, orders(3))
+        assert [sorted(one.met()) for one in workshop.made] == [[1, 2], [0, 2], [0, 1]]
+        workshop.made[1].kill()
+        await until(lambda: not fleet.slots[1].up)
+        await until_clock(lambda: fleet.slots[1].up)
+        assert [sorted(one.met()) for one in workshop.made if one.running] == [[1], [1], [0, 2]]
+        await fleet.stop("test")
+
+    play(scene)
+
+
 def test_what_was_left_is_summed_up(play: Play) -> None:
     """What each worker could not deliver, by component."""
 
