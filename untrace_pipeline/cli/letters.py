@@ -26,7 +26,7 @@ from untrace_pipeline.telemetry.metrics import Metrics
 __all__ = ["Desk", "Storage", "UsageError", "amount_text", "run", "size_text", "total", "unknown"]
 
 FILE_STORAGE = "file_storage"
-PAGE = 200
+PAGE = 1000
 _HOW = (
     "the configuration keeps no dead letters: add the extension file_storage, and to exporters\n"
     "  dead_letter_queue: {storage: file_storage}\nsee docs/dead-letters.md"

@@ -15,7 +15,7 @@ __all__ = ["Purged", "add", "expire", "give_back", "make_room", "remove"]
 STEP_BYTES = 16 * 1024 * 1024
 STEP_LETTERS = 1000
 """Purged in one transaction at most, besides what makes room for new letters: others want to write too."""
-STEP_PAGES = 512
+STEP_PAGES = 2048
 """Given back to the file system in one transaction."""
 SLACK = 4
 """Space is given back when more than one in so many pages is free: a store at its limit always has some."""
@@ -73,7 +73,8 @@ def give_back(connection: sqlite3.Connection) -> bool:
     pages, free = (int(connection.execute(f"PRAGMA {n}").fetchone()[0]) for n in ("page_count", "freelist_count"))
     if free < LEAST_FREE_PAGES or free * SLACK < pages:
         return False
-    connection.execute(f"PRAGMA incremental_vacuum({STEP_PAGES})").fetchall()
+    for _ in range(min(STEP_PAGES, free)):
+        connection.execute("PRAGMA incremental_vacuum(1)")  # Python makes one step of it, whatever the number
     return True
 
 
