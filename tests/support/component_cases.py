@@ -46,6 +46,13 @@ def backend(kind: str) -> Callable[[Path, ExitStack], dict[str, Any]]:
     return options
 
 
+def backends(_directory: Path, stack: ExitStack) -> dict[str, Any]:
+    """Return options of an exporter to three real servers."""
+    servers = [stack.enter_context(BackgroundServer("grpc")) for _ in range(3)]
+    hostnames = [server.address for server in servers]
+    return {"protocol": {"otlp": {"tls": {"insecure": True}}}, "resolver": {"static": {"hostnames": hostnames}}}
+
+
 def json_file(directory: Path, _stack: ExitStack) -> dict[str, Any]:
     """Return options of a receiver that finds no file yet."""
     return {"include": [str(directory / "*.jsonl")]}
@@ -85,6 +92,7 @@ CASES = {
     (Kind.EXPORTER, "debug"): Case(fixed(verbosity="detailed")),
     (Kind.EXPORTER, "file"): Case(lambda directory, _stack: {"path": str(directory / "out.jsonl")}),
     (Kind.EXPORTER, "kafka"): Case(kafka),
+    (Kind.EXPORTER, "load_balancing"): Case(backends),
     (Kind.EXPORTER, "otlp_grpc"): Case(backend("grpc")),
     (Kind.EXPORTER, "otlp_http"): Case(backend("http")),
     (Kind.EXTENSION, "basic_auth"): Case(fixed(htpasswd={"inline": "user:{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g="})),

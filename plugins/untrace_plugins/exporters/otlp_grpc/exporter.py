@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 from untrace_pipeline.api import Host, Settings
 from untrace_pipeline.data import Signal
 from untrace_pipeline.delivery import DELIVERED, Delivery, Outcome, Request
@@ -9,7 +11,7 @@ from untrace_pipeline.net.grpc_client import GrpcClient
 from untrace_plugins.exporters._otlp import IDEMPOTENCY_KEY, read_answer
 from untrace_plugins.exporters.otlp_grpc.config import OtlpGrpcConfig
 
-__all__ = ["OtlpGrpcExporter"]
+__all__ = ["OtlpGrpcExporter", "OtlpGrpcSender"]
 
 METHODS = {
     Signal.TRACES: "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
@@ -18,17 +20,16 @@ METHODS = {
 }
 
 
-class OtlpGrpcExporter:
-    """Sends each request as one unary call of the signal's ``Export`` method."""
+class OtlpGrpcSender:
+    """Sends each request as one unary call of the signal's ``Export`` method.
 
-    def __init__(self, config: OtlpGrpcConfig, settings: Settings) -> None:
+    ``may_repeat``: with an idempotency key, because a queue on disk may send a request again after a crash.
+    """
+
+    def __init__(self, config: OtlpGrpcConfig, logger: logging.Logger, *, may_repeat: bool) -> None:
         self._timeout = config.timeout or None
-        self._may_repeat = config.sending_queue.storage is not None
-        self._client = GrpcClient(config, settings.logger)
-        self._delivery = Delivery(config, self, settings)
-        self.consume = self._delivery.consume
-        self.admit = self._delivery.admit
-        self.pending_items = self._delivery.pending_items
+        self._may_repeat = may_repeat
+        self._client = GrpcClient(config, logger)
 
     @property
     def destination(self) -> str:
@@ -36,9 +37,8 @@ class OtlpGrpcExporter:
         return self._client.destination
 
     async def start(self, host: Host) -> None:
-        """Open the channel, without waiting for the destination: it may come up later."""
+        """Open the channel, without waiting for the destination: it may come up later. Raises :class:`StartError`."""
         await self._client.start(host)
-        await self._delivery.start(host)
 
     async def send(self, request: Request) -> Outcome:
         """Make one call."""
@@ -47,9 +47,30 @@ class OtlpGrpcExporter:
         answer = await self._client.call(METHODS[signal], request.batch.to_otlp(), self._timeout, headers)
         return read_answer(signal, answer) if answer else DELIVERED
 
+    async def close(self) -> None:
+        """Close the channel; calls under way are cancelled. Safe twice and without ``start``."""
+        await self._client.close()
+
+
+class OtlpGrpcExporter:
+    """One destination."""
+
+    def __init__(self, config: OtlpGrpcConfig, settings: Settings) -> None:
+        on_disk = config.sending_queue.storage is not None
+        self._sender = OtlpGrpcSender(config, settings.logger, may_repeat=on_disk)
+        self._delivery = Delivery(config, self._sender, settings)
+        self.consume = self._delivery.consume
+        self.admit = self._delivery.admit
+        self.pending_items = self._delivery.pending_items
+
+    async def start(self, host: Host) -> None:
+        """Open the channel and begin to send."""
+        await self._sender.start(host)
+        await self._delivery.start(host)
+
     async def shutdown(self) -> None:
         """Drain, then close the channel."""
         try:
             await self._delivery.shutdown()
         finally:
-            await self._client.close()
+            await self._sender.close()

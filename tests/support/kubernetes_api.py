@@ -1,0 +1,190 @@
+"""A part of a Kubernetes API server on loopback: lists and watches of EndpointSlices, over TLS, with tokens."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import ssl
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import trustme
+from aiohttp import web
+
+from untrace_plugins.exporters.load_balancing.kubernetes import Cluster
+
+__all__ = ["FakeApi", "endpoints"]
+
+PATH = "/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices"
+
+
+def endpoints(*addresses: str, ready: bool | None = None, **more: Any) -> list[dict[str, Any]]:
+    """Return endpoints of one address each."""
+    conditions = {} if ready is None else {"ready": ready}
+    return [{"addresses": [address], "conditions": conditions, **more} for address in addresses]
+
+
+class FakeApi:
+    """Holds slices by name; every change is an event for the watches. ``async with`` starts and stops it.
+
+    ``directory`` becomes what Kubernetes mounts into a pod: token, authorities and namespace.
+    """
+
+    def __init__(self, directory: Path, *, namespace: str = "tracing", page: int = 100) -> None:
+        self.account = directory
+        self.namespace = namespace
+        self.refusal: tuple[int, str] | None = None
+        """Status and message for every request, while set."""
+        self.answer: Any = None
+        """What every request gets, while set."""
+        self.lists = 0
+        self.watches = 0
+        self.queries: list[Mapping[str, str]] = []
+        self._page = page
+        self._version = 1
+        self._oldest = 0
+        self._slices: dict[str, dict[str, Any]] = {}
+        self._events: list[tuple[int, dict[str, Any]]] = []
+        self._changed = asyncio.Condition()
+        self._open: list[asyncio.Transport] = []
+
+    @property
+    def cluster(self) -> Cluster:
+        """The way to it, as a pod has it."""
+        return Cluster(f"https://127.0.0.1:{self.port}", self.account)
+
+    async def put(self, name: str, found: Sequence[Mapping[str, Any]], service: str = "backends") -> None:
+        """Make or change a slice."""
+        kind = "MODIFIED" if name in self._slices else "ADDED"
+        labels = {"kubernetes.io/service-name": service}
+        await self._record(kind, {"metadata": {"name": name, "labels": labels}, "endpoints": list(found)})
+
+    async def delete(self, name: str) -> None:
+        """Remove a slice."""
+        await self._record("DELETED", self._slices[name])
+
+    async def bookmark(self) -> None:
+        """Tell the watches that time has passed."""
+        await self._record("BOOKMARK", {"metadata": {}})
+
+    async def forget(self) -> None:
+        """Answer 410 Gone to whoever wants to go on from an earlier version, as after a compaction of etcd."""
+        self._oldest = self._version
+        await self._record("ERROR", {"code": 410, "message": "too old resource version"})
+
+    async def fail(self, message: str) -> None:
+        """Let the watches fail otherwise."""
+        await self._record("ERROR", {"code": 500, "message": message})
+
+    async def cut(self) -> None:
+        """Cut all connections of watches."""
+        for transport in self._open:
+            transport.abort()
+        self._open.clear()
+        await asyncio.sleep(0)
+
+    async def wait_for(self, *, watches: int = 0, lists: int = 0) -> None:
+        """Wait until there were so many watches and lists."""
+        async with asyncio.timeout(10), self._changed:
+            await self._changed.wait_for(lambda: self.watches >= watches and self.lists >= lists)
+
+    async def _record(self, kind: str, found: dict[str, Any]) -> None:
+        self._version += 1
+        found = {**found, "metadata": {**found.get("metadata", {}), "resourceVersion": str(self._version)}}
+        if kind in {"ADDED", "MODIFIED"}:
+            self._slices[found["metadata"]["name"]] = found
+        elif kind == "DELETED":
+            del self._slices[found["metadata"]["name"]]
+        self._events.append((self._version, {"type": kind, "object": found}))
+        await self._notify()
+
+    async def _notify(self) -> None:
+        async with self._changed:
+            self._changed.notify_all()
+
+    # ----------------------------------------------------------------- serving
+
+    async def __aenter__(self) -> Self:
+        authority = trustme.CA()
+        (self.account / "token").write_text("secret-token\n")
+        (self.account / "namespace").write_text(self.namespace)
+        authority.cert_pem.write_to_path(self.account / "ca.crt")
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        authority.issue_cert("127.0.0.1").configure_cert(context)
+        app = web.Application()
+        app.router.add_get(PATH, self._answer)
+        self._runner = web.AppRunner(app, shutdown_timeout=0.1)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", 0, ssl_context=context).start()
+        self.port = self._runner.addresses[0][1]
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.cut()
+        await self._runner.cleanup()
+
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
+        self.queries.append(dict(request.query))
+        if request.headers.get("Authorization") != f"Bearer {(self.account / 'token').read_text().strip()}":
+            return self._status(401, "Unauthorized")
+        if self.refusal is not None:
+            return self._status(*self.refusal)
+        if self.answer is not None:
+            return web.json_response(self.answer)
+        if request.match_info["namespace"] != self.namespace:
+            return web.json_response({"metadata": {"resourceVersion": "1"}, "items": []})
+        if "watch" in request.query:
+            return await self._watch(request)
+        return await self._list(request)
+
+    @staticmethod
+    def _status(code: int, message: str) -> web.Response:
+        return web.json_response({"kind": "Status", "code": code, "message": message}, status=code)
+
+    def _selected(self, request: web.Request, found: Mapping[str, Any]) -> bool:
+        name, _, value = request.query["labelSelector"].partition("=")
+        return bool(found.get("metadata", {}).get("labels", {}).get(name, value) == value)
+
+    async def _list(self, request: web.Request) -> web.Response:
+        self.lists += 1
+        await self._notify()
+        found = [one for one in self._slices.values() if self._selected(request, one)]
+        begin = int(request.query.get("continue", "0"))
+        end = begin + self._page
+        metadata = {"resourceVersion": str(self._version), "continue": str(end) if end < len(found) else ""}
+        return web.json_response({"kind": "EndpointSliceList", "metadata": metadata, "items": found[begin:end]})
+
+    async def _watch(self, request: web.Request) -> web.StreamResponse:
+        seen = int(request.query["resourceVersion"])
+        if seen < self._oldest:
+            return self._status(410, "too old resource version")
+        response = web.StreamResponse()
+        response.enable_chunked_encoding()
+        await response.prepare(request)
+        self.watches += 1
+        assert request.transport is not None
+        self._open.append(request.transport)
+        await self._notify()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(float(request.query["timeoutSeconds"])):
+                while True:
+                    seen = await self._send(request, response, seen)
+        return response
+
+    async def _send(self, request: web.Request, response: web.StreamResponse, seen: int) -> int:
+        """Send the events after a version, waiting for some; return the last version."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._version > seen)
+        news = [event for version, event in self._events if version > seen]
+        latest = self._version
+        for event in news:
+            if self._selected(request, event["object"]):
+                line = json.dumps(event).encode() + b"\n"
+                await response.write(line[:7])  # events come in pieces
+                await response.write(line[7:])
+        return latest
