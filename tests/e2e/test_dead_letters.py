@@ -114,6 +114,22 @@ def test_refused_looked_at_and_sent_again(tmp_path: Path) -> None:
     assert daemon.returncode == 0
 
 
+def test_credentials_of_the_exporter_are_in_no_letter(tmp_path: Path) -> None:
+    """A destination that quotes our credentials in its refusal does not bring them into the database, or on screen."""
+    token = "opensesame-0123456789"
+    refusal = f'{{"error": "not allowed", "headers": {{"Authorization": "Bearer {token}"}}}}' + " " * 500
+    with Destination(403, refusal) as destination:
+        settings = config(tmp_path, destination.url, headers={"authorization": f"Bearer {token}"})
+        with Daemon(settings, directory=tmp_path) as daemon:
+            post(daemon, 1)
+            command = Command(daemon)
+            (letter,) = wait_until(command.letters, daemon)
+            assert letter["message"].startswith('HTTP 403: {"error": "not allowed"')
+            assert token not in command.run("dlq", "show", str(letter["id"]), "--json")
+            assert token not in daemon.log
+        assert token.encode() not in (tmp_path / "storage" / "dead_letters.db").read_bytes()
+
+
 def test_replay_is_killed_and_goes_on(tmp_path: Path) -> None:
     """A replay that is killed in the middle, beside the running daemon, is finished by the next; new data go on."""
     with Destination(400) as destination, Daemon(config(tmp_path, destination.url), directory=tmp_path) as daemon:

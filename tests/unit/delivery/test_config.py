@@ -8,6 +8,8 @@ import pytest
 from pydantic import ValidationError
 
 from untrace_pipeline.delivery import BatchSizer, DeliveryConfig, Overflow, QueueSizer
+from untrace_pipeline.delivery.config import Oversize
+from untrace_plugins.exporters.file.config import FileConfig
 
 
 def test_defaults_are_the_collectors() -> None:
@@ -77,3 +79,37 @@ def test_contradictions_are_refused(options: dict[str, Any], message: str) -> No
     """A configuration that cannot work is refused with the reason."""
     with pytest.raises(ValidationError, match=message):
         DeliveryConfig.model_validate(options)
+
+
+def test_options_for_a_replay() -> None:
+    """A second instance that sends dead letters again has no queue and an end, and keeps the rest as it is."""
+    queue = {"storage": "file_storage", "batch": {}, "overflow": "dead_letter"}
+    given = {
+        "timeout": "7s",
+        "sending_queue": queue,
+        "retry_on_failure": {"max_elapsed_time": "0s", "max_interval": "9s"},
+        "circuit_breaker": {"when_open": "refuse"},
+        "dead_letter_queue": {"storage": "elsewhere"},
+        "oversize": "drop",
+    }
+    config = DeliveryConfig.model_validate(given).for_replay("letters")
+    assert (config.timeout, config.retry_on_failure.max_interval) == (7, 9)
+    assert (config.sending_queue.enabled, config.sending_queue.storage, config.sending_queue.batch) == (
+        False,
+        None,
+        None,
+    )
+    assert config.retry_on_failure.max_elapsed_time == 60
+    assert not config.circuit_breaker.enabled
+    assert config.references() == {"dead_letter_queue.storage": ("letters",)}
+    assert config.oversize is None
+    truncating = DeliveryConfig.model_validate(
+        {"oversize": "truncate", "retry_on_failure": {"max_elapsed_time": "30s"}}
+    )
+    assert truncating.for_replay("letters").oversize is Oversize.TRUNCATE
+    assert truncating.for_replay("letters").retry_on_failure.max_elapsed_time == 30
+
+
+def test_a_replay_does_not_empty_a_file() -> None:
+    """The exporter file would otherwise begin with an empty one, under the eyes of the daemon that writes to it."""
+    assert FileConfig(path="x").for_replay("letters").append

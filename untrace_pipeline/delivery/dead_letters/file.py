@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from untrace_pipeline.delivery.dead_letters import schema
-from untrace_pipeline.delivery.dead_letters.lock import FileLock
-from untrace_pipeline.errors import Code, ConsumeError, PermanentError, RetryableError
+from untrace_pipeline.delivery.dead_letters.lock import FileLock, give_to_owner
+from untrace_pipeline.errors import Code, ConsumeError, PermanentError, RetryableError, UntraceError
 
 __all__ = ["DamagedError", "LetterFile", "Reader", "describe"]
 
@@ -44,6 +44,8 @@ def describe(error: Exception, path: Path) -> ConsumeError:
         return PermanentError(msg, code=Code.DATA_LOSS)
     if isinstance(error, OSError | sqlite3.OperationalError):
         return RetryableError(msg)
+    if isinstance(error, UntraceError):
+        return PermanentError(msg)
     return PermanentError(f"{msg} ({type(error).__name__})")
 
 
@@ -61,9 +63,10 @@ def _damage_told() -> Iterator[None]:
 class LetterFile:
     """Writes to the database, for one thread at a time. Several objects and processes may do so at once."""
 
-    def __init__(self, path: Path, busy_timeout: float = 5.0) -> None:
+    def __init__(self, path: Path, busy_timeout: float = 5.0, *, fsync: bool = True) -> None:
         self.path = path
         self._busy_timeout = busy_timeout
+        self._fsync = fsync
         self._lock = FileLock(path.with_name(f"{path.name}.lock"), busy_timeout)
         self._connection: sqlite3.Connection | None = None
         self._identity: tuple[int, int] | None = None
@@ -116,6 +119,7 @@ class LetterFile:
                 return None
             directory = self.path.parent / QUARANTINE
             directory.mkdir(mode=0o700, exist_ok=True)
+            give_to_owner(directory)
             stamp = datetime.fromtimestamp(time.time(), UTC).strftime("%Y%m%dT%H%M%S.%fZ")
             target = directory / f"{self.path.stem}-{stamp}{self.path.suffix}"
             for part in reversed(_PARTS):  # the database last: without its log it would be taken for whole
@@ -139,6 +143,7 @@ class LetterFile:
         fresh = self.path.with_name(f"{self.path.name}.new")
         fresh.unlink(missing_ok=True)
         os.close(os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+        give_to_owner(fresh)
         schema.create(fresh, first_id)
         fresh.rename(self.path)
         _sync_directory(self.path.parent)
@@ -152,7 +157,7 @@ class LetterFile:
             self._connection.close()
             self._connection = None
         self._identity = identity
-        connection = schema.connect(self.path, "rw", self._busy_timeout)
+        connection = schema.connect(self.path, "rw", self._busy_timeout, fsync=self._fsync)
         try:
             _refuse_foreign(connection, self.path)
         except BaseException:

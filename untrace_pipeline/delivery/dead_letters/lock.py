@@ -9,9 +9,19 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["FileLock"]
+__all__ = ["FileLock", "give_to_owner"]
 
 POLL_SECONDS = 0.01
+
+
+def give_to_owner(path: Path) -> None:
+    """Give what root has made on the command line to whom the directory belongs, so that the daemon can use it.
+
+    Raises ``OSError``.
+    """
+    if os.geteuid() == 0:
+        owner = path.parent.stat()
+        os.chown(path, owner.st_uid, owner.st_gid)
 
 
 class FileLock:
@@ -27,6 +37,7 @@ class FileLock:
         """Hold the lock, alone or with others. Raises ``TimeoutError``, or another ``OSError`` without the file."""
         if self._descriptor < 0:
             self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            give_to_owner(self._path)
         self._acquire(fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
         try:
             yield

@@ -74,10 +74,11 @@ END;
 """
 
 
-def connect(path: Path, mode: str, busy_timeout: float) -> sqlite3.Connection:
+def connect(path: Path, mode: str, busy_timeout: float, *, fsync: bool = True) -> sqlite3.Connection:
     """Open a database that exists; ``mode`` is ``rw``, ``ro``, or ``ro&immutable=1`` for one that nobody writes to.
 
-    Transactions are begun by hand. The connection may be passed from thread to thread. Raises ``sqlite3.Error``.
+    Transactions are begun by hand. Without ``fsync``, what is committed survives the death of the process, but perhaps
+    not that of the machine. The connection may be passed from thread to thread. Raises ``sqlite3.Error``.
     """
     uri = f"{path.absolute().as_uri()}?mode={mode}"
     connection = sqlite3.connect(
@@ -86,7 +87,7 @@ def connect(path: Path, mode: str, busy_timeout: float) -> sqlite3.Connection:
     connection.row_factory = sqlite3.Row
     connection.text_factory = _decode
     try:
-        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(f"PRAGMA synchronous = {'FULL' if fsync else 'NORMAL'}")
         connection.execute("PRAGMA cell_size_check = ON")
         connection.execute("PRAGMA trusted_schema = OFF")
         connection.execute("PRAGMA temp_store = MEMORY")

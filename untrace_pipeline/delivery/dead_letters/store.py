@@ -67,6 +67,7 @@ class DeadLetterStore:
         settings: Settings,
         *,
         cipher: Cipher | None = None,
+        fsync: bool = True,
         busy_timeout: float = 5.0,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -75,7 +76,7 @@ class DeadLetterStore:
         self._clock = clock
         self._encoding = LetterEncoding(cipher)
         self._watch = Watch(settings)
-        self._writer = Writer(LetterFile(path, busy_timeout), self._encoding, settings.logger, self._tend)
+        self._writer = Writer(LetterFile(path, busy_timeout, fsync=fsync), self._encoding, settings.logger, self._tend)
         self._reader = Reader(path, busy_timeout)
         self._reading = threading.Lock()
 

@@ -30,7 +30,7 @@ class FileStorage:
         """The own one, then those that no process has any more and that are this one's to finish."""
         self._journals = Journals(config, settings)
         limits = Limits(config.dead_letters.max_size, config.dead_letters.max_age)
-        self._letters = DeadLetterStore(self._root / DEAD_LETTERS, limits, settings)
+        self._letters = DeadLetterStore(self._root / DEAD_LETTERS, limits, settings, fsync=config.fsync)
 
     async def start(self, host: Host) -> None:
         """Lock the directories, and look after what is there. Raises :class:`StartError`."""

@@ -99,6 +99,17 @@ async def test_nobody_else_may_read_the_file(make: Make, tmp_path: Path) -> None
         assert path.stat().st_mode & 0o077 == 0, path
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes files for others")
+async def test_root_leaves_no_files_behind_that_the_daemon_cannot_use(make: Make, tmp_path: Path) -> None:
+    """What a command that root runs makes, belongs to whom the directory belongs."""
+    os.chown(tmp_path, 12345, 54321)
+    store = make()
+    await store.bury([letter(1)])
+    assert len(list(tmp_path.iterdir())) >= 3
+    for path in tmp_path.iterdir():
+        assert (path.stat().st_uid, path.stat().st_gid) == (12345, 54321), path
+
+
 async def test_letters_of_many_callers_are_committed_together(make: Make) -> None:
     """Many exporters may bury at once; each returns when its letters are there, and none is lost or doubled."""
     store = make()
