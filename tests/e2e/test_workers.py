@@ -395,3 +395,69 @@ def test_one_worker_has_no_supervisor(tmp_path: Path) -> None:
         assert get(daemon, "METRICS_PORT", "/metrics")[1].count(b"untrace_workers") == 0
     assert [path.name for path in outputs(tmp_path)] == ["out-0.jsonl"]
     assert delivered(tmp_path) == Counter(load.ids)
+
+
+def backend(port: int) -> dict[str, Any]:
+    """Return the config of a destination that writes down what it gets."""
+    return {
+        "receivers": {"otlp": {"protocols": {"grpc": {"endpoint": f"127.0.0.1:{port}"}}}},
+        "exporters": {"file": {"path": "out-0.jsonl", "append": True}},
+        "service": {"pipelines": {"traces": {"receivers": ["otlp"], "exporters": ["file"]}}},
+    }
+
+
+def on_disk(port: int, workers: int) -> dict[str, Any]:
+    """Return a config whose queue lies on a disk, before a destination that is perhaps not there."""
+    exporter = {
+        "endpoint": f"127.0.0.1:{port}",
+        "tls": {"insecure": True},
+        "sending_queue": {"storage": "file_storage", "queue_size": 100_000},
+        "retry_on_failure": {"initial_interval": "20ms", "max_interval": "100ms", "max_elapsed_time": "0s"},
+    }
+    settings = config(workers, otlp_grpc=exporter)
+    settings["extensions"] = {"file_storage": {"directory": "queue", "create_directory": True}}
+    settings["service"] |= {"extensions": ["file_storage"], "shutdown_timeout": "1s"}
+    return settings
+
+
+def test_what_a_worker_left_on_the_disk_the_others_deliver(tmp_path: Path) -> None:
+    """Three workers, then two, then a single process: each time, somebody adopts the queues of those that are gone."""
+    port, front, back = free_port(), tmp_path / "front", tmp_path / "back"
+    acknowledged: set[str] = set()
+    with daemon_of(front, on_disk(port, 3)) as daemon:
+        with Load(daemon, clients=12) as load:
+            load.wait_for(300, daemon)
+        acknowledged |= load.ids
+        change(daemon, "workers: 3", "workers: 2")
+        wait_until(lambda: reloads(daemon, "success") == 1, daemon, seconds=60)
+        with Load(daemon, clients=12) as load:
+            load.wait_for(300, daemon)
+        acknowledged |= load.ids
+        (account,) = orjson.loads(get(daemon, "METRICS_PORT", "/ledger")[1])["ledger"]
+        assert account["balance"] == 0
+        assert account["queued"] + account["in_flight"] == len(acknowledged)
+    assert "still held" in daemon.log.splitlines()[-1]
+    with daemon_of(front, on_disk(port, 1)) as daemon, Daemon(backend(port), directory=back) as destination:
+        wait_until(lambda: acknowledged <= set(delivered(back)), destination, seconds=60)
+        wait_until(lambda: metric(daemon, "untrace_exporter_pending_items", state="queued") == 0, daemon)
+    assert acknowledged <= set(delivered(back))
+
+
+def test_a_killed_worker_finds_its_queue_again(tmp_path: Path) -> None:
+    """kill -9 of a worker loses nothing that was acknowledged, and the ledger of all still adds up."""
+    port, front, back = free_port(), tmp_path / "front", tmp_path / "back"
+    with daemon_of(front, on_disk(port, 2)) as daemon:
+        with Load(daemon, clients=8) as load:
+            load.wait_for(300, daemon)
+            os.kill(children(daemon)[0], signal.SIGKILL)
+            load.wait_for(300, daemon)
+        wait_until(lambda: ready(daemon)[0] == 200, daemon)
+        with Daemon(backend(port), directory=back) as destination:
+            wait_until(lambda: load.ids <= set(delivered(back)), destination, seconds=60)
+
+            def settled() -> bool:
+                (account,) = orjson.loads(get(daemon, "METRICS_PORT", "/ledger")[1])["ledger"]
+                return bool(account["queued"] + account["in_flight"] + account["balance"] == 0)
+
+            wait_until(settled, daemon)
+    assert load.ids <= set(delivered(back))

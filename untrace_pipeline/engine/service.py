@@ -21,6 +21,7 @@ from untrace_pipeline.engine.build import Builder
 from untrace_pipeline.engine.hops import Hops
 from untrace_pipeline.engine.life import Life, run_with_signals
 from untrace_pipeline.engine.memory import give_back, glibc_heap
+from untrace_pipeline.engine.parts import worker_count
 from untrace_pipeline.engine.running import Running, same
 from untrace_pipeline.engine.unit import Graph
 from untrace_pipeline.telemetry.exposition import Exposition, pages_of
@@ -49,6 +50,7 @@ class Service(Life):
         hops: Callable[[Meter], Hops] | None = None,
     ) -> None:
         super().__init__(loaded, reload)
+        self._workers = workers
         self._process = ProcessMetrics(self.metrics)
         self._exposition = Exposition(self.metrics)
         builder = Builder(self.metrics, self.statuses, workers=workers)
@@ -141,6 +143,8 @@ class Service(Life):
 
     async def _apply(self, loaded: Loaded) -> str:
         self._check_runtime(loaded.spec.runtime)
+        if (count := worker_count(loaded.spec)) != self._workers.count:
+            logger.warning("service.workers: one process goes on, not %d; the change takes a restart", count)
         if same(loaded.spec, self.graph.spec):
             logger.info("reload: nothing has changed")
             return "unchanged"

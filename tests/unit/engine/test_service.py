@@ -113,6 +113,19 @@ async def test_what_is_native_changes_with_a_restart_only(
     assert await task == 0
 
 
+async def test_the_number_of_processes_changes_with_a_restart_only(world: World, log_file: Path) -> None:
+    """A single process has no supervisor that could start others; everything else of the reload happens."""
+    first = make_spec(CHAIN, telemetry=quiet(log_file))
+    other = make_spec({"traces": (["fake/in"], [], ["fake/new"])}, telemetry=quiet(log_file))
+    service, task = await started(first, lambda: Loaded(replace(other, workers=4)))
+    service.request_reload()
+    await until(lambda: service.metrics.value("config_reloads", outcome="success"))
+    assert "service.workers: one process goes on, not 4; the change takes a restart" in log_file.read_text()
+    assert world.get("exporter fake/new").running
+    service.request_stop("test")
+    assert await task == 0
+
+
 async def test_a_failed_start_is_exit_code_1_and_one_line(world: World, log_file: Path) -> None:
     """No traceback: the component, the action and the cause."""
     spec = make_spec(CHAIN, {"receiver fake/in": {"fail_start": True, "port": "1"}}, telemetry=quiet(log_file))
