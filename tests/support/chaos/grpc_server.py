@@ -21,7 +21,7 @@ from h2.events import (
     StreamReset,
 )
 from h2.exceptions import ProtocolError
-from h2.settings import SettingCodes
+from h2.settings import SettingCodes, Settings
 
 from tests.support.chaos.judge import Answer, Cut, Judge
 from tests.support.otlp_servers import DECOMPRESS
@@ -32,6 +32,7 @@ PATIENCE_SECONDS = 0.5
 """How long a cut waits for the client to have read earlier answers."""
 
 Headers = list[tuple[bytes, bytes]]
+_SETTINGS = {SettingCodes.INITIAL_WINDOW_SIZE: WINDOW_BYTES, SettingCodes.MAX_CONCURRENT_STREAMS: 1000}
 _OK: Headers = [(b":status", b"200"), (b"content-type", b"application/grpc")]
 
 
@@ -78,8 +79,7 @@ class _Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
         self._all.add(self)
-        self._h2.local_settings[SettingCodes.INITIAL_WINDOW_SIZE] = WINDOW_BYTES
-        self._h2.local_settings[SettingCodes.MAX_CONCURRENT_STREAMS] = 1000
+        self._h2.local_settings = Settings(client=False, initial_values=_SETTINGS)
         self._h2.initiate_connection()
         self._h2.increment_flow_control_window(WINDOW_BYTES)
         self._flush()

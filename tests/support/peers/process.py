@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import copy
 import os
 import re
@@ -104,9 +105,9 @@ class ConfiguredProcess:
     def start(self) -> None:
         """Start and wait until ready; again with other ports when somebody else took one of them first."""
         for attempt in range(START_ATTEMPTS):
-            self._spawn()
+            self.launch()
             try:
-                self._wait_ready()
+                self.wait_ready()
             except PeerProcessError:
                 taken = "address already in use" in self.log.lower()
                 self.stop()
@@ -117,6 +118,17 @@ class ConfiguredProcess:
                 self.stop()
                 raise
             return
+
+    def kill(self, pids: Sequence[int] = ()) -> None:
+        """Kill -9 our own process, after those of its children that are given; no return code stays."""
+        if self._process is None:
+            return
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        process, self._process = self._process, None
+        process.kill()
+        process.wait()
 
     def stop(self) -> None:
         """Send SIGTERM to our own process and wait; kill it when it does not end in time. Safe twice."""
@@ -131,7 +143,8 @@ class ConfiguredProcess:
             process.kill()
             self.returncode = process.wait()
 
-    def _spawn(self) -> None:
+    def launch(self) -> None:
+        """Start, and do not wait."""
         self.directory.mkdir(parents=True, exist_ok=True)
         path = self.directory / "config.yaml"
         text = yaml.safe_dump(self.config, sort_keys=False, width=1000)
@@ -148,7 +161,8 @@ class ConfiguredProcess:
                 stderr=log,
             )
 
-    def _wait_ready(self) -> None:
+    def wait_ready(self) -> None:
+        """Wait for a process that was launched. Raises :class:`PeerProcessError` when it ends, or takes too long."""
         url = f"http://127.0.0.1:{self.ports[HEALTH_PORT]}{self.ready_path}"
         begin = time.monotonic()
         while not _answers_ok(url):

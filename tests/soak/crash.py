@@ -1,0 +1,153 @@
+"""`python -m tests.soak.crash --kills 50`: kill -9 the daemon at random moments under load; nothing may be missing.
+
+A sender keeps sending over both protocols and knows what was acknowledged. Two sinks, one per protocol, write down what
+they took; with ``--faults`` they misbehave. At the end everything is let through, and both sides are compared.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import random
+import sys
+import tempfile
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.soak.arena import CONSUMERS, Arena, Ledger, Setup
+from tests.soak.verdict import Verdict, count
+from tests.support.chaos import Sender, SenderConfig, SinkProcess, Weights
+
+EXPORTERS = ("otlp_grpc/sink", "otlp_http/sink")
+EARLY = 0.15
+"""How many of the kills come before the daemon is ready."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What happens. Equal seeds give equal kills and faults, but for the moments that the machine decides."""
+
+    kills: int = 50
+    seed: int = 1
+    longest_run: float = 2.0
+    """Seconds that a run lasts at most, once the daemon is ready."""
+    rate: float = 300.0
+    """Requests per second that are offered."""
+    faults: Weights = field(default_factory=Weights.calm)
+    setup: Setup = field(default_factory=Setup)
+    patience: float = 120.0
+    """Seconds for everything to arrive in the end."""
+
+
+class Crash:
+    """One proof."""
+
+    def __init__(self, plan: Plan, directory: Path) -> None:
+        self.plan = plan
+        self.verdict = Verdict()
+        self._random = random.Random(plan.seed)
+        self._directory = directory
+        self._sinks = [
+            SinkProcess(seed=plan.seed + place, weights=plan.faults, record=directory / f"sink-{place}.jsonl")
+            for place in range(len(EXPORTERS))
+        ]
+
+    async def run(self) -> Verdict:
+        """Kill, and compare."""
+        with ExitStack() as stack:
+            for sink in self._sinks:
+                stack.enter_context(sink)
+            endpoints = (self._sinks[0].grpc, f"http://{self._sinks[1].http}")
+            exporters = {
+                name: self.plan.setup.exporter_config(endpoint)
+                for name, endpoint in zip(EXPORTERS, endpoints, strict=True)
+            }
+            arena = Arena(self._directory, self.plan.setup, exporters)
+            stack.callback(arena.stop)
+            await self._attack(arena)
+        return self.verdict
+
+    async def _attack(self, arena: Arena) -> None:
+        sender = Sender(SenderConfig(rate=self.plan.rate), grpc=arena.grpc, http=arena.http)
+        sending = asyncio.create_task(sender.run())
+        try:
+            for number in range(self.plan.kills):
+                await self._one_life(arena, number)
+            await asyncio.to_thread(arena.start)
+            for sink in self._sinks:
+                sink.set_weights(Weights.calm())
+            await asyncio.sleep(self.plan.longest_run / 2)
+            sender.stop()
+            async with asyncio.timeout(self.plan.patience):
+                await sending
+            ledger = await asyncio.to_thread(arena.drain, self.plan.patience)
+            self._final(arena, sender, ledger)
+        finally:
+            sending.cancel()
+            await asyncio.wait([sending])
+
+    async def _one_life(self, arena: Arena, number: int) -> None:
+        arena.launch()
+        began = time.monotonic()
+        if self._random.random() < EARLY:
+            await asyncio.sleep(self._random.uniform(0.0, 0.5))
+        else:
+            await asyncio.to_thread(arena.daemon.wait_ready)
+            self.verdict.ledger(await asyncio.to_thread(arena.ledger), f"after start {number}")
+            await asyncio.sleep(self._random.uniform(0.0, self.plan.longest_run))
+        await asyncio.to_thread(arena.kill)
+        stats = [sink.stats()["accepted"] for sink in self._sinks]
+        print(f"kill {number + 1} after {time.monotonic() - began:.2f} s; taken so far: {stats}", file=sys.stderr)
+
+    def _final(self, arena: Arena, sender: Sender, ledger: Ledger) -> None:
+        verdict, kills = self.verdict, self.plan.kills
+        code = arena.stop()
+        verdict.check(code == 0, f"SIGTERM ended with code {code}")
+        verdict.sender(sender)
+        acknowledged = sender.acknowledged
+        for name, sink in zip(EXPORTERS, self._sinks, strict=True):
+            received = sink.received()
+            under_way = kills * CONSUMERS * received.largest
+            allowed = under_way + received.unanswered + sender.unanswered_items
+            verdict.add(count(name, acknowledged, received, allowed=allowed))
+            accepted = ledger.of(name, "accepted")
+            high = len(acknowledged) + sender.unanswered_items
+            verdict.check(
+                len(acknowledged) <= accepted <= high,
+                f"{name}: the ledger has {accepted} accepted items, the sender {len(acknowledged)} to {high}",
+            )
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.soak.crash", description=__doc__)
+    parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument(
+        "--faults", nargs="?", const="wild", default="calm", help="wild, retryable, or accept=60,hang=1"
+    )
+    parser.add_argument("--queue", choices=["disk", "memory"], default="disk", help="memory: to see it fail")
+    parser.add_argument("--batch", action="store_true", help="the queues merge what they send")
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--rate", type=float, default=300.0, help="requests per second")
+    parser.add_argument("--directory", type=Path, help="keeps logs, queues and records")
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Return 0 when it is proved."""
+    arguments = _arguments()
+    setup = Setup(queue=arguments.queue, workers=arguments.workers, batch=arguments.batch)
+    weights = Weights.parse(arguments.faults)
+    plan = Plan(arguments.kills, arguments.seed, rate=arguments.rate, faults=weights, setup=setup)
+    with tempfile.TemporaryDirectory(prefix="crash-") as temporary:
+        directory = arguments.directory or Path(temporary)
+        directory.mkdir(parents=True, exist_ok=True)
+        verdict = asyncio.run(Crash(plan, directory).run())
+    print(verdict)
+    return 1 if verdict.faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
