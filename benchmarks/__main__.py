@@ -15,7 +15,7 @@ from benchmarks.loadtool import Sinks, loadgen_binary
 from benchmarks.measure import QUICK, Durations, measure, measure_idle, measure_overload, output_of
 from benchmarks.profile import profile
 from benchmarks.report import environment, markdown, scenario_row, write_results
-from benchmarks.scenarios import SCENARIOS, Overload, Scenario
+from benchmarks.scenarios import OVERLOADS, SCENARIOS, Overload, Scenario
 from benchmarks.subjects import Mode, Subject, subjects
 from tests.support.peers import PeerProcessError, PeerUnavailable, collector_binary, daemon_command
 from tests.support.peers.canonical import describe_difference
@@ -23,7 +23,7 @@ from tests.support.peers.canonical import describe_difference
 RESULTS = Path(__file__).parent / "results"
 EXIT_FAILED, EXIT_USAGE, EXIT_PEER_SKIPPED = 1, 2, 3
 PARTS = ("scenarios", "idle", "overload", "failures")
-EXTRA = ("idle", "overload")
+EXTRA = ("idle", *(overload.name for overload in OVERLOADS))
 OVERLOAD_SCENARIO = next(scenario for scenario in SCENARIOS if scenario.name == "pass-through grpc, 10/request")
 
 
@@ -93,13 +93,15 @@ class Bench:
             runs = [self._try(f"idle, {name}", measure_idle, subject) for _ in range(3)]
             self.results["idle"][name] = [run for run in runs if run is not None]
 
-    def overload(self) -> None:
+    def overload(self, overload: Overload) -> None:
         """Offer ten times the capacity of the destination."""
+        result: dict[str, Any] = {}
+        self.results["overload"][overload.name] = result
         for name, subject in self.subjects.items():
-            arguments = (subject, Overload(), self.durations.overload, OVERLOAD_SCENARIO, self.payloads)
-            run = self._try(f"overload, {name}", measure_overload, *arguments)
+            arguments = (subject, overload, self.durations.overload, OVERLOAD_SCENARIO, self.payloads)
+            run = self._try(f"{overload.name}, {name}", measure_overload, *arguments)
             if run is not None:
-                self.results["overload"][name] = run
+                result[name] = run
 
 
 def _available(wanted: Mapping[str, Subject]) -> tuple[dict[str, Subject], list[str]]:
@@ -148,7 +150,7 @@ def _selected(names: Sequence[str]) -> tuple[list[Scenario], list[str]]:
     if not names:
         return list(SCENARIOS), list(EXTRA)
     chosen = [scenario for scenario in SCENARIOS if any(name in scenario.name for name in names)]
-    return chosen, [extra for extra in EXTRA if extra in names]
+    return chosen, [extra for extra in EXTRA if any(name in extra for name in names)]
 
 
 def _measure_all(bench: Bench, scenarios: Sequence[Scenario], extras: Sequence[str]) -> None:
@@ -156,8 +158,9 @@ def _measure_all(bench: Bench, scenarios: Sequence[Scenario], extras: Sequence[s
         bench.idle()
     for scenario in scenarios:
         bench.scenario(scenario)
-    if "overload" in extras:
-        bench.overload()
+    for overload in OVERLOADS:
+        if overload.name in extras:
+            bench.overload(overload)
 
 
 def main() -> int:

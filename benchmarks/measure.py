@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
+import urllib.error
+import urllib.request
 from collections import Counter
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -133,6 +136,16 @@ def measure_idle(subject: Subject) -> dict[str, Any]:
         return {"ready_seconds": process.ready_seconds, "rss_bytes": rss_bytes(process.pid)}
 
 
+def _ledger(process: ConfiguredProcess) -> dict[str, Any] | None:
+    """Answer what our daemon says became of everything; the Collector has nothing to say."""
+    try:
+        with urllib.request.urlopen(f"http://{process.endpoint('METRICS_PORT')}/ledger", timeout=10) as answer:
+            ledger: dict[str, Any] = json.load(answer)
+    except urllib.error.HTTPError:
+        return None
+    return ledger
+
+
 def measure_overload(
     subject: Subject, overload: Overload, seconds: float, scenario: Scenario, payloads: Path
 ) -> dict[str, Any]:
@@ -144,7 +157,7 @@ def measure_overload(
         rate=overload.offered / overload.spans_per_request,
         concurrency=512,
     )
-    with Sinks() as sink, subject.process(config_text("overload"), sink.env) as process:
+    with Sinks() as sink, subject.process(config_text(overload.config), sink.env) as process:
         sink.limit(overload.capacity)
         with RssSampler(process.pid, 0.5) as rss:
             report = run_load(load, _target(process, "grpc"))
@@ -152,7 +165,9 @@ def measure_overload(
         sink.limit(0)
         after = sink.settled(report["accepted_items"], quiet_seconds=10.0, timeout=120.0)
         low, high = rss.spread_after(seconds / 4)
+        ledger = _ledger(process)
     return {
+        "ledger": ledger,
         "settings": asdict(overload) | {"seconds": seconds},
         "offered_spans": report["items"],
         "accepted_spans": report["accepted_items"],

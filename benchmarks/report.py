@@ -173,6 +173,31 @@ def _compression_table(scenarios: Mapping[str, Mapping[str, Any]]) -> str:
     return _markdown(["bytes/span sent out, compressed", "ours", "Collector"], rows) if rows else ""
 
 
+def _beside_table(scenarios: Mapping[str, Mapping[str, Any]]) -> str:
+    """Put pairs of scenarios beside each other that differ in one thing, for each who was measured."""
+    header = "beside each other | who | CPU µs/span without | with | ratio | saturated: without | with | ratio | "
+    header += "spans/s without | with | ack p50/p99 ms without | with"
+    rows = []
+    for scenario in SCENARIOS:
+        if scenario.beside and {scenario.beside, scenario.name} <= scenarios.keys():
+            pair = (scenarios[scenario.beside], scenarios[scenario.name])
+            rows += [
+                [scenario.name, subject, *_beside(*(result[subject] for result in pair))]
+                for subject in ("ours", "python", "collector")
+                if all(result.get(subject) for result in pair)
+            ]
+    return _markdown(header.split(" | "), rows) if rows else ""
+
+
+def _beside(without: Runs, with_it: Runs) -> list[str]:
+    cells = []
+    for phase in ("fixed", "saturation"):
+        one, other = (_mean(runs, phase, "cpu_us_per_span") for runs in (without, with_it))
+        cells += [_show(one), _show(other), _show(other / one if one and other else None, 2)]
+    cells += [_show(_mean(runs, "saturation", "spans_per_second"), 0) for runs in (without, with_it)]
+    return cells + [_pair(runs, "ack") for runs in (without, with_it)]
+
+
 def _markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [f"| {' | '.join(header)} |", f"|{' --- |' * len(header)}"]
     return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])
@@ -202,13 +227,17 @@ def _overload_verdict(run: Mapping[str, Any]) -> str:
         faults.append("RSS not flat")
     if run["refused_permanent"]:
         faults.append("permanent refusals")
+    if run["refused_with_delay"] < run["refused_retryable"]:
+        faults.append("refusals that do not say when to come back")
     if run["lost_spans"]:
         faults.append("loss after acceptance")
+    if any(exporter["balance"] for exporter in (run["ledger"] or {"exporters": {}})["exporters"].values()):
+        faults.append("the ledger does not sum")
     return "MISSED: " + ", ".join(faults) if faults else "ok"
 
 
-def _overload_table(overload: Mapping[str, Mapping[str, Any]]) -> str:
-    header = "overload | offered spans | accepted | delivered | lost | refused retryable | permanent | with delay"
+def _overload_table(name: str, overload: Mapping[str, Mapping[str, Any]]) -> str:
+    header = f"{name} | offered spans | accepted | delivered | lost | refused retryable | permanent | with delay"
     rows = [
         [
             subject,
@@ -233,12 +262,14 @@ def markdown(results: Mapping[str, Any]) -> str:
         parts += ["", _markdown(HEADER, rows)]
     if modes := _modes_table(results["scenarios"]):
         parts += ["", modes]
+    if beside := _beside_table(results["scenarios"]):
+        parts += ["", beside]
     if compression := _compression_table(results["scenarios"]):
         parts += ["", compression]
     if results.get("idle"):
         parts += ["", _idle_table(results["idle"])]
-    if results.get("overload"):
-        parts += ["", _overload_table(results["overload"])]
+    for name, runs in results.get("overload", {}).items():
+        parts += ["", _overload_table(name, runs)]
     failures = [f"- {name}: {text}" for name, text in results.get("failures", {}).items()]
     if failures:
         parts += ["", "## Failures", "", *failures]

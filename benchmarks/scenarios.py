@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -33,6 +33,8 @@ class Scenario:
     """How many backends the config names: `SINK_GRPC`, `SINK_2_GRPC`, …; each is to get everything."""
     native_egress_only: bool = False
     """Our Python clients cannot do this; they are left out with that reason."""
+    beside: str | None = None
+    """Name of a scenario of the same run that differs in one thing: what that costs has a table of its own."""
 
     @property
     def config_text(self) -> str:
@@ -88,6 +90,17 @@ def _compressed(protocol: Protocol, compression: str) -> Scenario:
     )
 
 
+def _queues() -> list[Scenario]:
+    """Return pairs: what a queue on disk costs is seen beside the same queue in memory."""
+    rates = {100: 100.0, 10: 300.0, 1: 500.0}
+    found = []
+    for size, in_flight in ((100, 64), (10, 256), (1, 512)):
+        memory, disk = (f"queue {where}, {size}/request" for where in ("in memory", "on disk"))
+        without = Scenario(memory, "queue_memory", "grpc", PayloadSpec(size), rates[size], in_flight)
+        found += [without, replace(without, name=disk, config="queue_disk", bar=1.0, beside=memory)]
+    return found
+
+
 def _redaction(percent: int, bar: float | None, dream: float | None) -> Scenario:
     payload = PayloadSpec(100, pii_percent=percent)
     return Scenario(f"redaction, {percent} % hit", "redaction", "grpc", payload, 20.0, bar=bar, dream=dream)
@@ -98,6 +111,7 @@ SCENARIOS = (
     *_pass_through("http"),
     *(_compressed(protocol, compression) for compression in ("gzip", "zstd") for protocol in ("grpc", "http")),
     Scenario("fan-out of three, 100/request", "fan_out", "grpc", PayloadSpec(100), 150.0, bar=0.5, sinks=3),
+    *_queues(),
     _redaction(0, None, None),
     _redaction(5, 1 / 40, None),
     _redaction(100, 1 / 10, None),
@@ -113,8 +127,13 @@ READY_BAR_SECONDS, READY_DREAM_SECONDS = 0.8, 0.4
 class Overload:
     """A slow destination: `offered` is ten times what it takes, in spans per second."""
 
+    name: str
+    config: str
     capacity: float = 2000.0
     offered: float = 20_000.0
     spans_per_request: int = 10
     rss_bar_spread: float = 0.1
     """Largest allowed (max - min) / max of the resident memory after the warm-up."""
+
+
+OVERLOADS = (Overload("overload", "overload"), Overload("overload, queue on disk", "overload_disk"))
