@@ -17,12 +17,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.soak.arena import CONSUMERS, Arena, Ledger, Setup
+from tests.soak.damage import KINDS, Kind, Vandal
 from tests.soak.verdict import Verdict, count
-from tests.support.chaos import Sender, SenderConfig, SinkProcess, Weights
+from tests.support.chaos import Received, Sender, SenderConfig, SinkProcess, Weights
 
 EXPORTERS = ("otlp_grpc/sink", "otlp_http/sink")
 EARLY = 0.15
 """How many of the kills come before the daemon is ready."""
+DAMAGED = 0.5
+"""After how many of the kills files are damaged, if they are."""
+ENDS_SECONDS = 0.1
+"""How much that was delivered right before a kill may not be known to the queue, and comes again."""
+UNAVAILABLE = Weights.parse("unavailable=1")
 
 
 @dataclass(frozen=True)
@@ -36,6 +42,10 @@ class Plan:
     rate: float = 300.0
     """Requests per second that are offered."""
     faults: Weights = field(default_factory=Weights.calm)
+    damage: tuple[Kind, ...] = ()
+    """What is done to the files of the queues after every other kill."""
+    stalls: float = 0.2
+    """How many of the lives find the destinations unavailable, so that something waits on the disk at the kill."""
     setup: Setup = field(default_factory=Setup)
     patience: float = 120.0
     """Seconds for everything to arrive in the end."""
@@ -48,6 +58,7 @@ class Crash:
         self.plan = plan
         self.verdict = Verdict()
         self._random = random.Random(plan.seed)
+        self._vandal = Vandal(plan.seed, plan.damage)
         self._directory = directory
         self._sinks = [
             SinkProcess(seed=plan.seed + place, weights=plan.faults, record=directory / f"sink-{place}.jsonl")
@@ -89,6 +100,9 @@ class Crash:
             await asyncio.wait([sending])
 
     async def _one_life(self, arena: Arena, number: int) -> None:
+        stalled = self._random.random() < self.plan.stalls
+        for sink in self._sinks:
+            sink.set_weights(UNAVAILABLE if stalled else self.plan.faults)
         arena.launch()
         began = time.monotonic()
         if self._random.random() < EARLY:
@@ -99,25 +113,36 @@ class Crash:
             await asyncio.sleep(self._random.uniform(0.0, self.plan.longest_run))
         await asyncio.to_thread(arena.kill)
         stats = [sink.stats()["accepted"] for sink in self._sinks]
-        print(f"kill {number + 1} after {time.monotonic() - began:.2f} s; taken so far: {stats}", file=sys.stderr)
+        lines = [f"kill {number + 1} after {time.monotonic() - began:.2f} s; taken so far: {stats}"]
+        if self.plan.damage and self._random.random() < DAMAGED:
+            lines += self._vandal.visit(arena.queues)
+        print(*lines, sep="; ", file=sys.stderr)
 
     def _final(self, arena: Arena, sender: Sender, ledger: Ledger) -> None:
-        verdict, kills = self.verdict, self.plan.kills
+        verdict, hit = self.verdict, self._vandal.hit
         code = arena.stop()
         verdict.check(code == 0, f"SIGTERM ended with code {code}")
         verdict.sender(sender)
+        verdict.ledger(ledger, "at the end")
         acknowledged = sender.acknowledged
         for name, sink in zip(EXPORTERS, self._sinks, strict=True):
             received = sink.received()
-            under_way = kills * CONSUMERS * received.largest
-            allowed = under_way + received.unanswered + sender.unanswered_items
-            verdict.add(count(name, acknowledged, received, allowed=allowed))
-            accepted = ledger.of(name, "accepted")
-            high = len(acknowledged) + sender.unanswered_items
-            verdict.check(
-                len(acknowledged) <= accepted <= high,
-                f"{name}: the ledger has {accepted} accepted items, the sender {len(acknowledged)} to {high}",
-            )
+            allowed = self._under_way(received, sender) + received.unanswered + hit.repeated
+            verdict.add(count(name, acknowledged, received, allowed=allowed, damaged=hit.items))
+            if not hit.sums:
+                self._compare_sums(name, ledger, len(acknowledged), sender.unanswered_items)
+
+    def _under_way(self, received: Received, sender: Sender) -> int:
+        """Return how many items may come twice because they were under way at a kill, in or out of the daemon."""
+        ends = int(ENDS_SECONDS * self.plan.rate * sender.config.items[1])
+        return self.plan.kills * (CONSUMERS * received.largest + ends) + sender.unanswered_items
+
+    def _compare_sums(self, name: str, ledger: Ledger, acknowledged: int, unanswered: int) -> None:
+        """Check what the ledger has accepted, over all lives, against what the sender knows."""
+        accepted = ledger.of(name, "accepted")
+        low, high = acknowledged - len(self._vandal.hit.items), acknowledged + unanswered
+        fault = f"{name}: the ledger has {accepted} accepted items, the sender {low} to {high}"
+        self.verdict.check(low <= accepted <= high, fault)
 
 
 def _arguments() -> argparse.Namespace:
@@ -128,6 +153,7 @@ def _arguments() -> argparse.Namespace:
         "--faults", nargs="?", const="wild", default="calm", help="wild, retryable, or accept=60,hang=1"
     )
     parser.add_argument("--queue", choices=["disk", "memory"], default="disk", help="memory: to see it fail")
+    parser.add_argument("--damage", nargs="?", const="all", choices=["all", *KINDS], help="of the files, between runs")
     parser.add_argument("--batch", action="store_true", help="the queues merge what they send")
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--rate", type=float, default=300.0, help="requests per second")
@@ -140,7 +166,17 @@ def main() -> int:
     arguments = _arguments()
     setup = Setup(queue=arguments.queue, workers=arguments.workers, batch=arguments.batch)
     weights = Weights.parse(arguments.faults)
-    plan = Plan(arguments.kills, arguments.seed, rate=arguments.rate, faults=weights, setup=setup)
+    damage = KINDS if arguments.damage == "all" else (arguments.damage,) if arguments.damage else ()
+    stalls = 0.6 if damage else 0.2
+    plan = Plan(
+        arguments.kills,
+        arguments.seed,
+        rate=arguments.rate,
+        faults=weights,
+        damage=damage,
+        stalls=stalls,
+        setup=setup,
+    )
     with tempfile.TemporaryDirectory(prefix="crash-") as temporary:
         directory = arguments.directory or Path(temporary)
         directory.mkdir(parents=True, exist_ok=True)
