@@ -136,11 +136,11 @@ def measure_idle(subject: Subject) -> dict[str, Any]:
         return {"ready_seconds": process.ready_seconds, "rss_bytes": rss_bytes(process.pid)}
 
 
-def _ledger(process: ConfiguredProcess) -> dict[str, Any] | None:
+def _ledger(process: ConfiguredProcess) -> list[dict[str, Any]] | None:
     """Answer what our daemon says became of everything; the Collector has nothing to say."""
     try:
         with urllib.request.urlopen(f"http://{process.endpoint('METRICS_PORT')}/ledger", timeout=10) as answer:
-            ledger: dict[str, Any] = json.load(answer)
+            ledger: list[dict[str, Any]] = json.load(answer)["ledger"]
     except urllib.error.HTTPError:
         return None
     return ledger

@@ -231,7 +231,7 @@ def _overload_verdict(run: Mapping[str, Any]) -> str:
         faults.append("refusals that do not say when to come back")
     if run["lost_spans"]:
         faults.append("loss after acceptance")
-    if any(exporter["balance"] for exporter in (run["ledger"] or {"exporters": {}})["exporters"].values()):
+    if any(account["balance"] for account in run["ledger"] or ()):
         faults.append("the ledger does not sum")
     return "MISSED: " + ", ".join(faults) if faults else "ok"
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import random
 import signal
 import socket
+import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -36,6 +40,19 @@ def steady_port() -> int:
             except OSError:
                 continue
             return port
+
+
+@contextmanager
+def working_directory(given: Path | None) -> Iterator[Path]:
+    """Yield an empty directory: the given one, which stays, or a temporary one. Records of two runs must not mix."""
+    if given is None:
+        with tempfile.TemporaryDirectory(prefix="soak-") as temporary:
+            yield Path(temporary)
+        return
+    given.mkdir(parents=True, exist_ok=True)
+    if any(given.iterdir()):
+        sys.exit(f"{given} is not empty")
+    yield given
 
 
 @dataclass(frozen=True)
@@ -110,6 +127,15 @@ class Arena:
         self.launch()
         self.daemon.wait_ready()
 
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Run it while a block runs, without keeping the event loop from running."""
+        try:
+            await asyncio.to_thread(self.start)
+            yield
+        finally:
+            await asyncio.to_thread(self.stop)
+
     def kill(self, victim: Victim = "all") -> None:
         """Kill -9 the daemon: all of its processes, or one whose fellows are left to find out.
 
@@ -134,7 +160,7 @@ class Arena:
 
         def empty() -> Ledger | None:
             ledger = self.ledger()
-            return ledger if not ledger.total("queued") else None
+            return ledger if not ledger.total("queued") + ledger.total("in_flight") else None
 
         return wait_for(empty, "the queues are empty", seconds)
 
@@ -172,7 +198,9 @@ class Ledger:
     """What ``/ledger`` said."""
 
     def __init__(self, answer: dict[str, Any]) -> None:
-        self.exporters: dict[str, dict[str, Any]] = answer["exporters"]
+        self.exporters: dict[str, dict[str, Any]] = {
+            each["component"]: each for each in answer["ledger"] if each["kind"] == "exporter"
+        }
 
     def total(self, state: str) -> int:
         """Return the items in a state, of all exporters."""

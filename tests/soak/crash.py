@@ -10,13 +10,12 @@ import argparse
 import asyncio
 import random
 import sys
-import tempfile
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.soak.arena import CONSUMERS, Arena, Ledger, Setup
+from tests.soak.arena import CONSUMERS, Arena, Ledger, Setup, working_directory
 from tests.soak.damage import KINDS, Kind, Vandal
 from tests.soak.verdict import Verdict, count
 from tests.support.chaos import Received, Sender, SenderConfig, SinkProcess, Weights
@@ -39,6 +38,8 @@ class Plan:
     seed: int = 1
     longest_run: float = 2.0
     """Seconds that a run lasts at most, once the daemon is ready."""
+    last_life: float = 1.0
+    """Seconds until what goes wrong stops, in the life that is not ended by a kill."""
     rate: float = 300.0
     """Requests per second that are offered."""
     faults: Weights = field(default_factory=Weights.calm)
@@ -86,10 +87,10 @@ class Crash:
         try:
             for number in range(self.plan.kills):
                 await self._one_life(arena, number)
+            self._let_sinks(self.plan.faults)
             await asyncio.to_thread(arena.start)
-            for sink in self._sinks:
-                sink.set_weights(Weights.calm())
-            await asyncio.sleep(self.plan.longest_run / 2)
+            await asyncio.sleep(self.plan.last_life)
+            self._let_sinks(Weights.calm())
             sender.stop()
             async with asyncio.timeout(self.plan.patience):
                 await sending
@@ -101,8 +102,7 @@ class Crash:
 
     async def _one_life(self, arena: Arena, number: int) -> None:
         stalled = self._random.random() < self.plan.stalls
-        for sink in self._sinks:
-            sink.set_weights(UNAVAILABLE if stalled else self.plan.faults)
+        self._let_sinks(UNAVAILABLE if stalled else self.plan.faults)
         arena.launch()
         began = time.monotonic()
         if self._random.random() < EARLY:
@@ -117,6 +117,10 @@ class Crash:
         if self.plan.damage and self._random.random() < DAMAGED:
             lines += self._vandal.visit(arena.queues)
         print(*lines, sep="; ", file=sys.stderr)
+
+    def _let_sinks(self, weights: Weights) -> None:
+        for sink in self._sinks:
+            sink.set_weights(weights)
 
     def _final(self, arena: Arena, sender: Sender, ledger: Ledger) -> None:
         verdict, hit = self.verdict, self._vandal.hit
@@ -157,7 +161,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--batch", action="store_true", help="the queues merge what they send")
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--rate", type=float, default=300.0, help="requests per second")
-    parser.add_argument("--directory", type=Path, help="keeps logs, queues and records")
+    parser.add_argument("--last-life", type=float, default=1.0, help="seconds after the last kill")
+    parser.add_argument("--directory", type=Path, help="new or empty; keeps logs, queues and records")
     return parser.parse_args()
 
 
@@ -171,15 +176,14 @@ def main() -> int:
     plan = Plan(
         arguments.kills,
         arguments.seed,
+        last_life=arguments.last_life,
         rate=arguments.rate,
         faults=weights,
         damage=damage,
         stalls=stalls,
         setup=setup,
     )
-    with tempfile.TemporaryDirectory(prefix="crash-") as temporary:
-        directory = arguments.directory or Path(temporary)
-        directory.mkdir(parents=True, exist_ok=True)
+    with working_directory(arguments.directory) as directory:
         verdict = asyncio.run(Crash(plan, directory).run())
     print(verdict)
     return 1 if verdict.faults else 0

@@ -11,7 +11,6 @@ import argparse
 import json
 import subprocess
 import sys
-import tempfile
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import Literal
 
 from benchmarks.procfs import RssSampler
-from tests.soak.arena import Arena, Setup, wait_for
+from tests.soak.arena import Arena, Setup, wait_for, working_directory
 from tests.soak.verdict import Verdict, count
 from tests.support.chaos import SinkProcess, Weights
 from tests.support.chaos.latency import Phase, Timed, phase, until_acknowledged, until_taken
@@ -115,7 +114,7 @@ class DeadDestination:
         time.sleep(self.plan.dead)
         ledger = arena.ledger()
         self.verdict.ledger(ledger, "while it is dead")
-        waiting = [ledger.of(name, "queued") for name in ledger.exporters]
+        waiting = [ledger.of(name, "queued") + ledger.of(name, "in_flight") for name in ledger.exporters]
         self.lines.append(f"queued before it comes back: {waiting}")
         times.birth = time.time()
         self._revive(third)
@@ -165,7 +164,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--how", choices=["down", "hang", "refuse"], default="down")
     parser.add_argument("--rate", type=float, default=100.0, help="requests of ten spans per second")
     parser.add_argument("--queue", choices=["disk", "memory"], default="disk")
-    parser.add_argument("--directory", type=Path, help="keeps logs, queues and records")
+    parser.add_argument("--directory", type=Path, help="new or empty; keeps logs, queues and records")
     return parser.parse_args()
 
 
@@ -174,9 +173,7 @@ def main() -> int:
     arguments = _arguments()
     setup = Setup(queue=arguments.queue, sending_queue={"sizer": "bytes", "queue_size": "3GiB"})
     plan = Plan(60 * arguments.minutes, arguments.before, arguments.how, arguments.rate, setup=setup)
-    with tempfile.TemporaryDirectory(prefix="dead-destination-") as temporary:
-        directory = arguments.directory or Path(temporary)
-        directory.mkdir(parents=True, exist_ok=True)
+    with working_directory(arguments.directory) as directory:
         proof = DeadDestination(plan, directory)
         verdict = proof.run()
     print("before | during | after; p99 in brackets: the median of windows of ten seconds", *proof.lines, sep="\n")
