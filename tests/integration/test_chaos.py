@@ -42,7 +42,7 @@ async def test_what_is_acknowledged_is_recorded(via: str, weights: Weights, tmp_
     received = Received.read(tmp_path / "sink.jsonl")
     assert len(sender.acknowledged) > 20
     assert received.accepted.keys() == sender.acknowledged
-    assert received.duplicates <= received.unanswered
+    assert received.repeated <= received.lost
     assert received.altered == 0
     assert not sender.permanent
 

@@ -151,6 +151,13 @@ class Arena:
             case "worker" if workers:
                 os.kill(random.choice(workers), signal.SIGKILL)
 
+    def reload(self) -> None:
+        """Change an option of every exporter in the file, and send SIGHUP."""
+        path = self.directory / "daemon" / "config.yaml"
+        text = path.read_text()
+        path.write_text(text.replace(f"num_consumers: {CONSUMERS}", f"num_consumers: {CONSUMERS - 1}"))
+        os.kill(self.daemon.pid, signal.SIGHUP)
+
     def ledger(self) -> Ledger:
         """Ask for the ledger."""
         return Ledger(self._get("/ledger"))

@@ -15,18 +15,23 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.soak.arena import CONSUMERS, Arena, Ledger, Setup, working_directory
+from tests.soak.arena import Arena, Ledger, Setup, Victim, working_directory
 from tests.soak.damage import KINDS, Kind, Vandal
-from tests.soak.verdict import Verdict, count
+from tests.soak.verdict import Count, Explained, Verdict, count, resent
 from tests.support.chaos import Received, Sender, SenderConfig, SinkProcess, Weights
+from tests.support.peers import PeerProcessError
 
 EXPORTERS = ("otlp_grpc/sink", "otlp_http/sink")
 EARLY = 0.15
 """How many of the kills come before the daemon is ready."""
 DAMAGED = 0.5
 """After how many of the kills files are damaged, if they are."""
-ENDS_SECONDS = 0.1
-"""How much that was delivered right before a kill may not be known to the queue, and comes again."""
+TERMS = 0.1
+"""How many lives end by SIGTERM, with little time to drain."""
+SINGLES = 0.5
+"""With several workers: how many kills hit one process alone."""
+RELOADS = 0.2
+"""How many lives see a reload that changes every exporter."""
 UNAVAILABLE = Weights.parse("unavailable=1")
 
 
@@ -59,6 +64,7 @@ class Crash:
         self.plan = plan
         self.verdict = Verdict()
         self._random = random.Random(plan.seed)
+        self._kills: list[tuple[float, float]] = []
         self._vandal = Vandal(plan.seed, plan.damage)
         self._directory = directory
         self._sinks = [
@@ -78,7 +84,10 @@ class Crash:
             }
             arena = Arena(self._directory, self.plan.setup, exporters)
             stack.callback(arena.stop)
-            await self._attack(arena)
+            try:
+                await self._attack(arena)
+            except (PeerProcessError, TimeoutError) as error:
+                self.verdict.check(False, f"{error}\n{arena.daemon.log[-3000:]}")
         return self.verdict
 
     async def _attack(self, arena: Arena) -> None:
@@ -86,7 +95,7 @@ class Crash:
         sending = asyncio.create_task(sender.run())
         try:
             for number in range(self.plan.kills):
-                await self._one_life(arena, number)
+                await self._one_life(arena, sender, number)
             self._let_sinks(self.plan.faults)
             await asyncio.to_thread(arena.start)
             await asyncio.sleep(self.plan.last_life)
@@ -100,23 +109,45 @@ class Crash:
             sending.cancel()
             await asyncio.wait([sending])
 
-    async def _one_life(self, arena: Arena, number: int) -> None:
-        stalled = self._random.random() < self.plan.stalls
-        self._let_sinks(UNAVAILABLE if stalled else self.plan.faults)
+    async def _one_life(self, arena: Arena, sender: Sender, number: int) -> None:
+        self._let_sinks(UNAVAILABLE if self._happens(self.plan.stalls) else self.plan.faults)
+        acknowledged, began = sender.accepted_items, time.monotonic()
         arena.launch()
-        began = time.monotonic()
-        if self._random.random() < EARLY:
+        if self._happens(EARLY):
             await asyncio.sleep(self._random.uniform(0.0, 0.5))
         else:
             await asyncio.to_thread(arena.daemon.wait_ready)
-            self.verdict.ledger(await asyncio.to_thread(arena.ledger), f"after start {number}")
+            self._compare_early(await asyncio.to_thread(arena.ledger), acknowledged, number)
+            if self._happens(RELOADS):
+                await asyncio.sleep(self._random.uniform(0.0, 0.3))
+                arena.reload()
             await asyncio.sleep(self._random.uniform(0.0, self.plan.longest_run))
-        await asyncio.to_thread(arena.kill)
+        ending = time.time()
+        said = await asyncio.to_thread(self._end, arena)
+        self._kills.append((ending, time.time()))
         stats = [sink.stats()["accepted"] for sink in self._sinks]
-        lines = [f"kill {number + 1} after {time.monotonic() - began:.2f} s; taken so far: {stats}"]
-        if self.plan.damage and self._random.random() < DAMAGED:
+        lines = [f"life {number + 1}: {said} after {time.monotonic() - began:.2f} s; taken so far: {stats}"]
+        if self.plan.damage and self._happens(DAMAGED):
             lines += self._vandal.visit(arena.queues)
         print(*lines, sep="; ", file=sys.stderr)
+
+    def _happens(self, share: float) -> bool:
+        return self._random.random() < share
+
+    def _end(self, arena: Arena) -> str:
+        """End a life, mostly by a kill; say how."""
+        if self._happens(TERMS):
+            code = arena.stop()
+            self.verdict.check(code == 0, f"SIGTERM ended with code {code}")
+            return "SIGTERM"
+        if self.plan.setup.workers > 1 and self._happens(SINGLES):
+            victim: Victim = self._random.choice(("supervisor", "worker"))
+            arena.kill(victim)
+            if victim == "supervisor":
+                return "kill of the supervisor"
+            time.sleep(self._random.uniform(0.0, self.plan.longest_run))
+        arena.kill()
+        return "kill"
 
     def _let_sinks(self, weights: Weights) -> None:
         for sink in self._sinks:
@@ -128,18 +159,21 @@ class Crash:
         verdict.check(code == 0, f"SIGTERM ended with code {code}")
         verdict.sender(sender)
         verdict.ledger(ledger, "at the end")
-        acknowledged = sender.acknowledged
+        again = resent(sender)
+        explained = Explained(self._kills, again, hit.repeated, hit.items)
         for name, sink in zip(EXPORTERS, self._sinks, strict=True):
-            received = sink.received()
-            allowed = self._under_way(received, sender) + received.unanswered + hit.repeated
-            verdict.add(count(name, acknowledged, received, allowed=allowed, damaged=hit.items))
+            verdict.add(count(name, sender.acknowledged, sink.record, explained=explained))
             if not hit.sums:
-                self._compare_sums(name, ledger, len(acknowledged), sender.unanswered_items)
+                self._compare_sums(name, ledger, sender.accepted_items, len(again))
+                self._compare_ends(name, ledger, verdict.counts[-1], sink.received())
 
-    def _under_way(self, received: Received, sender: Sender) -> int:
-        """Return how many items may come twice because they were under way at a kill, in or out of the daemon."""
-        ends = int(ENDS_SECONDS * self.plan.rate * sender.config.items[1])
-        return self.plan.kills * (CONSUMERS * received.largest + ends) + sender.unanswered_items
+    def _compare_early(self, ledger: Ledger, acknowledged: int, number: int) -> None:
+        """Check the sums right after a start: what was acknowledged before is known."""
+        self.verdict.ledger(ledger, f"after start {number}")
+        known = acknowledged - len(self._vandal.hit.items)
+        for name in EXPORTERS if self.plan.setup.queue == "disk" and not self._vandal.hit.sums else ():
+            accepted = ledger.of(name, "accepted")
+            self.verdict.check(accepted >= known, f"{name}: {accepted} of {known} accepted items after start {number}")
 
     def _compare_sums(self, name: str, ledger: Ledger, acknowledged: int, unanswered: int) -> None:
         """Check what the ledger has accepted, over all lives, against what the sender knows."""
@@ -147,6 +181,16 @@ class Crash:
         low, high = acknowledged - len(self._vandal.hit.items), acknowledged + unanswered
         fault = f"{name}: the ledger has {accepted} accepted items, the sender {low} to {high}"
         self.verdict.check(low <= accepted <= high, fault)
+
+    def _compare_ends(self, name: str, ledger: Ledger, count: Count, received: Received) -> None:
+        """Check what the ledger says became of the items against what the sink has written down."""
+        delivered, twice = ledger.of(name, "delivered"), count.causes.total()
+        low, high = len(received.accepted) - twice, received.accepted.total()
+        fault = f"{name}: the ledger has {delivered} delivered items, the sink {low} to {high}"
+        self.verdict.check(low <= delivered <= high, fault)
+        given_up = sum(ledger.of(name, state) for state in ("rejected", "dropped", "expired", "dead_lettered"))
+        refused = received.rejected.total() + received.refused.total() + len(self._vandal.hit.items)
+        self.verdict.check(given_up <= refused, f"{name}: {given_up} items were given up, {refused} were refused")
 
 
 def _arguments() -> argparse.Namespace:
@@ -169,7 +213,7 @@ def _arguments() -> argparse.Namespace:
 def main() -> int:
     """Return 0 when it is proved."""
     arguments = _arguments()
-    setup = Setup(queue=arguments.queue, workers=arguments.workers, batch=arguments.batch)
+    setup = Setup(queue=arguments.queue, workers=arguments.workers, batch=arguments.batch, shutdown_timeout="1s")
     weights = Weights.parse(arguments.faults)
     damage = KINDS if arguments.damage == "all" else (arguments.damage,) if arguments.damage else ()
     stalls = 0.6 if damage else 0.2

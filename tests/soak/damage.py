@@ -33,8 +33,8 @@ class Hit:
 
     items: set[int] = field(default_factory=set)
     """Ids in records of which a byte was changed: they may be lost, and nothing else may."""
-    repeated: int = 0
-    """Items whose ends may have been forgotten: they may come again."""
+    repeated: set[int] = field(default_factory=set)
+    """Ids whose ends may have been forgotten: they may come again."""
     sums: bool = False
     """The sums of earlier segments may have been lost."""
     files: int = 0
@@ -87,7 +87,7 @@ class Vandal:
         """Note what that may cost; return how many items were hit."""
         if path.suffix == ".done":
             segment = path.with_suffix(".seg")
-            self.hit.repeated += _count(segment.read_bytes()) if segment.exists() else 0
+            self.hit.repeated.update(_ids(segment.read_bytes()) if segment.exists() else ())
             return 0
         if path.suffix != ".seg":
             self.hit.sums = True
@@ -95,7 +95,7 @@ class Vandal:
         lost: set[int] = set()
         for begin, end in records(before):
             if before[begin:end] != after[begin:end]:
-                lost.update(item for item, _, _ in find_items(before[begin:end]))
+                lost.update(_ids(before[begin:end]))
         self.hit.items |= lost
         return len(lost)
 
@@ -104,8 +104,8 @@ def _is_ours(path: Path) -> bool:
     return path.is_file() and path.name != "lock" and "quarantine" not in path.parts
 
 
-def _count(data: bytes) -> int:
-    return sum(1 for _ in find_items(data))
+def _ids(data: bytes) -> set[int]:
+    return {item for item, _, _ in find_items(data)}
 
 
 def records(data: bytes) -> Iterator[tuple[int, int]]:

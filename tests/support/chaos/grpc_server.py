@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections import deque
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, cast
 
@@ -30,6 +31,9 @@ WINDOW_BYTES = 1 << 24
 MESSAGE_HEAD_BYTES = 5
 PATIENCE_SECONDS = 0.5
 """How long a cut waits for the client to have read earlier answers."""
+
+UNREAD_ANSWERS = 1000
+"""After so many answers the client is asked whether it has read them."""
 
 Headers = list[tuple[bytes, bytes]]
 _SETTINGS = {SettingCodes.INITIAL_WINDOW_SIZE: WINDOW_BYTES, SettingCodes.MAX_CONCURRENT_STREAMS: 1000}
@@ -71,10 +75,10 @@ class _Connection(asyncio.Protocol):
         self._bodies: dict[int, bytearray] = {}
         self._encodings: dict[int, str] = {}
         self._calls: dict[int, asyncio.Task[None]] = {}
-        self._answered = 0
-        """Items in answers, and below how many of them the client has read for sure."""
-        self._read = 0
+        self._unread: deque[Sequence[int]] = deque()
+        """Items of the answers that the client may not have read."""
         self._pings: deque[tuple[int, asyncio.Future[None]]] = deque()
+        """Answers that it has read when it answers a ping, among those that were unread then."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
@@ -101,8 +105,8 @@ class _Connection(asyncio.Protocol):
 
     def abort(self) -> None:
         """Cut the connection at once; answers that are on their way are lost."""
-        self._judge.cut(self._answered - self._read)
-        self._read = self._answered
+        self._judge.cut([item for items in self._unread for item in items])
+        self._unread.clear()
         self._transport.abort()
 
     # --------------------------------------------------------------------- in
@@ -124,7 +128,8 @@ class _Connection(asyncio.Protocol):
                 if call := self._calls.pop(stream, None):
                     call.cancel()
             case PingAckReceived():
-                self._read, waiting = self._pings.popleft()
+                answers, waiting = self._pings.popleft()
+                self._forget(answers)
                 if not waiting.done():
                     waiting.set_result(None)
             case ConnectionTerminated():
@@ -150,7 +155,9 @@ class _Connection(asyncio.Protocol):
         except ProtocolError:  # the client has left in the same moment
             self._judge.cut(answer.took)
             return
-        self._answered += answer.took
+        self._unread.append(answer.took)
+        if len(self._unread) == UNREAD_ANSWERS:
+            self._ask()
         self._flush()
 
     def _answer(self, stream: int, answer: Answer) -> None:
@@ -174,11 +181,21 @@ class _Connection(asyncio.Protocol):
         self.abort()
 
     async def _until_read(self) -> None:
-        read = asyncio.get_running_loop().create_future()
-        self._pings.append((self._answered, read))
-        self._h2.ping(b"all read")
+        read = self._ask()
         self._flush()
         await read
+
+    def _ask(self) -> asyncio.Future[None]:
+        """Ask the client to say when it has read what was answered so far."""
+        read: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._pings.append((len(self._unread), read))
+        self._h2.ping(b"all read")
+        return read
+
+    def _forget(self, answers: int) -> None:
+        for _ in range(answers):
+            self._unread.popleft()
+        self._pings = deque((count - answers, read) for count, read in self._pings)
 
     def _flush(self) -> None:
         data = self._h2.data_to_send()

@@ -6,6 +6,7 @@ import asyncio
 import math
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from google.protobuf.any_pb2 import Any as ProtoAny
@@ -43,7 +44,7 @@ class Answer:
     """What a server is to say; without it, the connection is cut."""
 
     fault: Fault
-    took: int = 0
+    took: Sequence[int] = ()
     refused: int = 0
     retry_after: float | None = None
 
@@ -111,19 +112,20 @@ class Judge:
         if step.fault in {Fault.RESET, Fault.LOST_ANSWER}:
             return Cut(midway=step.share > 0.5)
         retry_after = step.seconds if step.fault is Fault.THROTTLE else None
-        return Answer(step.fault, len(took), len(refused), retry_after)
+        return Answer(step.fault, took, len(refused), retry_after)
 
-    def cut(self, items: int) -> None:
-        """Note that answers for so many items may have been lost with a connection."""
+    def cut(self, items: Sequence[int]) -> None:
+        """Note that the answers for some items may have been lost with a connection."""
         if self._record is not None and items:
             line = {"step": "cut", "at": time.time(), "items": 0, "took": [], "refused": [], "altered": 0}
-            self._record.write(line | {"lost": items})
+            self._record.write(line | {"lost": runs_of(items)})
 
     def _write(self, via: str, step: Step, took: list[int], refused: list[int], altered: int) -> None:
         if self._record is not None:
-            lost = len(took) if step.fault is Fault.LOST_ANSWER else 0
+            runs = runs_of(took)
+            lost = runs if step.fault is Fault.LOST_ANSWER else []
             line = {"step": step.fault, "at": time.time(), "via": via, "items": len(took) + len(refused), "lost": lost}
-            self._record.write(line | {"took": runs_of(took), "refused": runs_of(refused), "altered": altered})
+            self._record.write(line | {"took": runs, "refused": runs_of(refused), "altered": altered})
 
 
 def _split(step: Step, items: list[int]) -> tuple[list[int], list[int]]:

@@ -69,7 +69,7 @@ class Received:
     """How often each item was in a request that was refused for good, or was alone and called too large."""
     altered: int = 0
     """Spans that were not as they were sent."""
-    unanswered: int = 0
+    lost: set[int] = field(default_factory=set)
     """Items taken in requests whose answer was lost on purpose: each may come again."""
     largest: int = 0
     """Most items in one request."""
@@ -93,9 +93,23 @@ class Received:
         self.largest = max(self.largest, line["items"])
         self.accepted.update(took)
         (self.rejected if line["step"] == "partial" else self.refused).update(refused)
-        self.unanswered += line["lost"]
+        self.lost.update(expand(line["lost"]))
+
+    @property
+    def repeated(self) -> set[int]:
+        """Items taken more than once."""
+        return {item for item, times in self.accepted.items() if times > 1}
 
     @property
     def duplicates(self) -> int:
         """Items taken more often than once, by how much."""
         return self.accepted.total() - len(self.accepted)
+
+
+def times_taken(path: Path, items: set[int]) -> dict[int, list[float]]:
+    """Return when each of the items was taken, every time."""
+    times: dict[int, list[float]] = {item: [] for item in items}
+    for line in read_record(path):
+        for item in items.intersection(expand(line["took"])):
+            times[item].append(line["at"])
+    return times

@@ -51,8 +51,8 @@ class Sender:
         self.permanent: Counter[str] = Counter()
         self.without_delay = 0
         """Answers that ask to come again and do not say when."""
-        self.unanswered_items = 0
-        """Items in attempts without an answer: each may have been taken, and comes again."""
+        self.unanswered: Runs = []
+        """Ids in attempts without an answer: each may have been taken, and comes again."""
         self.requests = 0
         self.accepted_items = 0
         self._grpc, self._http = grpc, http
@@ -91,7 +91,7 @@ class Sender:
         return {
             "requests": self.requests,
             "acknowledged": self.accepted_items,
-            "unanswered": self.unanswered_items,
+            "unanswered": sum(count for _, count in self.unanswered),
             "refusals": self.refusals,
             "permanent": self.permanent,
             "without_delay": self.without_delay,
@@ -141,7 +141,7 @@ class Sender:
                 line = {"first": first, "count": count, "via": client.name, "attempts": attempts, "began": began}
                 self._write(line | {"started": started, "acked": time.time()})
                 return
-            self._refused(result, count)
+            self._refused(result, first, count)
             if not result.retryable:
                 self.given_up.append([first, count])
                 return
@@ -155,9 +155,9 @@ class Sender:
         self.accepted_items += count
         self.runs.append([first, count])
 
-    def _refused(self, result: Result, count: int) -> None:
+    def _refused(self, result: Result, first: int, count: int) -> None:
         if not result.answered:
-            self.unanswered_items += count
+            self.unanswered.append([first, count])
         elif result.retryable and result.code != "connect":
             self.refusals[result.code] += 1
             self.without_delay += result.delay is None
