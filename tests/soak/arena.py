@@ -84,6 +84,7 @@ class Setup:
             "timeout": f"{TIMEOUT_SECONDS}s",
             "tls": {"insecure": True},
             "retry_on_failure": {"initial_interval": "50ms", "max_interval": "500ms", "max_elapsed_time": "0s"},
+            "circuit_breaker": {"open_duration": "200ms"},
             "sending_queue": queue,
         }
         if self.dead_letters:

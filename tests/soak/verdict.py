@@ -29,15 +29,20 @@ class Explained:
     damaged: set[int] = field(default_factory=set)
     """Items in records that were damaged: these may be missing."""
 
-    def cause(self, item: int, times: Sequence[float], lost: set[int]) -> str:
-        """Say why an item was taken several times; empty if there is no reason."""
-        first = times[0]
-        if item in lost:
+    def cause(self, item: int, times: Sequence[float], received: Received) -> str:
+        """Say why an item was taken several times; empty if there is no reason.
+
+        A part of a request that was split may have been taken long before the request ended.
+        """
+        first, second = times[:2]
+        if item in received.lost:
             return "answer lost"
-        if any(begin - ENDS_SECONDS <= first <= end for begin, end in self.kills):
-            return "kill"
         if item in self.unanswered:
             return "sent again"
+        if any(begin - ENDS_SECONDS <= first <= end for begin, end in self.kills):
+            return "kill"
+        if item in received.split and any(first <= begin <= second for begin, _ in self.kills):
+            return "kill"
         return "end damaged" if item in self.forgotten else ""
 
 
@@ -148,7 +153,7 @@ def count(
         dead_letters=len(dead_letters or ()),
         damaged=len(missing & explained.damaged),
         missing=sorted(missing - explained.damaged),
-        causes=Counter(explained.cause(item, times[item], received.lost) for item in received.repeated),
+        causes=Counter(explained.cause(item, times[item], received) for item in received.repeated),
         altered=received.altered,
         requests=received.requests,
     )

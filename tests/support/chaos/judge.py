@@ -106,8 +106,11 @@ class Judge:
             case Fault.SLOW:
                 await asyncio.sleep(step.seconds)
         found = list(find_items(data))
-        took, refused = _split(step, [item for item, _, _ in found])
-        self._write(via, step, took, refused, sum(not intact for _, intact, _ in found))
+        items = [item for item, _, _ in found]
+        took, refused = _split(step, items)
+        altered = sum(not intact for _, intact, _ in found)
+        lost, large = took if step.fault is Fault.LOST_ANSWER else [], items if step.fault is Fault.TOO_LARGE else []
+        self._write(step.fault, via=via, took=took, refused=refused, lost=lost, large=large, altered=altered)
         self.accepted += len(took)
         if step.fault in {Fault.RESET, Fault.LOST_ANSWER}:
             return Cut(midway=step.share > 0.5)
@@ -116,16 +119,13 @@ class Judge:
 
     def cut(self, items: Sequence[int]) -> None:
         """Note that the answers for some items may have been lost with a connection."""
-        if self._record is not None and items:
-            line = {"step": "cut", "at": time.time(), "items": 0, "took": [], "refused": [], "altered": 0}
-            self._record.write(line | {"lost": runs_of(items)})
+        if items:
+            self._write("cut", lost=items)
 
-    def _write(self, via: str, step: Step, took: list[int], refused: list[int], altered: int) -> None:
+    def _write(self, step: str, *, via: str = "", altered: int = 0, **items: Sequence[int]) -> None:
         if self._record is not None:
-            runs = runs_of(took)
-            lost = runs if step.fault is Fault.LOST_ANSWER else []
-            line = {"step": step.fault, "at": time.time(), "via": via, "items": len(took) + len(refused), "lost": lost}
-            self._record.write(line | {"took": runs, "refused": runs_of(refused), "altered": altered})
+            runs = {name: runs_of(items.get(name, ())) for name in ("took", "refused", "lost", "large")}
+            self._record.write({"step": step, "at": time.time(), "via": via, "altered": altered} | runs)
 
 
 def _split(step: Step, items: list[int]) -> tuple[list[int], list[int]]:

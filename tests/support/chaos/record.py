@@ -71,6 +71,8 @@ class Received:
     """Spans that were not as they were sent."""
     lost: set[int] = field(default_factory=set)
     """Items taken in requests whose answer was lost on purpose: each may come again."""
+    split: set[int] = field(default_factory=set)
+    """Items in requests that were called too large: they came again in smaller ones."""
     largest: int = 0
     """Most items in one request."""
     steps: Counter[str] = field(default_factory=Counter)
@@ -90,7 +92,8 @@ class Received:
         self.requests += 1
         self.steps[line["step"]] += 1
         self.altered += line["altered"]
-        self.largest = max(self.largest, line["items"])
+        self.largest = max(self.largest, len(took) + len(refused))
+        self.split.update(expand(line["large"]))
         self.accepted.update(took)
         (self.rejected if line["step"] == "partial" else self.refused).update(refused)
         self.lost.update(expand(line["lost"]))
