@@ -148,7 +148,7 @@ class Arena:
                 self.daemon.kill(workers)
             case "supervisor":
                 self.daemon.kill()
-                wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers), "workers end", 10)
+                wait_for(lambda: not any(map(_lives, workers)), "the workers end with their supervisor", 10)
             case "worker" if workers:
                 os.kill(random.choice(workers), signal.SIGKILL)
 
@@ -200,6 +200,15 @@ class Arena:
             }
             | ({"workers": self.setup.workers} if self.setup.workers > 1 else {}),
         }
+
+
+def _lives(pid: int) -> bool:
+    """Return whether a process runs; one that only waits to be noticed by its parent does not."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
 
 
 class Ledger:
