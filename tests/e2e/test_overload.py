@@ -20,7 +20,7 @@ SMALL = {"queue_size": 20, "num_consumers": 2}
 """With a destination that takes a tenth of a second for each request: twenty requests per second."""
 
 
-@pytest.mark.parametrize("queue", ["memory"])
+@pytest.mark.parametrize("queue", ["memory", "disk"])
 async def test_overload_is_refused_and_nothing_is_lost(queue: Literal["memory", "disk"], tmp_path: Path) -> None:
     """Every refusal may be retried and says when; all that was acknowledged arrives, once; the ledger sums."""
     setup = Setup(queue=queue, sending_queue=SMALL)

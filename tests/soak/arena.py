@@ -115,6 +115,10 @@ class Arena:
     def http(self) -> str:
         return f"127.0.0.1:{self._ports['http']}"
 
+    @property
+    def config_path(self) -> Path:
+        return self.directory / "daemon" / "config.yaml"
+
     def launch(self) -> None:
         """Start, and do not wait; the log of the run before is kept beside the new one."""
         log = self.directory / "daemon" / "output.log"
@@ -154,9 +158,8 @@ class Arena:
 
     def reload(self) -> None:
         """Change an option of every exporter in the file, and send SIGHUP."""
-        path = self.directory / "daemon" / "config.yaml"
-        text = path.read_text()
-        path.write_text(text.replace(f"num_consumers: {CONSUMERS}", f"num_consumers: {CONSUMERS - 1}"))
+        text = self.config_path.read_text()
+        self.config_path.write_text(text.replace(f"num_consumers: {CONSUMERS}", f"num_consumers: {CONSUMERS - 1}"))
         os.kill(self.daemon.pid, signal.SIGHUP)
 
     def ledger(self) -> Ledger:

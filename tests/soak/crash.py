@@ -17,6 +17,7 @@ from pathlib import Path
 
 from tests.soak.arena import Arena, Ledger, Setup, Victim, working_directory
 from tests.soak.damage import KINDS, Kind, Vandal
+from tests.soak.letters import dead_letters, replay
 from tests.soak.verdict import Count, Explained, Verdict, count, resent
 from tests.support.chaos import Received, Sender, SenderConfig, SinkProcess, Weights
 from tests.support.peers import PeerProcessError
@@ -162,10 +163,26 @@ class Crash:
         again = resent(sender)
         explained = Explained(self._kills, again, hit.repeated, hit.items)
         for name, sink in zip(EXPORTERS, self._sinks, strict=True):
-            verdict.add(count(name, sender.acknowledged, sink.record, explained=explained))
+            letters = dead_letters(arena, name) if self.plan.setup.dead_letters else None
+            verdict.add(count(name, sender.acknowledged, sink.record, explained=explained, letters=letters))
             if not hit.sums:
                 self._compare_sums(name, ledger, sender.accepted_items, len(again))
                 self._compare_ends(name, ledger, verdict.counts[-1], sink.received())
+        if self.plan.setup.dead_letters:
+            self._replay(arena, sender, explained)
+
+    def _replay(self, arena: Arena, sender: Sender, explained: Explained) -> None:
+        """Send the dead letters again: then everything is there but what was rejected by name."""
+        letters = [dead_letters(arena, name) for name in EXPORTERS]
+        before = [sink.received() for sink in self._sinks]
+        replay(arena)
+        for name, sink, sent, had in zip(EXPORTERS, self._sinks, letters, before, strict=True):
+            received = sink.received()
+            self.verdict.check(not dead_letters(arena, name), f"{name}: letters are left after the replay")
+            self.verdict.check(
+                received.accepted - had.accepted == sent, f"{name}: the replay did not send each letter once"
+            )
+            self.verdict.add(count(f"{name} replayed", sender.acknowledged, sink.record, explained=explained))
 
     def _compare_early(self, ledger: Ledger, acknowledged: int, number: int) -> None:
         """Check the sums right after a start: what was acknowledged before is known."""
@@ -213,8 +230,14 @@ def _arguments() -> argparse.Namespace:
 def main() -> int:
     """Return 0 when it is proved."""
     arguments = _arguments()
-    setup = Setup(queue=arguments.queue, workers=arguments.workers, batch=arguments.batch, shutdown_timeout="1s")
     weights = Weights.parse(arguments.faults)
+    setup = Setup(
+        queue=arguments.queue,
+        workers=arguments.workers,
+        batch=arguments.batch,
+        dead_letters=str(weights) != "accept=1",
+        shutdown_timeout="1s",
+    )
     damage = KINDS if arguments.damage == "all" else (arguments.damage,) if arguments.damage else ()
     stalls = 0.6 if damage else 0.2
     plan = Plan(

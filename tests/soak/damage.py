@@ -24,6 +24,7 @@ ENCRYPTED_EXTRA = 28
 _LENGTHS = struct.Struct("<II")
 _KEY = struct.Struct("<I")
 _KEY_PLACE, _LENGTHS_PLACE = 20, 56
+QUARANTINE = "quarantine"
 _LONGEST_HOLE = 64 * 1024
 
 
@@ -101,7 +102,10 @@ class Vandal:
 
 
 def _is_ours(path: Path) -> bool:
-    return path.is_file() and path.name != "lock" and "quarantine" not in path.parts
+    """Return whether a file belongs to a queue; dead letters have a database."""
+    return (
+        path.is_file() and (path.suffix in {".seg", ".done"} or path.name == "ledger") and QUARANTINE not in path.parts
+    )
 
 
 def _ids(data: bytes) -> set[int]:

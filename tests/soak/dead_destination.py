@@ -27,7 +27,7 @@ from tests.support.chaos.record import expand
 from tests.support.chaos.sender import acknowledged_in
 
 How = Literal["down", "hang", "refuse"]
-WARM_UP_SECONDS = 2.0
+WARM_UP_SECONDS = 1.0
 NOISE, NOISE_MS = 1.25, 2.0
 """A p99 is unchanged if it is at most the largest of a window before, times this, and so many milliseconds."""
 

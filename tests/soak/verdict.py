@@ -134,14 +134,14 @@ def count(
     record: Path,
     *,
     explained: Explained | None = None,
-    dead_letters: set[int] | None = None,
+    letters: Counter[int] | None = None,
 ) -> Count:
-    """Compare with the record of a sink; ``dead_letters`` are the ids in that queue, ``None`` where there is none."""
+    """Compare with the record of a sink; ``letters`` are the ids in the dead letters, ``None`` where there are none."""
     explained, received = explained or Explained(), Received.read(record)
     missing = acknowledged - received.accepted.keys()
     rejected = missing & received.rejected.keys()
     missing -= rejected
-    refused = missing & (received.refused.keys() if dead_letters is None else dead_letters)
+    refused = missing & (received.refused if letters is None else letters).keys()
     missing -= refused
     times = times_taken(record, received.repeated)
     return Count(
@@ -150,7 +150,7 @@ def count(
         delivered=len(acknowledged & received.accepted.keys()),
         rejected=len(rejected),
         refused=len(refused),
-        dead_letters=len(dead_letters or ()),
+        dead_letters=(letters or Counter()).total(),
         damaged=len(missing & explained.damaged),
         missing=sorted(missing - explained.damaged),
         causes=Counter(explained.cause(item, times[item], received) for item in received.repeated),

@@ -113,6 +113,7 @@ def times_taken(path: Path, items: set[int]) -> dict[int, list[float]]:
     """Return when each of the items was taken, every time."""
     times: dict[int, list[float]] = {item: [] for item in items}
     for line in read_record(path):
-        for item in items.intersection(expand(line["took"])):
-            times[item].append(line["at"])
+        for item in expand(line["took"]):
+            if item in items:
+                times[item].append(line["at"])
     return times
