@@ -15,7 +15,7 @@ FORCE_NATIVE := UNTRACE_PIPELINE_CODEC=native UNTRACE_PIPELINE_INGRESS=native UN
 
 .DEFAULT_GOAL := help
 .PHONY: help run demo native native-test test test-native test-python integration lint format type docs \
-        docs-check fuzz fuzz-native miri peers bench wheel wheel-check dist-native has-cargo clean
+        docs-check fuzz fuzz-native miri peers bench soak wheel wheel-check dist-native has-cargo clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -114,6 +114,18 @@ peers: $(VENV)/.dev  ## Build the real peers that tests and benchmarks compare w
 
 bench: $(VENV)/.dev  ## Side by side with the Go Collector; results in benchmarks/results/ (ARGS=--quick)
 	$(BIN)/python -m benchmarks $(ARGS)
+
+SOAK := $(BIN)/python -m tests.soak
+
+soak: $(VENV)/.dev  ## Proofs at length: kills, faults, damage, a dead destination, overload; about an hour, kept in out/soak
+	rm -rf out/soak && mkdir -p out/soak
+	$(SOAK).crash --kills 50 --seed 1 --directory out/soak/kills
+	$(SOAK).crash --kills 50 --seed 2 --faults --directory out/soak/faults
+	$(SOAK).crash --kills 50 --seed 3 --damage --directory out/soak/damage
+	$(SOAK).crash --kills 50 --seed 4 --damage --faults --batch --workers 2 --directory out/soak/all
+	$(SOAK).dead_destination --minutes 10 --directory out/soak/down
+	$(SOAK).dead_destination --minutes 5 --how hang --directory out/soak/hang
+	$(BIN)/python -m benchmarks --only ours --scenario overload --results out/soak
 
 wheel: $(VENV)/.dev  ## Build the distributions into dist/; the native one where cargo is
 	rm -f dist/untrace_pipeline*
