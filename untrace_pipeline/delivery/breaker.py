@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from enum import IntEnum
 
 from untrace_pipeline.delivery.config import BreakerConfig
@@ -20,6 +21,17 @@ class Circuit(IntEnum):
     OPEN = 2
 
 
+SLICES = 10
+"""Of the window: attempts are counted per slice, so that it costs the same however many there are."""
+
+
+@dataclass(slots=True)
+class _Slice:
+    end: float
+    attempts: int = 0
+    failures: int = 0
+
+
 class Breaker:
     """Says when an attempt may be made, and learns from how it ended.
 
@@ -29,8 +41,8 @@ class Breaker:
     def __init__(self, config: BreakerConfig, changed: Callable[[Circuit, str], None]) -> None:
         self._config = config
         self._changed = changed
-        self._attempts: deque[tuple[float, bool]] = deque()
-        self._failures = 0
+        self._slices: deque[_Slice] = deque()
+        self._slice_seconds = config.window / SLICES
         self._probes = 0
         self._successes = 0
         self._waiters: deque[asyncio.Future[None]] = deque()
@@ -59,9 +71,10 @@ class Breaker:
             self._judge_probe(now, failed=failed, wish=wish)
         elif self.state is Circuit.CLOSED and failed is not None:
             self._count(now, failed=failed)
-            if failed and self._is_bad():
-                ratio = f"{self._failures} of the last {len(self._attempts)} requests failed"
-                self._open(now, wish, ratio)
+            if failed:
+                attempts, failures = self._sums()
+                if attempts >= self._config.min_requests and failures >= self._config.failure_ratio * attempts:
+                    self._open(now, wish, f"{failures} of the last {attempts} requests failed")
 
     def close(self) -> None:
         """Let everybody through, for the end: whoever waits makes its last attempt now."""
@@ -71,14 +84,16 @@ class Breaker:
         self._wake(len(self._waiters))
 
     def _count(self, now: float, *, failed: bool) -> None:
-        self._attempts.append((now, failed))
-        self._failures += failed
-        while self._attempts[0][0] <= now - self._config.window:
-            self._failures -= self._attempts.popleft()[1]
+        slices = self._slices
+        if not slices or now >= slices[-1].end:
+            while slices and slices[0].end <= now - self._config.window + self._slice_seconds:
+                slices.popleft()
+            slices.append(_Slice(now + self._slice_seconds))
+        slices[-1].attempts += 1
+        slices[-1].failures += failed
 
-    def _is_bad(self) -> bool:
-        number = len(self._attempts)
-        return number >= self._config.min_requests and self._failures >= self._config.failure_ratio * number
+    def _sums(self) -> tuple[int, int]:
+        return sum(one.attempts for one in self._slices), sum(one.failures for one in self._slices)
 
     def _judge_probe(self, now: float, *, failed: bool | None, wish: float) -> None:
         self._probes -= 1
@@ -89,8 +104,7 @@ class Breaker:
             return
         self._successes += failed is False
         if self._successes >= self._config.probes:
-            self._attempts.clear()
-            self._failures = 0
+            self._slices.clear()
             self._become(Circuit.CLOSED, "takes requests again")
             self._wake(len(self._waiters))
         else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from functools import cached_property
 
 from untrace_pipeline.api.component import Host, Settings
 from untrace_pipeline.data import Batch
@@ -88,19 +89,21 @@ class Delivery:
         items = batch.item_count
         if not items:
             return
-        await self._open.wait()
+        if not self._open.is_set():
+            await self._open.wait()
         if self._closed:
             raise self._shutting_down()
         self._sending.check()
         bare = Batch(batch.signal, batch.to_otlp(), batch.context)
-        entry = Entry(bare, items, asyncio.get_running_loop().time())
+        entry = Entry(bare, items, self._loop.time())
         if self._queue is None or self._source is None:
             await self._send_now(entry)
             return
         if self._config.wait_for_result:
-            entry.result = asyncio.get_running_loop().create_future()
+            entry.result = self._loop.create_future()
         await self._enqueue(self._queue, self._source, entry)
-        await self._hear(entry)
+        if entry.result is not None:
+            await self._hear(entry, entry.result)
 
     def pending_items(self) -> int:
         """Return the items that have no outcome yet: in the queue or under way, or after the end on a disk."""
@@ -195,6 +198,11 @@ class Delivery:
 
     # --------------------------------------------------------------------- in
 
+    @cached_property
+    def _loop(self) -> asyncio.AbstractEventLoop:
+        """The loop that all of it runs in; asking for it is a system call, too dear for every batch."""
+        return asyncio.get_running_loop()
+
     async def _enqueue(self, queue: Queue, source: Source, entry: Entry) -> None:
         try:
             source.make_way(entry)
@@ -236,26 +244,24 @@ class Delivery:
         return True
 
     async def _send_now(self, entry: Entry) -> None:
-        entry.result = asyncio.get_running_loop().create_future()
+        entry.result = result = self._loop.create_future()
         self.accounting.enqueue(entry.items)
         self.accounting.undecided += entry.items
         task = asyncio.create_task(self._process(entry.request()))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         try:
-            await self._hear(entry)
+            await self._hear(entry, result)
         except asyncio.CancelledError:
             task.cancel()
             raise
 
-    async def _hear(self, entry: Entry) -> None:
-        """Wait for the outcome of an entry, if its caller wants to know it. Raises what ended the attempts."""
-        if entry.result is None:
-            return
+    async def _hear(self, entry: Entry, result: asyncio.Future[None]) -> None:
+        """Wait for the outcome of an entry. Raises what ended the attempts."""
         try:
-            await entry.result
+            await result
         except asyncio.CancelledError:
-            if not entry.result.cancelled():  # it was known already
+            if not result.cancelled():  # it was known already
                 self._ending.tell_refused(entry)
             raise
         except ConsumeError:
@@ -267,7 +273,8 @@ class Delivery:
 
     async def _work(self, source: Source) -> None:
         while request := await source.next():
-            self._look_for_damage()
+            if self._keeper is not None:
+                self._look_for_damage(self._keeper)
             await self._process(request)
             del request  # an idle worker must not keep its last payload alive
 
@@ -278,7 +285,7 @@ class Delivery:
         result = Result()
         try:
             await self._sending.deliver(request, result)
-            if graves := self._ending.to_bury(request, result):
+            if result.failures and (graves := self._ending.to_bury(request, result)):
                 await self._burial.bury(graves, self._sending.pause)
         finally:
             self._ending.settle(request, result, self._queue, self._keeper)
@@ -316,12 +323,12 @@ class Delivery:
     async def _let_go(self) -> None:
         """Leave what a disk holds to whoever opens the queue next."""
         if self._keeper is not None:
-            self._look_for_damage()
+            self._look_for_damage(self._keeper)
             self.accounting.leave()
             await self._keeper.release()
 
-    def _look_for_damage(self) -> None:
-        if self._keeper is not None and (items := self._keeper.take_damaged()):
+    def _look_for_damage(self, keeper: Keeper) -> None:
+        if items := keeper.take_damaged():
             self.accounting.damage(items)
 
     # ---------------------------------------------------------------- details

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter as Tally
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from untrace_pipeline.api.component import Settings
 from untrace_pipeline.api.telemetry import Counter
@@ -39,23 +38,29 @@ class Ending:
 
         ``keeper`` takes what has no end, where there is one.
         """
-        tally, pieces = self._judge(request, result, keeps=keeper is not None)
+        tally = result.tally()
+        pieces: list[Batch] = []
+        if result.failures:
+            self._judge(request, result, tally, pieces, keeps=keeper is not None)
         entries = request.entries
         if len(entries) == 1:
             entry = entries[0]
-            entry.ended.update(tally)
-            entry.left += pieces
             entry.parts -= 1
-            if entry.parts:
-                return
-            tally, pieces = entry.ended, entry.left
+            if entry.parts or entry.ended or pieces:
+                _add(entry.ended, tally)
+                entry.left += pieces
+                if entry.parts:
+                    return
+                tally, pieces = entry.ended, entry.left
+            entry.ended = tally
         if pieces and keeper is not None:
             if tally:
                 tally[State.MOVED] = sum(piece.item_count for piece in pieces)
                 _share(tally, entries)
             keeper.keep(entries, pieces if tally else [])
             return
-        _share(tally, entries)
+        if len(entries) > 1:
+            _share(tally, entries)
         for entry in entries:
             if queue is not None:
                 queue.done(entry)
@@ -66,20 +71,21 @@ class Ending:
         signal = entry.batch.signal
         if entry.result is None:
             self._accounting.drop(signal, entry.items, reason)
-            entry.ended[reason] += entry.items
+            entry.ended[reason.value] = entry.items
         else:
             self._accounting.refuse(signal, entry.items)
-            entry.ended[State.REFUSED] += entry.items
+            entry.ended[State.REFUSED] = entry.items
         entry.error = error
         self._finish(entry)
 
     def tell_refused(self, entry: Entry) -> None:
         """The caller hears that its batch was refused, or has gone; what was taken all the same may come again."""
-        self._accounting.decide(entry.items, refused=entry.ended[State.REFUSED])
+        self._accounting.decide(entry.items, refused=entry.ended.get(State.REFUSED, 0))
 
-    def _judge(self, request: Request, result: Result, *, keeps: bool) -> tuple[Tally[str], list[Batch]]:
-        """Count the failures; return what became of the items by state, and the pieces that are to be kept."""
-        tally, pieces = Tally(result.ended), []
+    def _judge(
+        self, request: Request, result: Result, tally: dict[str, int], pieces: list[Batch], *, keeps: bool
+    ) -> None:
+        """Count the failures; add what became of their items to ``tally``, and what is to be kept to ``pieces``."""
         signal = request.batch.signal
         for failure in result.failures:
             items, piece = failure.request.items, failure.request
@@ -92,15 +98,15 @@ class Ending:
                 continue
             if failure.buried:
                 self._accounting.bury(signal, items, failure.reason)
-                tally[State.DEAD_LETTERED] += items
+                state = State.DEAD_LETTERED
             elif lost:
                 self._accounting.drop(signal, items, failure.reason)
-                tally[failure.reason] += items
+                state = failure.reason.value
             else:
                 self._accounting.refuse(signal, items)
-                tally[State.REFUSED] += items
+                state = State.REFUSED
+            tally[state] = tally.get(state, 0) + items
             self._remember(failure, request, lost=lost)
-        return tally, pieces
 
     def _remember(self, failure: Failure, request: Request, *, lost: bool) -> None:
         for entry in request.entries:
@@ -149,17 +155,22 @@ def _is_lost(failure: Failure, request: Request, result: Result) -> bool:
     return failure.reason is Reason.TOO_LARGE and sum(f.request.items for f in result.failures) < request.items
 
 
-def _share(tally: Tally[str], entries: Sequence[Entry]) -> None:
+def _add(ended: dict[str, int], tally: Mapping[str, int]) -> None:
+    for state, items in tally.items():
+        ended[state] = ended.get(state, 0) + items
+
+
+def _share(tally: Mapping[str, int], entries: Sequence[Entry]) -> None:
     """Give each entry of a merged request its part of the ends: which item ended how is not known, the sums are."""
-    if len(entries) <= 1:
+    if len(entries) == 1:  # has the tally itself
         return
-    states = [(state, items) for state, items in tally.items() if items]
+    states = list(tally.items())
     for entry in entries:
         room = entry.items
         while room and states:
             state, items = states.pop()
             used = min(room, items)
-            entry.ended[state] += used
+            entry.ended[state] = entry.ended.get(state, 0) + used
             room -= used
             if items > used:
                 states.append((state, items - used))

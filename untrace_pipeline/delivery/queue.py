@@ -130,7 +130,7 @@ class MemoryQueue:
         """Take an entry, or apply the overflow policy."""
         entry.weight = weight = self._weigh(entry)
         evicted: Sequence[Entry] = ()
-        if not self._room.takes(weight):
+        if self.size + weight > self.capacity or self._room.contended:
             evicted = await self._make_room(weight)
         if self._closed:
             raise RetryableError(f"{self._owner} is closed: shutting down")
@@ -139,7 +139,8 @@ class MemoryQueue:
         self._waiting.append(entry)
         self._held[entry] = None
         self._getters.wake()
-        self._room.filled()
+        if self._room.contended:
+            self._room.filled()
         return evicted
 
     async def get(self) -> Entry | None:

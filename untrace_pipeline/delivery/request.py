@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
@@ -41,8 +40,9 @@ class Reason(StrEnum):
     DAMAGED = "damaged"
 
 
-class State(StrEnum):
-    """How items end that are not dropped; with the reasons of dropping, the states of the ledger."""
+class State:
+    """How items end that are not dropped; with the reasons of dropping, the states of the ledger. Plain strings: every
+    request needs them as keys, and an enumeration hashes slowly."""
 
     DELIVERED = "delivered"
     REJECTED = "rejected"
@@ -72,7 +72,7 @@ class Entry:
     """First failure of a part; the caller who waits gets it."""
     committed: bool = False
     """Set by the queue once it holds the entry."""
-    ended: Counter[str] = field(default_factory=Counter)
+    ended: dict[str, int] = field(default_factory=dict)
     """What became of its items so far, by state; complete when the entry is done."""
     record: Record | None = None
     """Where it lies in a journal; set by a persistent queue."""
@@ -137,10 +137,18 @@ class Failure:
 
 @dataclass(slots=True)
 class Result:
-    """What became of one request: counts by state for what the destination answered, failures for the rest."""
+    """What became of one request: what the destination answered, and failures for the rest."""
 
-    ended: Counter[str] = field(default_factory=Counter)
+    delivered: int = 0
+    rejected: int = 0
     failures: list[Failure] = field(default_factory=list)
+
+    def tally(self) -> dict[str, int]:
+        """Return the items by state, without those of the failures."""
+        tally = {State.DELIVERED: self.delivered} if self.delivered else {}
+        if self.rejected:
+            tally[State.REJECTED] = self.rejected
+        return tally
 
 
 class Sender(Protocol):

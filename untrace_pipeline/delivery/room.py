@@ -84,6 +84,11 @@ class Room:
         if self._size() + weight > self.capacity and self.overflow is Overflow.REFUSE:
             raise self.full()
 
+    @property
+    def contended(self) -> bool:
+        """Whether somebody waits for room."""
+        return bool(self._putters)
+
     def takes(self, weight: int) -> bool:
         """Return whether there is room, and nobody waits for it."""
         return self._size() + weight <= self.capacity and not self._putters

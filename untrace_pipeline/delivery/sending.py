@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from collections.abc import Callable
 from contextlib import suppress
+from functools import cached_property
 
 from untrace_pipeline.api.component import Settings
 from untrace_pipeline.api.telemetry import Counter
@@ -20,7 +22,6 @@ from untrace_pipeline.delivery.request import (
     Request,
     Result,
     Sender,
-    State,
     Verdict,
     as_consume_error,
     classify,
@@ -77,11 +78,15 @@ class Sending:
         self._meter.gauge("exporter_circuit_state").observe_with(lambda: self._breaker.state)
         self.attempts_under_way = 0
 
+    @cached_property
+    def _now(self) -> Callable[[], float]:
+        return asyncio.get_running_loop().time
+
     def check(self) -> None:
         """Raise :class:`RetryableError` while the circuit is open, where the configuration wants that."""
         breaker = self._breaker
         if self._refuses_when_open and breaker.state is not Circuit.CLOSED:
-            wait = max(breaker.opens_at - asyncio.get_running_loop().time(), RETRY_AFTER_SECONDS)
+            wait = max(breaker.opens_at - self._now(), RETRY_AFTER_SECONDS)
             raise RetryableError(f"{self._sender.destination}: circuit is open", retry_after=wait)
 
     def drain(self, *, keep: bool = False) -> None:
@@ -102,11 +107,13 @@ class Sending:
 
     async def deliver(self, request: Request, result: Result) -> None:
         """Send a request; every item is in ``result`` then, also when cancelled."""
-        run = _Run([request], result, asyncio.get_running_loop().time())
+        run = _Run([request], result, self._now())
         try:
             while run.pieces:
-                probe = await self._breaker.permit()
-                if self._ends():
+                probe = False
+                if self._breaker.state is not Circuit.CLOSED:
+                    probe = await self._breaker.permit()
+                if self._keeps and self._ends():
                     break
                 run.attempts += 1
                 try:
@@ -143,7 +150,7 @@ class Sending:
             self.attempts_under_way -= 1
             self._latency.record(time.perf_counter() - started)
             self._status(code).add()
-            self._breaker.record(asyncio.get_running_loop().time(), failed=failed, probe=probe, wish=wish)
+            self._breaker.record(self._now(), failed=failed, probe=probe, wish=wish)
         return outcome
 
     async def _judge(self, error: Exception, run: _Run) -> None:
@@ -160,7 +167,7 @@ class Sending:
                 run.give_up(Reason.PERMANENT, known)
 
     async def _wait_or_give_up(self, error: ConsumeError, run: _Run) -> None:
-        now = asyncio.get_running_loop().time()
+        now = self._now()
         if run.backoff is None:
             run.backoff = Backoff(self._retry, run.started, self._random)
         wish = error.retry_after if isinstance(error, RetryableError) else None
@@ -191,8 +198,8 @@ class Sending:
     def _delivered(self, request: Request, outcome: Outcome, result: Result) -> None:
         items = request.items - (outcome.rest.item_count if outcome.rest is not None else 0)
         rejected = min(outcome.rejected, items)
-        result.ended[State.DELIVERED] += items - rejected
-        result.ended[State.REJECTED] += rejected
+        result.delivered += items - rejected
+        result.rejected += rejected
         if request.original is not None:
             self._shortened.add(items)
         self._accounting.deliver(request.batch.signal, items, rejected)
