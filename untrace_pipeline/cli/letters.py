@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
@@ -165,7 +165,7 @@ def _storage_ids(spec: ServiceSpec, wanted: str | None) -> list[ComponentId]:
         if wanted not in there:
             raise UsageError(unknown("extension", wanted, list(there)))
         return [there[wanted]]
-    named = {name for one in spec.components.values() if (name := _storage_of(one)) is not None}
+    named = {name for one in spec.components.values() for name in _storages_of(one)}
     usual = {name for name, one in there.items() if spec.components[one].factory.type_name == FILE_STORAGE}
     found = [one for name, one in there.items() if name in (named or usual)]
     if not found:
@@ -173,9 +173,11 @@ def _storage_ids(spec: ServiceSpec, wanted: str | None) -> list[ComponentId]:
     return found
 
 
-def _storage_of(component: ComponentSpec) -> str | None:
-    queue = getattr(component.config, "dead_letter_queue", None)
-    return getattr(queue, "storage", None)
+def _storages_of(component: ComponentSpec) -> Iterator[str]:
+    """Yield the storages that an exporter names, wherever its dead-letter queue stands in the options."""
+    for option, names in component.config.references().items():
+        if option.endswith("dead_letter_queue.storage"):
+            yield from names
 
 
 def _chosen(arguments: argparse.Namespace) -> LetterFilter:

@@ -13,6 +13,7 @@ from untrace_pipeline.cli.letters import Desk, Storage, UsageError, unknown
 from untrace_pipeline.config.model import ComponentSpec
 from untrace_pipeline.data import Signal
 from untrace_pipeline.delivery import DeliveryConfig
+from untrace_pipeline.delivery.storage import DeadLetterStorage, QueueStorage
 from untrace_pipeline.engine.graph import UnitId
 from untrace_pipeline.engine.lifecycle import Deadline, start_all, stop_all
 from untrace_pipeline.engine.unit import Blueprint, Unit
@@ -60,6 +61,8 @@ class Targets:
         for extension in self._referenced(specs.values()):
             unit = self._make(desk.spec.components[extension], frozenset())
             extensions[str(extension)] = unit.component
+            if isinstance(unit.component, QueueStorage | DeadLetterStorage):
+                del self._units[extension]  # not started: its directory may be the daemon's
         for one, spec in specs.items():
             signals = frozenset().union(*(letters[name] for name, target in exporters.items() if target == one))
             self._make(spec, signals)

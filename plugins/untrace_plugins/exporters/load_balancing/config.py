@@ -189,6 +189,12 @@ class LoadBalancingConfig(DeliveryConfig):
             raise ValueError(msg)
         return self
 
+    def for_replay(self, storage: str) -> Self:
+        """Return the options for a replay: each attempt before the ring, so that it hears from every backend."""
+        config = super().for_replay(storage)
+        retry = config.retry_on_failure.model_copy(update={"enabled": True})
+        return config.model_copy(update={"retry_on_failure": retry})
+
     def references(self) -> Mapping[str, tuple[str, ...]]:
         """Return the extensions that are named here and for the backends."""
         below = self.protocol.otlp.references().items()

@@ -12,6 +12,7 @@ from untrace_pipeline.config.loader import load
 from untrace_pipeline.data import Signal
 from untrace_pipeline.testing import make_settings
 from untrace_plugins.exporters.load_balancing import FACTORY
+from untrace_plugins.exporters.load_balancing.config import LoadBalancingConfig
 from untrace_plugins.exporters.load_balancing.endpoint import dialled, joined
 
 STATIC = {"static": {"hostnames": ["a", "b:1"]}}
@@ -77,6 +78,14 @@ def test_a_routing_key_that_a_signal_does_not_have(key: str, signal: Signal) -> 
     settings = make_settings(Kind.EXPORTER, "load_balancing", signals=[signal])
     with pytest.raises(StartError, match=f"routing_key {key} is not for {signal}, which have .*service"):
         FACTORY.create(FACTORY.config.model_validate({"resolver": STATIC, "routing_key": key}), settings)
+
+
+@pytest.mark.parametrize("options", [{}, {"sending_queue": {}}, {"protocol": {"otlp": {"sending_queue": {}}}}])
+def test_a_replay_hears_from_every_backend(options: dict[str, Any]) -> None:
+    """Dead letters are sent again without a queue anywhere, wherever the queue of the daemon is."""
+    config = LoadBalancingConfig.model_validate({"resolver": STATIC, **options}).for_replay("file_storage")
+    assert config.queues_first
+    assert not config.sending_queue.enabled
 
 
 def test_extensions_of_backends_are_references() -> None:
