@@ -18,7 +18,14 @@ from untrace_pipeline.registry import Registry
 ROOT = Path(__file__).resolve().parents[2]
 MANIFESTS = sorted((ROOT / "deploy/kubernetes").glob("*.yaml"))
 CONFIGS = [*sorted((ROOT / "configs").glob("*.yaml")), ROOT / "deploy/docker/config.yaml"]
-ENVIRONMENT = {"NODE_NAME": "n", "POD_NAME": "p", "POD_NAMESPACE": "ns", "INGEST_TOKEN": "t", "KAFKA_PASSWORD": "p"}
+ENVIRONMENT = {
+    "NODE_NAME": "n",
+    "POD_NAME": "p",
+    "POD_NAMESPACE": "ns",
+    "INGEST_TOKEN": "t",
+    "KAFKA_PASSWORD": "p",
+    "API_KEY": "k",
+}
 
 
 def documents(path: Path) -> list[dict[str, Any]]:

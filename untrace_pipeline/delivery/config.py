@@ -79,14 +79,14 @@ class RetryPreset(StrEnum):
     UNTRACE = "untrace"
 
 
-_PRESETS: Mapping[RetryPreset, Mapping[str, float]] = {
+_PRESETS: Mapping[RetryPreset, Mapping[str, object]] = {
     RetryPreset.COLLECTOR: {},
     RetryPreset.UNTRACE: {
-        "initial_interval": 1.0,
-        "multiplier": 2.0,
-        "max_interval": 300.0,
+        "initial_interval": "1s",
+        "multiplier": 2,
+        "max_interval": "5m",
         "randomization_factor": 0.1,
-        "max_elapsed_time": 0.0,
+        "max_elapsed_time": "0s",
     },
 }
 """What a preset sets where nothing else is written."""

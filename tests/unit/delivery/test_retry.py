@@ -64,3 +64,14 @@ def test_an_absurd_wish_is_bounded() -> None:
     """A destination cannot make us sleep for ever, or break the timer."""
     config = RetryConfig.model_validate({"max_elapsed_time": "0s"})
     assert Backoff(config, 0.0, random.Random(1)).next(0.0, float("inf")) == 86400
+
+
+def test_the_preset_of_the_requirements() -> None:
+    """1 s doubled each time up to 5 min, ±10 %, for ever; options written beside it win."""
+    waits = schedule(12, preset="untrace", randomization_factor=0)
+    assert waits == pytest.approx([1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 300])
+    jittered = [schedule(1, seed=seed, preset="untrace")[0] for seed in range(100)]
+    assert all(wait is not None and 0.9 <= wait <= 1.1 for wait in jittered)
+    assert schedule(
+        5, preset="untrace", randomization_factor=0, max_elapsed_time="5m", max_interval="3s"
+    ) == pytest.approx([1, 2, 3, 3, 3])
