@@ -8,6 +8,7 @@ from tests.support.plugins import make_registry
 from untrace_pipeline.config.codes import CODES
 from untrace_pipeline.config.loader import load
 from untrace_pipeline.engine.graph import GRAPH_CODES
+from untrace_pipeline.engine.guarantees import GUARANTEE_CODES
 from untrace_pipeline.errors import ConfigError
 
 __all__ = ["SEPARATOR", "check_config", "seeds", "words"]
@@ -16,7 +17,7 @@ SEPARATOR = "\x1e"
 """Stands between the parts of an input: a configuration, a second one, an override, the value of a variable."""
 _GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "config"
 _REGISTRY = make_registry()
-_CODES = {*CODES, *GRAPH_CODES}
+_CODES = {*CODES, *GRAPH_CODES, *GUARANTEE_CODES}
 
 
 def check_config(data: bytes) -> None:

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from untrace_pipeline.api import (
+    Acceptance,
     Affinity,
     ComponentConfig,
     ConfigModel,
@@ -18,6 +19,7 @@ from untrace_pipeline.api import (
     ExporterFactory,
     ExtensionFactory,
     Host,
+    Keeps,
     Kind,
     PipelineId,
     ProcessorFactory,
@@ -27,6 +29,7 @@ from untrace_pipeline.api import (
     Size,
     Stability,
     TransformFactory,
+    Upstream,
 )
 from untrace_pipeline.data import Batch, Signal, attribute
 from untrace_pipeline.registry import Installed, Registry
@@ -86,6 +89,8 @@ class QueueConfig(ConfigModel):
     """Whether there is one."""
     queue_size: int = Field(1000, gt=0)
     """Capacity."""
+    on_disk: bool = False
+    """Whether it survives the process."""
 
 
 class AuthConfig(ConfigModel):
@@ -121,9 +126,35 @@ class SendConfig(ComponentConfig):
     url: str | None = Field(None, json_schema_extra={"deprecated": "use endpoint"})
     """The older name of endpoint."""
 
+    def acceptance(self) -> Acceptance:
+        """Look at the queue."""
+        if not self.sending_queue.enabled:
+            return Acceptance.DELIVERED
+        return Acceptance.ON_DISK if self.sending_queue.on_disk else Acceptance.IN_MEMORY
+
     def references(self) -> Mapping[str, tuple[str, ...]]:
         """Name the authenticator."""
         return {"auth.authenticator": (self.auth.authenticator,)} if self.auth else {}
+
+
+class MarkingConfig(ConfigModel):
+    """When data counts as taken."""
+
+    after: bool = True
+    """After it was accepted."""
+
+
+class DrainConfig(ComponentConfig):
+    """A receiver that takes from a source."""
+
+    marking: MarkingConfig = MarkingConfig()
+    """When data counts as taken."""
+
+    def upstream(self) -> Upstream:
+        """The source keeps what was not marked."""
+        if self.marking.after:
+            return Upstream(Keeps.STORED)
+        return Upstream(Keeps.NOTHING, "the source does not wait", "marking.after", "marking.after: true")
 
 
 class TagConfig(ComponentConfig):
@@ -208,6 +239,7 @@ def _spread(config: RouteConfig, settings: Settings, outputs: Mapping[PipelineId
     return Spread(outputs)
 
 
+DRAIN = ReceiverFactory(type_name="drain", config=DrainConfig, description="Takes.", create=_idle)
 LISTEN = ReceiverFactory(type_name="listen", config=ListenConfig, description="Receives.", create=_idle)
 SEND = ExporterFactory(
     type_name="send",
@@ -241,7 +273,7 @@ PROBE = ExtensionFactory(
 def make_registry() -> Registry:
     """Return a registry of these components, one of them broken."""
     kinds = {
-        Kind.RECEIVER: {"listen": "LISTEN", "tail": "TAIL"},
+        Kind.RECEIVER: {"drain": "DRAIN", "listen": "LISTEN", "tail": "TAIL"},
         Kind.PROCESSOR: {"tag": "TAG", "whole": "WHOLE", "broken": "MISSING"},
         Kind.EXPORTER: {
             "send": "SEND",

@@ -3,6 +3,7 @@
 A component imports from here, and from ``untrace_pipeline.data``, ``.delivery``, ``.conditions`` and ``.net``.
 """
 
+from untrace_pipeline.api.acknowledgement import Acceptance, Keeps, Upstream
 from untrace_pipeline.api.auth import ClientAuthenticator, Credentials, ServerAuthenticator
 from untrace_pipeline.api.component import (
     Admission,
@@ -57,6 +58,7 @@ from untrace_pipeline.errors import (
 )
 
 __all__ = [
+    "Acceptance",
     "Admission",
     "Affinity",
     "Aggregation",
@@ -85,6 +87,7 @@ __all__ = [
     "Histogram",
     "Host",
     "Intake",
+    "Keeps",
     "Kind",
     "Meter",
     "MeterPart",
@@ -111,6 +114,7 @@ __all__ = [
     "StatusEvent",
     "Transform",
     "TransformFactory",
+    "Upstream",
     "Workers",
     "consume_all",
     "count_overflow",

@@ -13,6 +13,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler, WithJsonSchema
 from pydantic_core import CoreSchema, core_schema
 
+from untrace_pipeline.api.acknowledgement import Acceptance, Upstream
+
 __all__ = ["ComponentConfig", "ConfigModel", "Duration", "Secret", "Size", "format_duration"]
 
 
@@ -48,6 +50,14 @@ class ComponentConfig(ConfigModel):
         ``{"path": "each worker would write over what the others wrote"}``.
         """
         return {}
+
+    def upstream(self) -> Upstream:
+        """Return, for a receiver, what its senders keep until it acknowledges; for validation."""
+        return Upstream()
+
+    def acceptance(self) -> Acceptance | None:
+        """Return, for an exporter, what accepted means with these options; ``None`` if it never refuses."""
+        return None
 
 
 _DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)")

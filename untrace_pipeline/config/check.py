@@ -197,8 +197,10 @@ class Checker:
 
     def _graph(self, spec: ServiceSpec) -> None:
         from untrace_pipeline.engine.graph import find_problems  # noqa: PLC0415  the engine imports our model
+        from untrace_pipeline.engine.guarantees import find_gaps  # noqa: PLC0415
 
         self.findings += find_problems(spec)
+        self.findings += find_gaps(spec)
         self.findings += find_worker_problems(spec, self._root)
 
     def _report(

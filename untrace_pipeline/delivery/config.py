@@ -11,6 +11,7 @@ from typing import Any, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from untrace_pipeline.api.acknowledgement import Acceptance
 from untrace_pipeline.api.config import ComponentConfig, ConfigModel, Duration, Size
 
 __all__ = [
@@ -281,6 +282,13 @@ class DeliveryConfig(ComponentConfig):
                     msg = f"{option}: dead_letter needs a dead_letter_queue"
                     raise ValueError(msg)
         return self
+
+    def acceptance(self) -> Acceptance:
+        """Return where accepted data is."""
+        queue = self.sending_queue
+        if not queue.enabled or queue.wait_for_result:
+            return Acceptance.DELIVERED
+        return Acceptance.ON_DISK if queue.storage is not None else Acceptance.IN_MEMORY
 
     def for_replay(self, storage: str) -> Self:
         """Return the options for a second instance beside the running one, which sends dead letters again.

@@ -16,8 +16,10 @@ from untrace_pipeline.config.codes import CODES
 from untrace_pipeline.config.diagnostics import Problem, Severity
 from untrace_pipeline.config.loader import load
 from untrace_pipeline.engine.graph import GRAPH_CODES
+from untrace_pipeline.engine.guarantees import GUARANTEE_CODES
 from untrace_pipeline.errors import ConfigError
 
+ALL_CODES = {**CODES, **GRAPH_CODES, **GUARANTEE_CODES}
 GOLDEN = Path(__file__).resolve().parents[2] / "golden" / "config"
 CASES = sorted(path for path in GOLDEN.glob("*.yaml") if not path.name.startswith("part-"))
 
@@ -51,13 +53,13 @@ def test_golden_file(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_every_code_has_a_golden_file() -> None:
     """No problem is reported whose text nobody has read."""
-    assert {path.stem.partition("--")[0] for path in CASES} - {"many"} == set(CODES) | set(GRAPH_CODES)
+    assert {path.stem.partition("--")[0] for path in CASES} - {"many"} == set(ALL_CODES)
 
 
 def test_every_code_is_documented() -> None:
     """The page on configuration lists each code with what it says."""
     page = (GOLDEN.parents[2] / "docs" / "configuration.md").read_text(encoding="utf-8")
-    silent = [code for code, text in {**CODES, **GRAPH_CODES}.items() if f"| `{code}` | {text} |" not in page]
+    silent = [code for code, text in ALL_CODES.items() if f"| `{code}` | {text} |" not in page]
     assert silent == []
 
 
@@ -65,7 +67,7 @@ def test_no_code_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every code that appears stands in a table."""
     monkeypatch.chdir(GOLDEN)
     seen = {problem.code for path in CASES for problem in problems_of(path)}
-    assert seen <= set(CODES) | set(GRAPH_CODES)
+    assert seen <= set(ALL_CODES)
 
 
 def test_secrets_never_appear(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,4 +82,4 @@ def test_only_some_are_warnings(monkeypatch: pytest.MonkeyPatch) -> None:
     """What works has warnings only; everything else is an error."""
     monkeypatch.chdir(GOLDEN)
     warnings = {p.code for path in CASES for p in problems_of(path) if p.severity is Severity.WARNING}
-    assert warnings <= {"deprecated-option", "other-spelling", "unused-connector"}
+    assert warnings <= {"deprecated-option", "other-spelling", "unused-connector", *GUARANTEE_CODES}

@@ -8,7 +8,7 @@ from typing import Self
 
 from pydantic import Field, field_validator, model_validator
 
-from untrace_pipeline.api import ConfigModel, Duration
+from untrace_pipeline.api import Acceptance, ConfigModel, Duration
 from untrace_pipeline.delivery import BreakerConfig, DeliveryConfig, QueueConfig, RetryConfig
 from untrace_plugins.exporters.load_balancing.endpoint import check_endpoint
 from untrace_plugins.exporters.otlp_grpc.config import OtlpGrpcConfig
@@ -189,11 +189,15 @@ class LoadBalancingConfig(DeliveryConfig):
             raise ValueError(msg)
         return self
 
+    def acceptance(self) -> Acceptance:
+        """Return where accepted data is: in the queue here, or in those of the backends."""
+        return super().acceptance() if self.queues_first else self.protocol.otlp.acceptance()
+
     def for_replay(self, storage: str) -> Self:
-        """Return the options for a replay: each attempt before the ring, so that it hears from every backend."""
-        config = super().for_replay(storage)
-        retry = config.retry_on_failure.model_copy(update={"enabled": True})
-        return config.model_copy(update={"retry_on_failure": retry})
+        """Return the options for a second instance: without any queue, deciding anew at each attempt."""
+        whole = super().for_replay(storage)
+        retry = whole.retry_on_failure if self.queues_first else self.protocol.otlp.for_replay(storage).retry_on_failure
+        return whole.model_copy(update={"retry_on_failure": retry.model_copy(update={"enabled": True})})
 
     def references(self) -> Mapping[str, tuple[str, ...]]:
         """Return the extensions that are named here and for the backends."""

@@ -9,7 +9,7 @@ from typing import Self
 
 from pydantic import Field, field_validator, model_validator
 
-from untrace_pipeline.api import ComponentConfig, ConfigModel, Duration, Size
+from untrace_pipeline.api import ComponentConfig, ConfigModel, Duration, Keeps, Size, Upstream
 from untrace_pipeline.data import Signal
 from untrace_pipeline.delivery import RetryConfig
 from untrace_plugins.kafka.config import Encoding, KafkaClientConfig
@@ -232,6 +232,13 @@ class KafkaReceiverConfig(KafkaClientConfig, ComponentConfig):
     """Waits while the pipelines refuse a message for now."""
     telemetry: TelemetryConfig = TelemetryConfig()
     """Metrics that are off unless asked for."""
+
+    def upstream(self) -> Upstream:
+        """Return what Kafka is good for: it has everything, but gives again only what was not marked as read."""
+        if self.message_marking.after:
+            return Upstream(Keeps.STORED)
+        why = "messages count as read before the pipelines have accepted them"
+        return Upstream(Keeps.NOTHING, why, "message_marking.after", "message_marking.after: true")
 
     @field_validator("group_rebalance_strategies")
     @classmethod

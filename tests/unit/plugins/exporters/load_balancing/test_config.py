@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from untrace_pipeline.api import ExporterFactory, Kind, StartError
+from untrace_pipeline.api import Acceptance, ExporterFactory, Kind, StartError
 from untrace_pipeline.config.loader import load
 from untrace_pipeline.data import Signal
 from untrace_pipeline.testing import make_settings
@@ -86,6 +86,35 @@ def test_a_replay_hears_from_every_backend(options: dict[str, Any]) -> None:
     config = LoadBalancingConfig.model_validate({"resolver": STATIC, **options}).for_replay("file_storage")
     assert config.queues_first
     assert not config.sending_queue.enabled
+
+
+@pytest.mark.parametrize(
+    ("options", "acceptance"),
+    [
+        ({}, Acceptance.IN_MEMORY),
+        ({"protocol": {"otlp": {"sending_queue": {"wait_for_result": True}}}}, Acceptance.DELIVERED),
+        ({"protocol": {"otlp": {"sending_queue": {"enabled": False}}}}, Acceptance.DELIVERED),
+        ({"sending_queue": {}}, Acceptance.IN_MEMORY),
+        ({"sending_queue": {"storage": "file_storage"}}, Acceptance.ON_DISK),
+        ({"retry_on_failure": {}}, Acceptance.DELIVERED),
+    ],
+)
+def test_what_accepted_means(options: dict[str, Any], acceptance: Acceptance) -> None:
+    """Validation asks; it depends on where the queue is. A second instance for replays has none."""
+    config = FACTORY.config.model_validate({"resolver": STATIC, **options})
+    assert config.acceptance() is acceptance
+    again = config.for_replay("file_storage")
+    assert again.queues_first
+    assert again.acceptance() is Acceptance.DELIVERED
+    assert again.retry_on_failure.max_elapsed_time <= 60
+
+
+def test_no_queue_on_disk_below() -> None:
+    """Backends come and go, and what they had on disk would stay behind."""
+    with pytest.raises(ValidationError, match="no storage here: backends come and go"):
+        FACTORY.config.model_validate(
+            {"resolver": STATIC, "protocol": {"otlp": {"sending_queue": {"storage": "file_storage"}}}}
+        )
 
 
 def test_extensions_of_backends_are_references() -> None:
