@@ -149,6 +149,32 @@ def test_replay_is_killed_and_goes_on(tmp_path: Path) -> None:
         assert sum(times > 1 for times in destination.taken.values()) <= 2 * ITEMS
 
 
+def test_workers_share_the_dead_letters(tmp_path: Path) -> None:
+    """All workers bury into one database; the metrics show it once, and follow what a replay takes out."""
+    with Destination(400) as destination:
+        settings = config(tmp_path, destination.url)
+        settings["service"] |= {"workers": 2, "telemetry": {"metrics": {"address": "127.0.0.1:${env:METRICS_PORT}"}}}
+        with Daemon(settings, directory=tmp_path) as daemon:
+
+            def held() -> float:
+                url = f"http://{daemon.endpoint('METRICS_PORT')}/metrics"
+                with urllib.request.urlopen(url, timeout=10) as answer:
+                    text = answer.read().decode()
+                found = [line for line in text.splitlines() if line.startswith("untrace_dead_letters{")]
+                return float(found[0].rsplit(" ", 1)[1]) if found else -1.0
+
+            for seed in range(12):
+                post(daemon, seed)
+            command = Command(daemon)
+            wait_until(lambda: len(command.letters()) == 12, daemon)
+            wait_until(lambda: held() == 12 * ITEMS, daemon)
+            destination.status = 200
+            command.run("replay")
+            wait_until(lambda: held() == 0, daemon, seconds=40)
+        assert set(destination.taken) == span_ids(*range(12))
+    assert daemon.returncode == 0
+
+
 def test_kill_of_the_daemon_loses_no_letter(tmp_path: Path) -> None:
     """With a queue on disk, everything that was acknowledged is a letter in the end, however often the daemon died."""
     rng = random.Random(11)

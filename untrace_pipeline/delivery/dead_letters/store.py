@@ -118,13 +118,14 @@ class DeadLetterStore:
             if row.stored > limit:
                 purged[letter.exporter] += letter.items
 
-        def work(connection: sqlite3.Connection) -> None:
-            purged.update(changes.make_room(connection, limit, need))
+        def work(connection: sqlite3.Connection) -> Purged:
+            made = changes.make_room(connection, limit, need)
             changes.add(connection, fitting)
             self._watch.look(connection)
+            return made
 
         try:
-            await self._write(work, weight=need, make=True)
+            purged.update(await self._write(work, weight=need, make=True))
         except PermanentError as error:
             raise RetryableError(str(error)) from error
         self._watch.purged(purged, "size", f"max_size of {limit} bytes")

@@ -70,10 +70,12 @@ class Writer:
 
     def close(self) -> None:
         """Do what was submitted, then end. Blocks. A later :meth:`submit` begins again."""
-        thread, self._thread = self._thread, None
-        if thread is not None:
+        while (thread := self._thread) is not None:
             self._waiting.put(None)
             thread.join()
+            self._thread = None
+            if not self._waiting.empty():  # submitted while it ended
+                self.start()
 
     # ----------------------------------------------------------------- thread
 

@@ -213,6 +213,7 @@ async def test_credentials_are_not_kept(make: Make, tmp_path: Path) -> None:
     names = ["Authorization", "x-api-key", "cookie", "x-honeycomb-team", "dd-api-key", "x-auth-token", "apikey"]
     names += ["proxy-authorization", "x-goog-api-key", "x-amz-security-token", "api_key", "x-client-secret"]
     plain = {"x-tenant": ("acme",), "traceparent": ("00-1-2-3",), "user-agent": ("sdk",), "x-author": ("jane",)}
+    plain |= {"x-session-id": ("s1",), "x-auth-request-user": ("jane",), "monkey": ("no",)}
     store = make()
     secrets = {name.lower(): ("hunter2secret",) for name in names}
     await store.bury([letter(1, metadata=secrets | plain)])
