@@ -60,6 +60,15 @@ class Breaker:
             await self._wait()
         return False
 
+    def spares(self) -> bool:
+        """Return whether another request would only wait.
+
+        A half-open circuit needs some to ask with: without any under way or waiting it would stay so for ever.
+        """
+        if self.state is Circuit.HALF_OPEN:
+            return self._probes >= self._config.probes or bool(self._waiters)
+        return self.state is Circuit.OPEN
+
     def record(self, now: float, *, failed: bool | None, probe: bool, wish: float = 0.0) -> None:
         """Learn how a permitted attempt ended; ``failed`` is ``None`` where it says nothing about the destination.
 

@@ -85,7 +85,7 @@ class Sending:
     def check(self) -> None:
         """Raise :class:`RetryableError` while the circuit is open, where the configuration wants that."""
         breaker = self._breaker
-        if self._refuses_when_open and breaker.state is not Circuit.CLOSED:
+        if self._refuses_when_open and breaker.spares():
             wait = max(breaker.opens_at - self._now(), RETRY_AFTER_SECONDS)
             raise RetryableError(f"{self._sender.destination}: circuit is open", retry_after=wait)
 

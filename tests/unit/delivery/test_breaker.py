@@ -173,6 +173,47 @@ def test_refused_data_says_nothing_against_the_destination() -> None:
     run_with_fake_clock(main())
 
 
+@pytest.mark.parametrize("queue", [{"enabled": False}, {"wait_for_result": True}, {}])
+def test_a_circuit_that_refuses_finds_out_when_all_is_well(queue: dict[str, Any]) -> None:
+    """With nothing waiting to ask with, one batch that comes is taken for that; the others are refused meanwhile."""
+
+    async def main() -> None:
+        sender = ScriptedSender(forever=RetryableError("down"))
+        options = {"min_requests": 3, "open_duration": "5s", "when_open": "refuse"}
+        off = {"enabled": False}
+        async with Bench(sender, sending_queue=queue, retry_on_failure=off, circuit_breaker=options) as bench:
+
+            async def taken() -> bool:
+                try:
+                    await bench.delivery.consume(make_batch(items=1))
+                except RetryableError:
+                    return False
+                return True
+
+            for _ in range(3):
+                await taken()
+                await bench.until_idle()
+            assert not await taken()
+            await asyncio.sleep(5.1)
+            attempts = len(sender.times)
+            await taken()
+            await bench.until_idle()
+            assert len(sender.times) == attempts + 1
+            assert not await taken()
+            sender.forever = None
+            await asyncio.sleep(5.1)
+            sender.gate.clear()
+            probe = asyncio.create_task(taken())
+            await asyncio.sleep(0.1)
+            assert not await taken()
+            sender.gate.set()
+            assert await probe
+            await bench.until_idle()
+            assert await taken()
+
+    run_with_fake_clock(main())
+
+
 def test_an_open_circuit_can_refuse() -> None:
     """With ``when_open: refuse`` the sender is told to come back, and when; what was queued stays queued."""
 
