@@ -9,17 +9,16 @@ import subprocess
 import sys
 import urllib.request
 from collections import Counter
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import orjson
 import pytest
 import yaml
 
 from tests.support.peers import Daemon
 from tests.support.peers.daemon import daemon_command
 from tests.support.peers.process import free_port
+from tests.support.service import run_to_end, spans
 from tests.support.wait import wait_until
 from untrace_pipeline.data import Signal
 from untrace_pipeline.testing import make_request
@@ -53,32 +52,6 @@ def post(daemon: Daemon, items: int = 10, seed: int = 0) -> None:
     )
     with urllib.request.urlopen(request, timeout=20) as answer:
         assert answer.status == 200
-
-
-def spans(path: Path) -> list[dict[str, Any]]:
-    """Return the spans in a file of OTLP JSON lines; a line that is still being written does not count yet."""
-    if not path.exists():
-        return []
-    return [
-        span
-        for line in path.read_bytes().rpartition(b"\n")[0].splitlines()
-        for group in orjson.loads(line)["resourceSpans"]
-        for scope in group["scopeSpans"]
-        for span in scope["spans"]
-    ]
-
-
-def run_to_end(*arguments: str, cwd: Path, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    """Run the command until it ends by itself."""
-    return subprocess.run(
-        [daemon_command(), *arguments],
-        cwd=cwd,
-        env={**os.environ, **(env or {})},
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
 
 
 def test_quickstart_shows_the_demo_masked(tmp_path: Path) -> None:

@@ -10,9 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.test_daemon import spans
-from tests.e2e.test_workers import Load, change, children, config, metric, outputs, ready, reloads
 from tests.support.peers import Daemon
+from tests.support.service import Load, change, children, config, metric, outputs, ready, reloads, spans
 from tests.support.together import install
 from tests.support.wait import wait_until
 

@@ -94,6 +94,7 @@ class WorkerProcess:
         self._process = process
         self._channel = channel
         self._introductions = introductions
+        self._heard = asyncio.get_running_loop().time()
         self._settled = asyncio.Event()
         self._collected: asyncio.Future[None] | None = None
         self._reloaded: asyncio.Future[str] | None = None
@@ -104,6 +105,11 @@ class WorkerProcess:
     def pid(self) -> int:
         """Its process id."""
         return self._process.pid
+
+    @property
+    def silent_seconds(self) -> float:
+        """How long nothing has come from it; it is asked every few seconds."""
+        return asyncio.get_running_loop().time() - self._heard
 
     async def settled(self) -> bool:
         """Wait until it is ready or has ended, and return whether it is ready."""
@@ -165,6 +171,7 @@ class WorkerProcess:
 
     async def _watch(self) -> int:
         while (message := await self._channel.receive()) is not None:
+            self._heard = asyncio.get_running_loop().time()
             try:
                 self._take(message)
             except (KeyError, TypeError, ValueError):

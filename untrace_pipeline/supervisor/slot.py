@@ -14,12 +14,15 @@ from untrace_pipeline.engine.account import Left
 from untrace_pipeline.errors import WorkerError
 from untrace_pipeline.supervisor.backoff import Backoff
 from untrace_pipeline.supervisor.messages import Groups, Orders
-from untrace_pipeline.supervisor.process import WorkerProcess, cause
+from untrace_pipeline.supervisor.process import KILL_SECONDS, RELOAD_SECONDS, WorkerProcess, cause
 
 __all__ = ["Launch", "Observer", "Slot"]
 
 Launch: TypeAlias = Callable[[int, Orders], Awaitable[WorkerProcess]]
 """Starts the process of a place. Raises ``OSError``."""
+
+SILENT_SECONDS = 10.0
+"""A worker that has not answered for so long is not ready: its event loop is blocked, or the process is stopped."""
 
 logger = logging.getLogger(__name__)
 
@@ -58,8 +61,7 @@ class Slot:
         """Whether an end is news: whoever waits for the first process to become ready tells of its end himself."""
         self.left: Left | None = Left()
         """What the process that ended last could not deliver; unknown if it ended out of order."""
-        self.event = StatusEvent(Status.STARTING, "", time.time())
-        """How this place is, for the health of the service."""
+        self._event = StatusEvent(Status.STARTING, "", time.time())
         self._launch = launch
         self._observer = observer
         self._backoff = Backoff(asyncio.get_running_loop().time)
@@ -76,6 +78,14 @@ class Slot:
         return self.process is not None and self.process.ready and self.process is not self._leaving
 
     @property
+    def event(self) -> StatusEvent:
+        """How this place is, for the health of the service."""
+        silent = self.process.silent_seconds if self.process is not None and self.up else 0.0
+        if silent < SILENT_SECONDS:
+            return self._event
+        return StatusEvent(Status.RECOVERABLE_ERROR, f"has not answered for {silent:.0f} s", time.time() - silent)
+
+    @property
     def statuses(self) -> Groups:
         """What the process says of its components."""
         return self.process.statuses if self.process is not None else {}
@@ -90,7 +100,7 @@ class Slot:
 
         A process that waits to be started again takes them then. Raises :class:`WorkerError` if it refuses them.
         """
-        ready = await self.settled()
+        ready = await self._settled_in_time()
         before, self.orders = self.orders, orders
         if not ready or self.process is None:
             self._wake.set()
@@ -121,9 +131,18 @@ class Slot:
         self._settled.clear()
         self._tell(Status.OK, f"is being exchanged: {reason}")
         process.stop(reason, seconds, everybody=False)
-        if not await self.settled():
+        if not await self._settled_in_time(seconds + KILL_SECONDS):
             msg = f"worker {self.index} {self.end} instead of becoming ready"
             raise WorkerError(msg)
+
+    async def _settled_in_time(self, more: float = 0.0) -> bool:
+        """Wait like :meth:`settled`, but not for ever. Raises :class:`WorkerError`."""
+        try:
+            async with asyncio.timeout(RELOAD_SECONDS + more):
+                return await self.settled()
+        except TimeoutError as error:
+            msg = f"worker {self.index} has not become ready within {RELOAD_SECONDS + more:g} s"
+            raise WorkerError(msg) from error
 
     async def _keep(self) -> None:
         while not self._stopping:
@@ -175,4 +194,4 @@ class Slot:
                 await self._wake.wait()
 
     def _tell(self, status: Status, message: str = "") -> None:
-        self.event = StatusEvent(status, message, time.time())
+        self._event = StatusEvent(status, message, time.time())

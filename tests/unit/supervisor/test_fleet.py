@@ -188,6 +188,46 @@ def test_a_worker_that_does_not_answer_does_not_hold_up_a_scrape(play: Play) -> 
     play(scene)
 
 
+def test_a_worker_that_does_not_answer_is_not_well(play: Play) -> None:
+    """After ten seconds of silence its place is in error, until it answers again."""
+
+    async def scene(workshop: Workshop) -> None:
+        fleet, _ = await started(workshop)
+        collector = asyncio.create_task(fleet.keep_collecting())
+        workshop.made[1].deaf = True
+        await asyncio.sleep(15)
+        assert fleet.slots[0].event.status is Status.OK
+        assert fleet.slots[1].event.status is Status.RECOVERABLE_ERROR
+        assert fleet.slots[1].event.message.startswith("has not answered for 1")
+        workshop.made[1].deaf = False
+        await asyncio.sleep(3)
+        assert fleet.slots[1].event.status is Status.OK
+        collector.cancel()
+        await fleet.stop("test")
+
+    play(scene)
+
+
+def test_a_worker_that_hangs_while_it_starts_fails_the_change(play: Play) -> None:
+    """A reload does not wait for ever for a worker that is being started again."""
+
+    async def begin(worker: FakeWorker) -> None:
+        if worker.number >= 2:
+            await asyncio.Event().wait()
+
+    async def scene(workshop: Workshop) -> None:
+        workshop.begin = begin
+        fleet, _ = await started(workshop)
+        workshop.made[0].kill()
+        await until_clock(lambda: len(workshop.made) == 3)
+        with pytest.raises(WorkerError, match="worker 0 has not become ready within 120 s"):
+            await fleet.change(SECOND)
+        workshop.made[2].kill()
+        await fleet.stop("test")
+
+    play(scene)
+
+
 def test_a_change_goes_from_one_to_the_next(play: Play) -> None:
     """All of them end up with the new orders, in the same processes."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from untrace_pipeline.api import Intake, MetricKind, MetricSpec, ReceiverFactory, Settings, Stability
+from untrace_pipeline.api import Aggregation, Intake, MetricKind, MetricSpec, ReceiverFactory, Settings, Stability
 from untrace_plugins.receivers.kafka.config import KafkaReceiverConfig
 
 if TYPE_CHECKING:
@@ -44,7 +44,13 @@ FACTORY = ReceiverFactory(
             (*PARTITION, "outcome"),
         ),
         MetricSpec("kafka_receiver_bytes_uncompressed", COUNTER, "Bytes of those messages.", (*PARTITION, "outcome")),
-        MetricSpec("kafka_receiver_current_offset", GAUGE, "Offset of the next message to be dealt with.", PARTITION),
+        MetricSpec(
+            "kafka_receiver_current_offset",
+            GAUGE,
+            "Offset of the next message to be dealt with.",
+            PARTITION,
+            aggregation=Aggregation.MAX,
+        ),
         MetricSpec(
             "kafka_receiver_offset_lag",
             GAUGE,
