@@ -14,6 +14,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, GetCoreSchemaHandle
 from pydantic_core import CoreSchema, core_schema
 
 from untrace_pipeline.api.acknowledgement import Acceptance, Upstream
+from untrace_pipeline.data.signal import Signal
 
 __all__ = ["ComponentConfig", "ConfigModel", "Duration", "Secret", "Size", "format_duration"]
 
@@ -49,6 +50,10 @@ class ComponentConfig(ConfigModel):
         Such an option must hold ``${env:UNTRACE_PIPELINE_WORKER}`` where there are several. Example:
         ``{"path": "each worker would write over what the others wrote"}``.
         """
+        return {}
+
+    def excludes(self) -> Mapping[Signal, str]:
+        """Return the signals for which the component can do nothing with these options, and why, for validation."""
         return {}
 
     def upstream(self) -> Upstream:

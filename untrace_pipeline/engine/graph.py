@@ -113,6 +113,9 @@ def _signal_mismatches(spec: ServiceSpec) -> Iterator[Finding]:
                     message = f"{used.kind.singular} {used} cannot carry {signal}"
                     expected = f"a pipeline of {_words(able)}" if able else ""
                     yield Finding("signal-mismatch", _place(pipeline.id, section, index), message, expected)
+                elif why := spec.components[used].config.excludes().get(signal):
+                    message = f"{used.kind.singular} {used} cannot carry {signal}: {why}"
+                    yield Finding("signal-mismatch", _place(pipeline.id, section, index), message)
 
 
 def _words(signals: Iterable[Signal]) -> str:

@@ -9,7 +9,7 @@ from contextlib import suppress
 from untrace_pipeline.api import Host, Settings, StartError
 from untrace_pipeline.data import Signal
 from untrace_plugins.exporters.load_balancing.config import LoadBalancingConfig
-from untrace_plugins.exporters.load_balancing.keys import KEYS, Keys
+from untrace_plugins.exporters.load_balancing.keys import Keys, keys_of
 from untrace_plugins.exporters.load_balancing.resolvers import Report, Resolver, make_resolver
 
 __all__ = ["Resolving", "finish", "routing_keys"]
@@ -20,15 +20,10 @@ FIRST_ANSWER_SECONDS = 5.0
 
 def routing_keys(config: LoadBalancingConfig, settings: Settings) -> dict[Signal, Keys]:
     """Return how each signal is routed. Raises :class:`StartError` for a signal that does not have the routing key."""
-    found = {}
-    for signal in settings.signals:
-        make = KEYS[signal].get(config.routing_key)
-        if make is None:
-            possible = ", ".join(key for key in KEYS[signal] if key)
-            msg = f"routing_key {config.routing_key} is not for {signal}, which have {possible}: use another exporter"
-            raise StartError(msg)
-        found[signal] = make(config.routing_attributes)
-    return found
+    for signal, why in config.excludes().items():
+        if signal in settings.signals:
+            raise StartError(f"cannot carry {signal}: {why}")
+    return {signal: keys_of(config, signal) for signal in settings.signals}
 
 
 class Resolving:

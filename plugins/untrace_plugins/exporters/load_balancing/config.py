@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Self
 
 from pydantic import Field, field_validator, model_validator
 
 from untrace_pipeline.api import Acceptance, ConfigModel, Duration
+from untrace_pipeline.data import Signal
 from untrace_pipeline.delivery import BreakerConfig, DeliveryConfig, QueueConfig, RetryConfig
 from untrace_plugins.exporters.load_balancing.endpoint import check_endpoint
 from untrace_plugins.exporters.otlp_grpc.config import OtlpGrpcConfig
 
-__all__ = ["DnsConfig", "KubernetesConfig", "LoadBalancingConfig", "ResolverConfig", "RoutingKey", "StaticConfig"]
+__all__ = [
+    "ROUTING_KEYS",
+    "BackendConfig",
+    "DnsConfig",
+    "KubernetesConfig",
+    "LoadBalancingConfig",
+    "ResolverConfig",
+    "RoutingKey",
+    "StaticConfig",
+]
 
 
 class RoutingKey(StrEnum):
@@ -27,6 +37,20 @@ class RoutingKey(StrEnum):
     METRIC = "metric"
     STREAM_ID = "streamID"
     ATTRIBUTES = "attributes"
+
+
+ROUTING_KEYS: Mapping[Signal, Sequence[RoutingKey]] = {
+    Signal.TRACES: (RoutingKey.TRACE_ID, RoutingKey.SERVICE, RoutingKey.ATTRIBUTES),
+    Signal.LOGS: (RoutingKey.SERVICE, RoutingKey.TRACE_ID, RoutingKey.RESOURCE, RoutingKey.ATTRIBUTES),
+    Signal.METRICS: (
+        RoutingKey.SERVICE,
+        RoutingKey.RESOURCE,
+        RoutingKey.METRIC,
+        RoutingKey.STREAM_ID,
+        RoutingKey.ATTRIBUTES,
+    ),
+}
+"""What each signal can be routed by; the first is its default."""
 
 
 class BackendConfig(OtlpGrpcConfig):
@@ -188,6 +212,15 @@ class LoadBalancingConfig(DeliveryConfig):
             msg = "routing_attributes go with routing_key: attributes, and that needs them"
             raise ValueError(msg)
         return self
+
+    def excludes(self) -> Mapping[Signal, str]:
+        """Return the signals that do not have the routing key."""
+        key = self.routing_key
+        return {
+            signal: f"routing_key {key} is none of theirs, which are {', '.join(keys)}"
+            for signal, keys in ROUTING_KEYS.items()
+            if key is not RoutingKey.DEFAULT and key not in keys
+        }
 
     def acceptance(self) -> Acceptance:
         """Return where accepted data is: in the queue here, or in those of the backends."""

@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 from untrace_pipeline.conditions.values import as_string
 from untrace_pipeline.data import Batch, Field, Level, Signal, Value, attribute
-from untrace_plugins.exporters.load_balancing.config import LoadBalancingConfig, RoutingKey
+from untrace_plugins.exporters.load_balancing.config import ROUTING_KEYS, LoadBalancingConfig, RoutingKey
 from untrace_plugins.exporters.load_balancing.identity import (
     Metric,
     hash_attributes,
@@ -42,7 +42,8 @@ _METRIC_FIELDS = (
 
 def keys_of(config: LoadBalancingConfig, signal: Signal) -> Keys:
     """Return the function for one signal. Raises ``KeyError`` for a routing key that the signal does not have."""
-    return KEYS[signal][config.routing_key](config.routing_attributes)
+    key = ROUTING_KEYS[signal][0] if config.routing_key is RoutingKey.DEFAULT else config.routing_key
+    return KEYS[signal][key](config.routing_attributes)
 
 
 def _trace_ids(batch: Batch) -> list[bytes]:
@@ -161,20 +162,17 @@ def _plain(keys: Keys) -> Callable[[Sequence[str]], Keys]:
 
 KEYS: Mapping[Signal, Mapping[RoutingKey, Callable[[Sequence[str]], Keys]]] = {
     Signal.TRACES: {
-        RoutingKey.DEFAULT: _plain(_span_trace_ids),
         RoutingKey.TRACE_ID: _plain(_span_trace_ids),
         RoutingKey.SERVICE: lambda _names: _SpanAttributes([_SERVICE]),
         RoutingKey.ATTRIBUTES: lambda names: _SpanAttributes(names, _OF_SPANS),
     },
     Signal.LOGS: {
-        RoutingKey.DEFAULT: _plain(_service),
         RoutingKey.SERVICE: _plain(_service),
         RoutingKey.TRACE_ID: _plain(_log_trace_ids),
         RoutingKey.RESOURCE: _plain(_resources),
         RoutingKey.ATTRIBUTES: lambda names: _Attributes(names, _OF_LOGS),
     },
     Signal.METRICS: {
-        RoutingKey.DEFAULT: _plain(_service),
         RoutingKey.SERVICE: _plain(_service),
         RoutingKey.RESOURCE: _plain(_resources),
         RoutingKey.METRIC: _plain(_metric_names),
@@ -182,4 +180,4 @@ KEYS: Mapping[Signal, Mapping[RoutingKey, Callable[[Sequence[str]], Keys]]] = {
         RoutingKey.ATTRIBUTES: _Attributes,
     },
 }
-"""What each signal can be routed by."""
+"""How: for each of ``ROUTING_KEYS``."""

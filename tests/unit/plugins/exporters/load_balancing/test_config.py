@@ -7,13 +7,15 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from untrace_pipeline.api import Acceptance, ExporterFactory, Kind, StartError
+from untrace_pipeline.api import Acceptance, Kind, StartError
 from untrace_pipeline.config.loader import load
 from untrace_pipeline.data import Signal
+from untrace_pipeline.errors import ConfigError
 from untrace_pipeline.testing import make_settings
 from untrace_plugins.exporters.load_balancing import FACTORY
-from untrace_plugins.exporters.load_balancing.config import LoadBalancingConfig
+from untrace_plugins.exporters.load_balancing.config import ROUTING_KEYS, LoadBalancingConfig
 from untrace_plugins.exporters.load_balancing.endpoint import dialled, joined
+from untrace_plugins.exporters.load_balancing.keys import KEYS
 
 STATIC = {"static": {"hostnames": ["a", "b:1"]}}
 
@@ -73,11 +75,22 @@ def test_what_is_refused(options: dict[str, Any], told: str) -> None:
     ("key", "signal"), [("metric", Signal.TRACES), ("resource", Signal.TRACES), ("traceID", Signal.METRICS)]
 )
 def test_a_routing_key_that_a_signal_does_not_have(key: str, signal: Signal) -> None:
-    """Said when the exporter is made, with those that it has."""
-    assert isinstance(FACTORY, ExporterFactory)
+    """``validate`` says so at the place in the pipeline, with those that it has; so does whoever makes the exporter."""
+    text = EXCLUDED.format(key=key, signal=signal)
+    with pytest.raises(ConfigError, match=f"cannot carry {signal}: routing_key {key} is none of theirs") as caught:
+        load([f"yaml:{text}"])
+    assert [(one.code, one.path) for one in caught.value.problems] == [
+        ("signal-mismatch", f"service.pipelines.{signal}.exporters[0]")
+    ]
     settings = make_settings(Kind.EXPORTER, "load_balancing", signals=[signal])
-    with pytest.raises(StartError, match=f"routing_key {key} is not for {signal}, which have .*service"):
-        FACTORY.create(FACTORY.config.model_validate({"resolver": STATIC, "routing_key": key}), settings)
+    config = LoadBalancingConfig.model_validate({"resolver": STATIC, "routing_key": key})
+    with pytest.raises(StartError, match=f"cannot carry {signal}: .*service"):
+        FACTORY.create(config, settings)
+
+
+def test_every_routing_key_is_known() -> None:
+    """What the options allow is what the exporter can do."""
+    assert {signal: set(keys) for signal, keys in ROUTING_KEYS.items()} == {s: set(keys) for s, keys in KEYS.items()}
 
 
 @pytest.mark.parametrize("options", [{}, {"sending_queue": {}}, {"protocol": {"otlp": {"sending_queue": {}}}}])
@@ -138,6 +151,11 @@ def test_addresses_of_resolvers() -> None:
     assert [joined("::1", None), joined("::1", 5), joined("10.0.0.1", 5)] == ["[::1]", "[::1]:5", "10.0.0.1:5"]
 
 
+EXCLUDED = """
+receivers: {{otlp: {{protocols: {{grpc: {{}}}}}}}}
+exporters: {{load_balancing: {{routing_key: {key}, resolver: {{static: {{hostnames: [a]}}}}}}}}
+service: {{pipelines: {{{signal}: {{receivers: [otlp], exporters: [load_balancing]}}}}}}
+"""
 COLLECTOR = """
 receivers: {otlp: {protocols: {grpc: {}}}}
 exporters:
