@@ -1,9 +1,9 @@
 """``validate --environment``: does the machine fit the configuration? Directories, files, ports, destinations.
 
 Works on the names and places of options, so that plugins are covered too: ``endpoint`` is a port to open in receivers
-and extensions and a destination in exporters; ``path`` of exporters and ``directory`` of exporters and extensions are
-written to (``path`` of an extension is a route); ``…_file`` and ``filename`` are read. Only components that run are
-looked at.
+and extensions and a destination in exporters; ``brokers`` and ``hostnames`` list destinations; ``path`` of exporters
+and ``directory`` of exporters and extensions are written to (``path`` of an extension is a route); ``…_file`` and
+``filename`` are read. Only components that run are looked at.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ __all__ = ["check_environment"]
 _TIMEOUT = 3.0
 """Seconds that a destination has for answering a connection."""
 _PORTS = {"http": 80, "https": 443}
+_LISTS = {"brokers": 9092, "hostnames": 4317}
+"""Options that list destinations, and the port that is meant where none is named."""
 
 Check = Callable[[], str | None]
 
@@ -69,6 +71,8 @@ def _options(model: BaseModel, path: str) -> Iterator[tuple[str, BaseModel, str,
             for number, item in enumerate(value):
                 if isinstance(item, BaseModel):
                     yield from _options(item, f"{here}[{number}]")
+                elif name in _LISTS:
+                    yield f"{here}[{number}]", model, name, item
         else:
             yield here, model, name, value
 
@@ -79,6 +83,8 @@ def _check(id: ComponentId, owner: BaseModel, name: str, value: Any) -> Check | 
     serves = id.kind in {Kind.RECEIVER, Kind.EXTENSION}
     if name == "endpoint" and serves:
         return (lambda: _socket_path(value)) if _is_unix(owner, value) else (lambda: _port(value))
+    if name in _LISTS:
+        return lambda: _destination(value, _LISTS[name])
     if name.endswith("endpoint") and id.kind is Kind.EXPORTER:
         return lambda: _destination(value)
     if (name == "path" and id.kind is Kind.EXPORTER) or (
@@ -99,11 +105,11 @@ def _socket_path(endpoint: str) -> str | None:
     return _writable(Path(endpoint.removeprefix("unix:").replace("///", "/")), is_directory=False, create=False)
 
 
-def _split(endpoint: str) -> tuple[str, int]:
+def _split(endpoint: str, default: int | None = None) -> tuple[str, int]:
     """Return host and port. Raises ``ValueError``."""
     text = endpoint.rpartition(":///")[2]
     url = urlsplit(text if "://" in text else f"//{text}")
-    port = url.port if url.port is not None else _PORTS.get(url.scheme)
+    port = url.port if url.port is not None else _PORTS.get(url.scheme, default)
     if port is None:
         msg = "no port is named"
         raise ValueError(msg)
@@ -123,12 +129,12 @@ def _port(endpoint: str) -> str | None:
     return None
 
 
-def _destination(endpoint: str) -> str | None:
+def _destination(endpoint: str, port: int | None = None) -> str | None:
     if endpoint.startswith("unix:"):
         path = Path(endpoint.removeprefix("unix:").replace("///", "/"))
         return None if path.exists() else f"{path} does not exist"
     try:
-        host, port = _split(endpoint)
+        host, port = _split(endpoint, port)
         socket.create_connection((host, port), timeout=_TIMEOUT).close()
     except (OSError, ValueError) as error:
         shown = endpoint.rpartition("@")[2]  # never the user and password of a URL

@@ -40,6 +40,10 @@ class Options(ComponentConfig):
     """Files."""
     many: list[Tls] = []
     """More files."""
+    hostnames: list[str] = []
+    """Where to."""
+    brokers: list[str] = []
+    """Where to."""
 
 
 def check(kind: Kind, options: Options, *, used: bool = True, telemetry: TelemetryConfig = QUIET) -> list[str]:
@@ -92,6 +96,15 @@ def test_destinations(form: str, taken: str) -> None:
         (text,) = check(Kind.EXPORTER, Options(endpoint=form.format(f"127.0.0.1:{silent.getsockname()[1]}")))
     assert "exporters.it.endpoint: nothing answers at" in text
     assert "hunter2" not in text
+
+
+@pytest.mark.parametrize("kind", [Kind.EXPORTER, Kind.RECEIVER])
+def test_lists_of_destinations(kind: Kind, taken: str) -> None:
+    """Each must answer; where no port is named, the usual one of that list is meant."""
+    assert check(kind, Options(hostnames=[taken], brokers=[taken])) == []
+    nobody = "127.0.0.77"
+    expected = [f"{kind}.it.hostnames[1]: nothing answers at {nobody}: Connection refused"]
+    assert check(kind, Options(hostnames=[taken, nobody])) == expected
 
 
 def test_files_to_write(tmp_path: Path) -> None:
