@@ -10,9 +10,12 @@ from typing import Any
 
 import pytest
 
+from tests.support.balancing import traces, until
+from tests.support.exporters import running
 from tests.support.kubernetes_api import FakeApi, endpoints
-from untrace_pipeline.api import StartError
-from untrace_plugins.exporters.load_balancing import kubernetes
+from tests.support.otlp_servers import GrpcServer
+from untrace_pipeline.api import StartError, Status
+from untrace_plugins.exporters.load_balancing import FACTORY, kubernetes
 from untrace_plugins.exporters.load_balancing.config import KubernetesConfig
 from untrace_plugins.exporters.load_balancing.kubernetes import Cluster, KubernetesResolver
 
@@ -231,3 +234,34 @@ def test_outside_of_a_cluster(tmp_path: Path) -> None:
     assert Cluster.own(environ, tmp_path).url == "https://[fd00::1]:6443"
     with pytest.raises(StartError, match="cannot read the authorities"):
         Cluster.own(environ, tmp_path).tls()
+
+
+async def test_the_exporter_follows_the_service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two backends, then one that is ready, then none at the moment; and nothing is lost on the way."""
+    off = {"tls": {"insecure": True}, "compression": "none"}
+    async with FakeApi(tmp_path) as api, GrpcServer() as one, GrpcServer() as two:
+        monkeypatch.setattr(Cluster, "own", lambda: api.cluster)
+        await api.put("one", endpoints("127.0.0.1"))
+        k8s = {"k8s": {"service": "backends.tracing", "ports": [one.port, two.port]}}
+        async with running(FACTORY, {"resolver": k8s, "protocol": {"otlp": off}}) as r:
+            assert r.meter.value("loadbalancer_num_backends", resolver="k8s") == 2
+            await r.consume(traces(40, 40))
+            await r.until_idle()
+            assert one.item_count
+            assert two.item_count
+            await api.wait_for(watches=1)
+            await api.put("one", endpoints("127.0.0.1", ready=False))
+            await until(
+                lambda: r.host.reports[-1:] == [(Status.RECOVERABLE_ERROR, "there is no backend at the moment")]
+            )
+            await r.consume(traces(40, 40, seed=1))
+            await r.until_idle()
+        assert one.item_count + two.item_count == 80
+
+
+async def test_the_exporter_does_not_start_outside_of_a_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says what to use instead."""
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    with pytest.raises(StartError, match="elsewhere use static or dns"):
+        async with running(FACTORY, {"resolver": {"k8s": {"service": "backends"}}}):
+            pass
