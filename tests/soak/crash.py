@@ -114,7 +114,7 @@ class Crash:
         self._let_sinks(UNAVAILABLE if self._happens(self.plan.stalls) else self.plan.faults)
         acknowledged, began = sender.accepted_items, time.monotonic()
         arena.launch()
-        if self._happens(EARLY):
+        if early := self._happens(EARLY):
             await asyncio.sleep(self._random.uniform(0.0, 0.5))
         else:
             await asyncio.to_thread(arena.daemon.wait_ready)
@@ -124,7 +124,7 @@ class Crash:
                 arena.reload()
             await asyncio.sleep(self._random.uniform(0.0, self.plan.longest_run))
         ending = time.time()
-        said = await asyncio.to_thread(self._end, arena)
+        said = await asyncio.to_thread(self._end, arena, early)
         self._kills.append((ending, time.time()))
         stats = [sink.stats()["accepted"] for sink in self._sinks]
         lines = [f"life {number + 1}: {said} after {time.monotonic() - began:.2f} s; taken so far: {stats}"]
@@ -135,9 +135,9 @@ class Crash:
     def _happens(self, share: float) -> bool:
         return self._random.random() < share
 
-    def _end(self, arena: Arena) -> str:
+    def _end(self, arena: Arena, early: bool) -> str:
         """End a life, mostly by a kill; say how."""
-        if self._happens(TERMS):
+        if not early and self._happens(TERMS):
             code = arena.stop()
             self.verdict.check(code == 0, f"SIGTERM ended with code {code}")
             return "SIGTERM"
