@@ -69,6 +69,8 @@ class Setup:
     """More options of every queue."""
     storage: Mapping[str, Any] = field(default_factory=dict)
     """More options of the storage."""
+    processors: Mapping[str, Any] = field(default_factory=dict)
+    """Processors of the pipeline, with their options."""
     shutdown_timeout: str = "30s"
 
     def exporter_config(self, endpoint: str) -> dict[str, Any]:
@@ -126,6 +128,10 @@ class Arena:
             log.rename(log.with_name(f"output-{self.runs:03}.log"))
         self.runs += 1
         self.daemon.launch()
+
+    def change_workers(self, number: int) -> None:
+        """Let the next start have that many workers."""
+        self.daemon.config["service"]["workers"] = number
 
     def start(self) -> None:
         """Start, and wait until ready."""
@@ -191,17 +197,20 @@ class Arena:
         protocols = {"grpc": {"endpoint": self.grpc}, "http": {"endpoint": self.http}}
         needs_storage = self.setup.queue == "disk" or self.setup.dead_letters
         storage = {"directory": str(self.queues), "create_directory": True, **self.setup.storage}
+        processors = dict(self.setup.processors)
+        pipeline = {"receivers": ["otlp"], "processors": list(processors), "exporters": list(exporters)}
         return {
             "extensions": {"file_storage": storage} if needs_storage else {},
             "receivers": {"otlp": {"protocols": protocols}},
+            "processors": processors,
             "exporters": dict(exporters),
             "service": {
                 "extensions": ["file_storage"] if needs_storage else [],
-                "pipelines": {"traces": {"receivers": ["otlp"], "exporters": list(exporters)}},
+                "pipelines": {"traces": pipeline},
                 "telemetry": {"metrics": {"readers": [metrics]}},
                 "shutdown_timeout": self.setup.shutdown_timeout,
-            }
-            | ({"workers": self.setup.workers} if self.setup.workers > 1 else {}),
+                "workers": self.setup.workers,
+            },
         }
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import random
+import secrets
 import sys
 import time
 from contextlib import ExitStack
@@ -53,6 +54,8 @@ class Plan:
     """What is done to the files of the queues after every other kill."""
     stalls: float = 0.2
     """How many of the lives find the destinations unavailable, so that something waits on the disk at the kill."""
+    changing_workers: bool = False
+    """Each life has another number of workers, up to that of the setup: queues of workers that are gone are adopted."""
     setup: Setup = field(default_factory=Setup)
     patience: float = 120.0
     """Seconds for everything to arrive in the end."""
@@ -112,6 +115,8 @@ class Crash:
 
     async def _one_life(self, arena: Arena, sender: Sender, number: int) -> None:
         self._let_sinks(UNAVAILABLE if self._happens(self.plan.stalls) else self.plan.faults)
+        if self.plan.changing_workers:
+            arena.change_workers(self._random.randint(1, self.plan.setup.workers))
         acknowledged, began = sender.accepted_items, time.monotonic()
         arena.launch()
         if early := self._happens(EARLY):
@@ -220,35 +225,42 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--queue", choices=["disk", "memory"], default="disk", help="memory: to see it fail")
     parser.add_argument("--damage", nargs="?", const="all", choices=["all", *KINDS], help="of the files, between runs")
     parser.add_argument("--batch", action="store_true", help="the queues merge what they send")
+    parser.add_argument("--batch-processor", action="store_true", help="a processor merges in front of the queues")
+    parser.add_argument("--encrypt", action="store_true", help="what is stored is encrypted; not with --damage")
     parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--changing-workers", action="store_true", help="another number in each life, up to --workers")
     parser.add_argument("--rate", type=float, default=300.0, help="requests per second")
     parser.add_argument("--last-life", type=float, default=1.0, help="seconds after the last kill")
     parser.add_argument("--directory", type=Path, help="new or empty; keeps logs, queues and records")
     return parser.parse_args()
 
 
-def main() -> int:
-    """Return 0 when it is proved."""
-    arguments = _arguments()
-    weights = Weights.parse(arguments.faults)
-    setup = Setup(
+def _setup(arguments: argparse.Namespace) -> Setup:
+    return Setup(
         queue=arguments.queue,
         workers=arguments.workers,
         batch=arguments.batch,
-        dead_letters=str(weights) != "accept=1",
+        dead_letters=arguments.faults != "calm",
+        processors={"batch": {"send_batch_size": 500, "timeout": "50ms"}} if arguments.batch_processor else {},
+        storage={"encryption": {"key": secrets.token_hex(32)}} if arguments.encrypt else {},
         shutdown_timeout="1s",
     )
+
+
+def main() -> int:
+    """Return 0 when it is proved."""
+    arguments = _arguments()
     damage = KINDS if arguments.damage == "all" else (arguments.damage,) if arguments.damage else ()
-    stalls = 0.6 if damage else 0.2
     plan = Plan(
         arguments.kills,
         arguments.seed,
         last_life=arguments.last_life,
         rate=arguments.rate,
-        faults=weights,
+        faults=Weights.parse(arguments.faults),
         damage=damage,
-        stalls=stalls,
-        setup=setup,
+        stalls=0.6 if damage else 0.2,
+        changing_workers=arguments.changing_workers,
+        setup=_setup(arguments),
     )
     with working_directory(arguments.directory) as directory:
         verdict = asyncio.run(Crash(plan, directory).run())
