@@ -92,7 +92,7 @@ def _compressed(protocol: Protocol, compression: str) -> Scenario:
 
 def _queues() -> list[Scenario]:
     """Return pairs: what a queue on disk costs is seen beside the same queue in memory."""
-    rates = {100: 100.0, 10: 300.0, 1: 500.0}
+    rates = {100: 50.0, 10: 100.0, 1: 150.0}
     found = []
     for size, in_flight in ((100, 64), (10, 256), (1, 512)):
         memory, disk = (f"queue {where}, {size}/request" for where in ("in memory", "on disk"))

@@ -131,8 +131,10 @@ class Crash:
         ending = time.time()
         said = await asyncio.to_thread(self._end, arena, early)
         self._kills.append((ending, time.time()))
+        sent_again = sum(count for _, count in sender.unanswered)
         stats = [sink.stats()["accepted"] for sink in self._sinks]
-        lines = [f"life {number + 1}: {said} after {time.monotonic() - began:.2f} s; taken so far: {stats}"]
+        lines = [f"life {number + 1}: {said} at {ending:.3f} after {time.monotonic() - began:.2f} s"]
+        lines += [f"acknowledged {sender.accepted_items}, sent again {sent_again}, taken {stats}"]
         if self.plan.damage and self._happens(DAMAGED):
             lines += self._vandal.visit(arena.queues)
         print(*lines, sep="; ", file=sys.stderr)
