@@ -33,7 +33,7 @@ _BELOW_EPHEMERAL = range(20_000, 32_000)
 def steady_port() -> int:
     """Return a free port that no outgoing connection gets while nobody listens, so that it can be taken again."""
     while True:
-        port = random.choice(_BELOW_EPHEMERAL)
+        port = random.SystemRandom().choice(_BELOW_EPHEMERAL)
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))
