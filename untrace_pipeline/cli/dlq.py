@@ -17,6 +17,8 @@ from untrace_pipeline.net.client import one_line
 
 __all__ = ["execute"]
 
+LEAST_MESSAGE = 20
+"""Characters of a message that a line must have room for, to be cut at the edge of the terminal."""
 _RIGHT = frozenset({"id", "attempts", "items", "bytes"})
 """Columns that are aligned to the right."""
 
@@ -55,7 +57,8 @@ def _print_table(page: Sequence[FiledLetter], storage: str, *, header: bool) -> 
     width = _width()
     for row in (*titles, *rows):
         cells = [row[name].rjust(widths[name]) if name in _RIGHT else row[name].ljust(widths[name]) for name in columns]
-        print("  ".join(cells).rstrip()[:width])
+        line = "  ".join(cells).rstrip()
+        print(line[:width] if len(line) - len(row["message"]) + LEAST_MESSAGE <= width else line)
 
 
 def _row(letter: FiledLetter, storage: str) -> dict[str, str]:
