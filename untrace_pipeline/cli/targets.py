@@ -40,7 +40,8 @@ def exporters_of(desk: Desk, letters: Letters, to: str | None) -> dict[str, Comp
             hint = "send its letters elsewhere with --to, or leave them out with --destination"
             raise UsageError(f"the exporter {name} is not configured any more: {hint}")
         found[name] = there[target]
-        if missing := signals - desk.spec.components[there[target]].factory.signals:
+        spec = desk.spec.components[there[target]]
+        if missing := signals - (spec.factory.signals - spec.config.excludes().keys()):
             words = ", ".join(sorted(missing))
             raise UsageError(f"the exporter {target} takes no {words}: leave those letters out with --signal")
     return found

@@ -203,6 +203,17 @@ def test_exporter_that_is_gone(box: Letterbox) -> None:
     assert box.held() == []
 
 
+def test_exporter_that_does_not_take_the_signal(box: Letterbox) -> None:
+    """Letters that the other exporter cannot carry are told before anything is sent."""
+    resolver = {"static": {"hostnames": ["127.0.0.1:9"]}}
+    box.document["exporters"]["load_balancing"] = {"resolver": resolver, "routing_key": "traceID"}
+    box.save()
+    box.bury(letter(1), letter(2, signal=Signal.METRICS, payload=make_batch(Signal.METRICS, 10).to_otlp()))
+    outcome = box.run("replay", "--to", "load_balancing")
+    assert outcome.code == 2
+    assert "the exporter load_balancing takes no metrics: leave those letters out with --signal" in outcome.err
+
+
 def test_exporter_that_does_not_start(box: Letterbox) -> None:
     """An exporter that cannot start is a failure at run time, with its reason; the letters stay."""
     box.bury(letter(1))

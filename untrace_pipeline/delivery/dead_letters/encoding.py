@@ -45,7 +45,7 @@ class Cipher(Protocol):
         """Return the data encrypted."""
 
     def open(self, data: bytes, purpose: bytes) -> bytes:
-        """Return what was sealed. Raises ``ValueError`` where the key is another, or the data were changed."""
+        """Return what was sealed. Raises :class:`LookupError` without its key, ``ValueError`` where it is damaged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,17 +124,19 @@ class LetterEncoding:
             replayed_at=row["tried_at"],
         )
 
-    def can_open(self, encoding: int) -> bool:
-        """Return whether there is a key, where one is needed."""
-        return self._cipher is not None or not encoding & SEALED
-
     def payload(self, id: int, data: bytes, encoding: int, size: int, crc: int) -> bytes:
-        """Return the original bytes. Raises :class:`PermanentError` (DATA_LOSS) where they are damaged or locked."""
+        """Return the original bytes.
+
+        Raises :class:`PermanentError`: DATA_LOSS where they are damaged, FAILED_PRECONDITION without their key.
+        """
         try:
             if encoding & SEALED:
                 data = self._key().open(data, b"payload")
             if encoding & ZSTD:
                 data = zstandard.ZstdDecompressor().decompress(data, max_output_size=size)
+        except LookupError as error:
+            code = Code.FAILED_PRECONDITION
+            raise PermanentError(f"payload of dead letter {id}: {error.args[0]}", code=code) from error
         except (ValueError, zstandard.ZstdError) as error:
             raise PermanentError(f"payload of dead letter {id}: {error}", code=Code.DATA_LOSS) from error
         if len(data) != size or zlib.crc32(data) != crc:
@@ -148,13 +150,15 @@ class LetterEncoding:
             found = json.loads(details)
             metadata = {str(name): tuple(values) for name, values in found["metadata"].items()}
             return str(found["message"]), metadata
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except LookupError as error:
+            return f"({error.args[0]})", {}
+        except (ValueError, TypeError, AttributeError) as error:
             return f"(unreadable: {error})", {}
 
     def _key(self) -> Cipher:
         if self._cipher is None:
             msg = "it is encrypted, and the storage has no key: set its encryption as it was"
-            raise ValueError(msg)
+            raise LookupError(msg)
         return self._cipher
 
 

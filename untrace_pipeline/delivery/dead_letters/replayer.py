@@ -15,7 +15,7 @@ from untrace_pipeline.delivery.dead_letters.claims import Replay
 from untrace_pipeline.delivery.dead_letters.letter import Amount, FiledLetter, LetterFilter
 from untrace_pipeline.delivery.dead_letters.store import LEASE_SECONDS, DeadLetterStore
 from untrace_pipeline.delivery.request import Reason, as_consume_error
-from untrace_pipeline.errors import Code, ConsumeError, OversizeError, RetryableError
+from untrace_pipeline.errors import Code, ConsumeError, OversizeError, PermanentError, RetryableError
 
 __all__ = ["Progress", "Replayer"]
 
@@ -95,7 +95,7 @@ class Replayer:
         self._stopping.set()
 
     async def run(self, chosen: LetterFilter) -> Progress:
-        """Send what there is. Raises :class:`ConsumeError` where the store fails for good.
+        """Send what there is. Raises :class:`ConsumeError` where the store fails for good, or has no key.
 
         Cancelled, letters under way stay in the store, whether they have arrived or not.
         """
@@ -149,14 +149,20 @@ class Replayer:
 
     async def _send(self, letter: FiledLetter) -> None:
         try:
-            payload = await self._store.payload(letter)
-            if payload is not None:
-                await self._target(letter).consume(Batch(letter.signal, payload, letter.context))
-        except Exception as error:  # noqa: BLE001  an exporter must raise nothing else, but losing count would be worse
-            await self._failed(letter, as_consume_error(error))
+            payload = await _persistently(lambda: self._store.payload(letter))
+        except PermanentError as error:
+            if error.code is not Code.DATA_LOSS:
+                raise
+            await self._failed(letter, error, Reason.DAMAGED)
             return
         if payload is None:
             self.progress.gone += 1
+            return
+        try:
+            await self._target(letter).consume(Batch(letter.signal, payload, letter.context))
+        except Exception as error:  # noqa: BLE001  an exporter must raise nothing else, but losing count would be worse
+            known = as_consume_error(error)
+            await self._failed(letter, known, _reason(known))
             return
         await self._delivered(letter)
 
@@ -170,9 +176,9 @@ class Replayer:
             self._failures = 0
             self.progress.delivered += _amount(letter)
 
-    async def _failed(self, letter: FiledLetter, error: ConsumeError) -> None:
+    async def _failed(self, letter: FiledLetter, error: ConsumeError, reason: Reason) -> None:
         self._count(letter, error)
-        await _persistently(lambda: self._store.keep(letter, reason=_reason(error), error=error))
+        await _persistently(lambda: self._store.keep(letter, reason=reason, error=error))
         self._failures = self._failures + 1 if isinstance(error, RetryableError) else 0
         if self._failures >= FAILURES_IN_A_ROW:
             self.progress.unavailable = True
@@ -224,6 +230,4 @@ def _amount(letter: FiledLetter) -> Amount:
 def _reason(error: ConsumeError) -> Reason:
     if isinstance(error, RetryableError):
         return Reason.EXPIRED
-    if isinstance(error, OversizeError):
-        return Reason.TOO_LARGE
-    return Reason.DAMAGED if error.code is Code.DATA_LOSS else Reason.PERMANENT
+    return Reason.TOO_LARGE if isinstance(error, OversizeError) else Reason.PERMANENT

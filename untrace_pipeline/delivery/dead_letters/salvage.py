@@ -10,7 +10,7 @@ from pathlib import Path
 from untrace_pipeline.delivery.dead_letters import schema
 from untrace_pipeline.delivery.dead_letters.encoding import LetterEncoding
 from untrace_pipeline.delivery.dead_letters.file import LetterFile
-from untrace_pipeline.errors import ConsumeError
+from untrace_pipeline.errors import Code, PermanentError
 
 __all__ = ["next_id", "salvage"]
 
@@ -92,9 +92,10 @@ def _chunk(connection: sqlite3.Connection, first: int, last: int) -> Iterator[sq
 def _is_sound(row: sqlite3.Row, encoding: LetterEncoding) -> bool:
     try:
         encoding.letter(row)
-        if encoding.can_open(row["encoding"]):
-            encoding.payload(row["id"], bytes(row["data"]), row["encoding"], row["bytes"], row["crc"])
-    except (ValueError, TypeError, ConsumeError):
+        encoding.payload(row["id"], bytes(row["data"]), row["encoding"], row["bytes"], row["crc"])
+    except PermanentError as error:
+        return error.code is Code.FAILED_PRECONDITION  # it may be sound: its key is not here
+    except (ValueError, TypeError):
         return False
     return True
 

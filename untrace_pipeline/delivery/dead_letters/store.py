@@ -109,7 +109,10 @@ class DeadLetterStore:
         store is purged at once. Raises nothing but :class:`RetryableError`: what is wrong can be mended.
         """
         self._begin()
-        rows = await asyncio.to_thread(lambda: [self._encoding.row(letter) for letter in letters])
+        try:
+            rows = await asyncio.to_thread(lambda: [self._encoding.row(letter) for letter in letters])
+        except StartError as error:  # of the cipher
+            raise RetryableError(str(error)) from error
         limit = self._limits.max_bytes
         fitting = [row for row in rows if row.stored <= limit]
         need = sum(row.stored for row in fitting)
@@ -151,7 +154,7 @@ class DeadLetterStore:
     async def payload(self, letter: FiledLetter) -> bytes | None:
         """Return the original request; ``None`` if the letter is gone.
 
-        Raises :class:`PermanentError` (DATA_LOSS) if it is damaged, or encrypted with a key that is not there.
+        Raises :class:`PermanentError`: DATA_LOSS if it is damaged, FAILED_PRECONDITION if its key is not there.
         """
         return await self._read(lambda connection: queries.payload(connection, self._encoding, letter.id))
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+from pathlib import Path
 
 import pytest
 
@@ -66,6 +68,19 @@ async def test_refused_letters_stay(make: Make, clock: Clock, error: PermanentEr
     clock.now += 1
     assert (await replay(store, sink).run(ALL)).delivered.letters == 1
     assert await every(store) == []
+
+
+async def test_damaged_letter(make: Make, tmp_path: Path) -> None:
+    """A letter whose request is damaged is never sent; it stays and says so, and the others are sent."""
+    store, sink = make(), Sink()
+    await store.bury([letter(1), letter(2), letter(3)])
+    with sqlite3.connect(tmp_path / "dead_letters.db") as connection:
+        connection.execute("UPDATE letters SET crc = crc + 1 WHERE id = 2")
+    connection.close()
+    done = await replay(store, sink).run(ALL)
+    assert (done.delivered.letters, done.failed.letters, len(sink.batches)) == (2, 1, 2)
+    (left,) = await every(store)
+    assert (left.id, left.reason, left.code) == (2, "damaged", "DATA_LOSS")
 
 
 async def test_exporter_with_a_bug(make: Make) -> None:
