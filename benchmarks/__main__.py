@@ -17,6 +17,7 @@ from benchmarks.profile import profile
 from benchmarks.report import environment, markdown, scenario_row, write_results
 from benchmarks.scenarios import OVERLOADS, SCENARIOS, Overload, Scenario
 from benchmarks.subjects import Mode, Subject, subjects
+from benchmarks.workers import compare_workers
 from tests.support.peers import PeerProcessError, PeerUnavailable, collector_binary, daemon_command
 from tests.support.peers.canonical import describe_difference
 
@@ -167,6 +168,8 @@ def main() -> int:
     """Measure, print, write; 0 measured, 1 something failed, 2 bad usage, 3 measured without a peer."""
     if sys.argv[1:2] == ["profile"]:
         return profile(sys.argv[2:])
+    if sys.argv[1:2] == ["workers"]:
+        return compare_workers(sys.argv[2:])
     arguments = _arguments()
     scenarios, extras = _selected(arguments.scenario)
     if arguments.list or not (scenarios or extras):

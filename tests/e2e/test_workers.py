@@ -31,6 +31,8 @@ from tests.support.service import (
     spans,
 )
 from tests.support.wait import wait_until
+from untrace_pipeline.data import Signal
+from untrace_pipeline.testing import make_batch
 
 pytestmark = pytest.mark.e2e
 
@@ -237,14 +239,15 @@ def test_a_taken_port_ends_the_start(tmp_path: Path, workers: int) -> None:
 def test_what_only_a_worker_sees_is_exit_code_2(tmp_path: Path) -> None:
     """A part that must be native and is not there is found by the workers; the supervisor ends with their code."""
     settings = config(2)
-    settings["service"] |= {"runtime": {"codec": "native"}, "telemetry": {"metrics": {"level": "none"}}}
+    settings["service"]["telemetry"] = {"metrics": {"level": "none"}}
     settings["receivers"]["otlp"]["protocols"]["http"]["endpoint"] = f"127.0.0.1:{free_port()}"
     (tmp_path / "c.yaml").write_bytes(orjson.dumps(settings))
     hidden = tmp_path / "untrace_pipeline_native.py"
     hidden.write_text("raise ImportError('hidden by the test')")
-    ended = run_to_end("run", "--config", "c.yaml", cwd=tmp_path, env={"PYTHONPATH": str(tmp_path)})
+    environment = {"PYTHONPATH": str(tmp_path), "UNTRACE_PIPELINE_CODEC": "native"}
+    ended = run_to_end("run", "--config", "c.yaml", cwd=tmp_path, env=environment)
     assert ended.returncode == 2
-    assert "service.runtime.codec asks" in ended.stderr
+    assert "UNTRACE_PIPELINE_CODEC asks" in ended.stderr
 
 
 def test_a_file_for_all_workers_is_a_problem(tmp_path: Path) -> None:
@@ -266,6 +269,23 @@ def test_one_worker_has_no_supervisor(tmp_path: Path) -> None:
         assert get(daemon, "METRICS_PORT", "/metrics")[1].count(b"untrace_workers") == 0
     assert [path.name for path in outputs(tmp_path)] == ["out-0.jsonl"]
     assert delivered(tmp_path) == Counter(load.ids)
+
+
+def test_a_file_is_read_by_one_worker(tmp_path: Path) -> None:
+    """A receiver that follows files runs once, whatever the number of workers; its lines come in once."""
+    settings = config(3)
+    settings["receivers"]["otlp_json_file"] = {
+        "include": ["in.jsonl"],
+        "start_at": "beginning",
+        "poll_interval": "50ms",
+    }
+    settings["service"]["pipelines"]["traces"]["receivers"] = ["otlp", "otlp_json_file"]
+    lines = [make_batch(Signal.TRACES, items=4, seed=seed).to_json() for seed in range(20)]
+    (tmp_path / "in.jsonl").write_bytes(b"".join(line + b"\n" for line in lines))
+    with daemon_of(tmp_path, settings) as daemon:
+        wait_until(lambda: metric(daemon, "untrace_exporter_sent_spans_total") == 80, daemon)
+        assert metric(daemon, "untrace_receiver_accepted_spans_total", receiver="otlp_json_file") == 80
+    assert len(spans(tmp_path / "out-0.jsonl")) == 80
 
 
 def backend(port: int) -> dict[str, Any]:

@@ -174,7 +174,7 @@ class Slot:
             self._note_end(await process.ended())
         self._settled.set()
         self._note_end(await process.ended())
-        self.left = process.left
+        self.left = process.left or (None if self.exit_code else Left())  # nothing was held before the start
         self._observer.ended(process, succeeded=self._succeeded)
         self.process = None
         return process
