@@ -7,7 +7,6 @@ must see what they would see without it. Values of an authenticator that JSON ca
 from __future__ import annotations
 
 import json
-import struct
 from collections.abc import Mapping
 from typing import Any
 
@@ -27,7 +26,6 @@ from untrace_pipeline.hop.frames import FrameError
 
 __all__ = ["decode_error", "decode_request", "encode_error", "encode_request"]
 
-_HEAD_LENGTH = struct.Struct(">I")
 _ERRORS: Mapping[str, type[ConsumeError]] = {
     kind.__name__: kind
     for kind in (RetryableError, QueueFullError, PermanentError, InternalError, DecodeError, OversizeError)
@@ -35,8 +33,8 @@ _ERRORS: Mapping[str, type[ConsumeError]] = {
 """The classes by name; one that a plugin derived travels as the nearest of these."""
 
 
-def encode_request(pipeline: PipelineId, batch: Batch) -> bytes:
-    """Return the body of a request: length of a JSON head, the head, and the bytes of the batch."""
+def encode_request(pipeline: PipelineId, batch: Batch) -> tuple[bytes, bytes]:
+    """Return head and payload of a request: what is known about a part of a batch, as JSON, and its bytes."""
     context = batch.context
     head: dict[str, Any] = {"pipeline": str(pipeline), "items": batch.item_count}
     if context is not EMPTY_CONTEXT:
@@ -49,22 +47,19 @@ def encode_request(pipeline: PipelineId, batch: Batch) -> bytes:
             "received_at": context.received_at,
             "requests": context.requests,
         }
-    text = json.dumps(head, default=str, separators=(",", ":")).encode()
-    return _HEAD_LENGTH.pack(len(text)) + text + batch.to_otlp()
+    return json.dumps(head, default=str, separators=(",", ":")).encode(), batch.to_otlp()
 
 
-def decode_request(body: bytes) -> tuple[PipelineId, Batch]:
+def decode_request(head: bytes, payload: bytes) -> tuple[PipelineId, Batch]:
     """Read a request back. Raises :class:`FrameError`."""
     try:
-        (length,) = _HEAD_LENGTH.unpack_from(body)
-        start = _HEAD_LENGTH.size + length
-        head = json.loads(body[_HEAD_LENGTH.size : start])
-        pipeline = PipelineId.parse(head["pipeline"])
-        context = _context(head["context"]) if "context" in head else EMPTY_CONTEXT
-        items = int(head["items"])
-    except (struct.error, ValueError, KeyError, TypeError, AttributeError) as error:
+        data = json.loads(head)
+        pipeline = PipelineId.parse(data["pipeline"])
+        context = _context(data["context"]) if "context" in data else EMPTY_CONTEXT
+        items = int(data["items"])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise FrameError(f"a request whose head cannot be read: {error!r}") from error
-    return pipeline, Batch.decoded(pipeline.signal, body[start:], context, items)
+    return pipeline, Batch.decoded(pipeline.signal, payload, context, items)
 
 
 def _context(data: Mapping[str, Any]) -> Context:
@@ -80,7 +75,7 @@ def _context(data: Mapping[str, Any]) -> Context:
 
 
 def encode_error(error: ConsumeError) -> bytes:
-    """Return the body of a refusal."""
+    """Return the head of a refusal."""
     known = [kind for kind in type(error).__mro__ if kind in _ERRORS.values()]
     kind = known[0] if known else PermanentError
     data: dict[str, Any] = {"kind": kind.__name__, "message": str(error), "code": error.code}
@@ -92,10 +87,10 @@ def encode_error(error: ConsumeError) -> bytes:
     return json.dumps(data).encode()
 
 
-def decode_error(body: bytes) -> ConsumeError:
+def decode_error(head: bytes) -> ConsumeError:
     """Read a refusal back, as the same class of error. Raises :class:`FrameError`."""
     try:
-        data = json.loads(body)
+        data = json.loads(head)
         error = _ERRORS[data["kind"]](data["message"])
         error.code, error.partly_accepted = Code(data["code"]), data["partly"]
         if isinstance(error, RetryableError):

@@ -11,7 +11,7 @@ from untrace_pipeline.api.identity import PipelineId
 from untrace_pipeline.data import Batch
 from untrace_pipeline.errors import Code, ConsumeError, OversizeError, RetryableError
 from untrace_pipeline.hop.bodies import decode_error, decode_request, encode_error, encode_request
-from untrace_pipeline.hop.frames import MAX_BODY_BYTES, Decoder, Frame, FrameError, FrameKind, encode
+from untrace_pipeline.hop.frames import MAX_BYTES, Decoder, Frame, FrameError, FrameKind, encode
 
 __all__ = ["Peer", "Serve"]
 
@@ -62,14 +62,14 @@ class Peer(asyncio.Protocol):
         """
         if self.closed or self.leaving:
             raise self._gone()
-        body = encode_request(pipeline, batch)
-        if len(body) > MAX_BODY_BYTES:
-            raise OversizeError(f"{len(body)} bytes, more than can be sent to another worker at once")
+        head, payload = encode_request(pipeline, batch)
+        if len(head) + len(payload) > MAX_BYTES:
+            raise OversizeError(f"{len(payload)} bytes, more than can be sent to another worker at once")
         number = self._next_number = (self._next_number + 1) % 2**32
         answer = self._waiting[number] = asyncio.get_running_loop().create_future()
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
-                self._send(Frame(FrameKind.REQUEST, number, body))
+                self._send(Frame(FrameKind.REQUEST, number, head, payload))
                 await self._writable.wait()
                 await answer
         except TimeoutError as error:
@@ -85,7 +85,7 @@ class Peer(asyncio.Protocol):
 
     def say_last(self, pipeline: PipelineId) -> None:
         """Tell the other end that no further request for a pipeline will come."""
-        self._send(Frame(FrameKind.LAST, body=str(pipeline).encode()))
+        self._send(Frame(FrameKind.LAST, head=str(pipeline).encode()))
 
     def say_leaving(self) -> None:
         """Ask the other end for no further requests."""
@@ -140,7 +140,7 @@ class Peer(asyncio.Protocol):
     def _take(self, frame: Frame) -> None:
         match frame.kind:
             case FrameKind.REQUEST:
-                pipeline, batch = decode_request(frame.body)
+                pipeline, batch = decode_request(frame.head, frame.payload)
                 self._served[frame.number] = task = asyncio.create_task(self._work(frame.number, pipeline, batch))
                 task.add_done_callback(lambda _: self._done(frame.number))
             case FrameKind.CANCEL:
@@ -149,7 +149,7 @@ class Peer(asyncio.Protocol):
             case FrameKind.ACCEPTED | FrameKind.REFUSED:
                 self._take_answer(frame)
             case FrameKind.LAST:
-                self._finished.add(frame.body.decode(errors="replace"))
+                self._finished.add(frame.head.decode(errors="replace"))
                 self.changed.set()
             case FrameKind.LEAVING:
                 self.leaving = True
@@ -162,7 +162,7 @@ class Peer(asyncio.Protocol):
         if frame.kind is FrameKind.ACCEPTED:
             answer.set_result(None)
         else:
-            answer.set_exception(decode_error(frame.body))
+            answer.set_exception(decode_error(frame.head))
 
     async def _work(self, number: int, pipeline: PipelineId, batch: Batch) -> None:
         try:
@@ -185,7 +185,7 @@ class Peer(asyncio.Protocol):
     def _send(self, frame: Frame) -> None:
         if not self.closed:
             assert self._transport is not None
-            self._transport.write(encode(frame))
+            self._transport.writelines(encode(frame))
 
     def _gone(self) -> RetryableError:
         what = "is being stopped" if self.leaving else "has ended"

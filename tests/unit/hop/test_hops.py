@@ -360,7 +360,7 @@ async def test_another_language_ends_the_connection(caplog: pytest.LogCaptureFix
     here, there = socket.socketpair()
     there.setblocking(False)
     await one.hops.connect(1, here)
-    there.sendall(encode(Frame(FrameKind.REQUEST, 1, b"nonsense")))
+    there.sendall(b"".join(encode(Frame(FrameKind.REQUEST, 1, b"nonsense"))))
     await until(lambda: one.hops._peers[1].closed)
     assert "worker 1 is not understood and is disconnected" in caplog.text
     assert await asyncio.get_running_loop().sock_recv(there, 10) == b""
