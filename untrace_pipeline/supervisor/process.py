@@ -21,7 +21,7 @@ from untrace_pipeline.supervisor.messages import Groups, Orders, groups_from, sn
 from untrace_pipeline.telemetry.merge import totals
 from untrace_pipeline.telemetry.metrics import Snapshot
 
-__all__ = ["WorkerProcess", "spawn"]
+__all__ = ["KILL_SECONDS", "RELOAD_SECONDS", "WorkerProcess", "cause", "spawn"]
 
 ANSWER_SECONDS = 2.0
 """How long a scrape waits for the counts of a worker whose event loop is blocked; then those it sent last are shown."""

@@ -109,10 +109,13 @@ class Worker(Service):
 
     def meet(self, introductions: socket.socket) -> None:
         """Take the connections to other workers that the supervisor hands over."""
-        while (found := take_introduction(introductions)) is not None:
-            task = asyncio.create_task(self._hops.connect(*found), name=f"meet worker {found[0]}")
-            self._meetings.add(task)
-            task.add_done_callback(self._meetings.discard)
+        try:
+            while (found := take_introduction(introductions)) is not None:
+                task = asyncio.create_task(self._hops.connect(*found), name=f"meet worker {found[0]}")
+                self._meetings.add(task)
+                task.add_done_callback(self._meetings.discard)
+        except (EOFError, OSError):  # the supervisor is gone, which its other socket tells too
+            asyncio.get_running_loop().remove_reader(introductions)
 
     async def _obey(self) -> None:
         while (message := await self._channel.receive()) is not None:
