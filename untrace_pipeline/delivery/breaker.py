@@ -47,6 +47,7 @@ class Breaker:
         self._successes = 0
         self._waiters: deque[asyncio.Future[None]] = deque()
         self._timer: asyncio.TimerHandle | None = None
+        self._ended = False
         self.state = Circuit.CLOSED
         self.opens_at = 0.0
         """When the next probe may be made, while it is open."""
@@ -74,7 +75,7 @@ class Breaker:
 
         ``wish`` is how long the destination wants to be left alone.
         """
-        if not self._config.enabled:
+        if not self._config.enabled or self._ended:
             return
         if probe:
             self._judge_probe(now, failed=failed, wish=wish)
@@ -86,7 +87,8 @@ class Breaker:
                     self._open(now, wish, f"{failures} of the last {attempts} requests failed")
 
     def close(self) -> None:
-        """Let everybody through, for the end: whoever waits makes its last attempt now."""
+        """Let everybody through from now on, for the end: whoever waits makes its last attempt."""
+        self._ended = True
         self.state = Circuit.CLOSED
         if self._timer is not None:
             self._timer.cancel()

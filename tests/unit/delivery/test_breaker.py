@@ -238,6 +238,22 @@ def test_an_open_circuit_can_refuse() -> None:
     run_with_fake_clock(main())
 
 
+async def test_the_end_is_not_held_up() -> None:
+    """Once everybody is let through, failures of the last attempts, and of probes under way, open nothing again."""
+    one, seen = breaker(min_requests=2, open_duration="5s")
+    attempts(one, True, True)
+    assert one.state is Circuit.OPEN
+    waiting = asyncio.create_task(one.permit())
+    await asyncio.sleep(0)
+    one.close()
+    assert await waiting is False
+    attempts(one, *[True] * 20)
+    one.record(1.0, failed=True, probe=True)
+    assert one.state is Circuit.CLOSED
+    assert seen == [Circuit.OPEN]
+    assert await asyncio.wait_for(one.permit(), 1) is False
+
+
 def test_it_can_be_switched_off() -> None:
     """``enabled: false`` never holds an attempt back."""
 
