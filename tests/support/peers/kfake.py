@@ -48,11 +48,11 @@ class Kfake:
         """Address of the broker."""
         return f"127.0.0.1:{self._port}"
 
-    def fault(self, *, code: int, count: int, key: int = PRODUCE) -> None:
+    def fault(self, *, code: int, count: int, key: int = PRODUCE, partition: int | None = None) -> None:
         """Answer the next `count` requests of an API key (Produce unless told otherwise) with an error of Kafka."""
-        request = urllib.request.Request(
-            f"http://127.0.0.1:{self._control}/fault?key={key}&code={code}&count={count}", method="POST"
-        )
+        where = "" if partition is None else f"&partition={partition}"
+        url = f"http://127.0.0.1:{self._control}/fault?key={key}&code={code}&count={count}{where}"
+        request = urllib.request.Request(url, method="POST")
         with urllib.request.urlopen(request, timeout=5):
             pass
 

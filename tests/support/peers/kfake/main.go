@@ -1,7 +1,8 @@
 // Command kfake is a Kafka cluster in memory with errors on demand, for tests of what a real broker seldom says.
 //
 //	kfake -port 9092 -control 9093 -topics spans -partitions 4
-//	POST /fault?key=0&code=6&count=3    the next three Produce requests (API key 0) are answered with error 6
+//	POST /fault?key=0&code=6&count=3    the next three Produce requests (API key 0) are answered with error 6;
+//	                                    with &partition=1 only for that partition
 package main
 
 import (
@@ -40,9 +41,11 @@ func main() {
 	http.HandleFunc("/", func(http.ResponseWriter, *http.Request) {})
 	http.HandleFunc("POST /fault", func(w http.ResponseWriter, r *http.Request) {
 		key, code, count := number(r, "key"), number(r, "code"), number(r, "count")
-		cluster.Fault(kfake.Fault{
-			Keys: []kmsg.Key{kmsg.Key(key)}, Err: kerr.TypedErrorForCode(int16(code)), Count: count,
-		})
+		fault := kfake.Fault{Keys: []kmsg.Key{kmsg.Key(key)}, Err: kerr.TypedErrorForCode(int16(code)), Count: count}
+		if r.URL.Query().Has("partition") {
+			fault.Partitions = []int32{int32(number(r, "partition"))}
+		}
+		cluster.Fault(fault)
 		fmt.Fprintln(w, "ok")
 	})
 	go func() { log.Fatal(http.ListenAndServe(fmt.Sprintf("127.0.0.1:%d", *control), nil)) }()
