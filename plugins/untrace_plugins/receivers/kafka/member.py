@@ -35,8 +35,6 @@ REQUEST_SECONDS = 5.0
 """Limit of the questions that an assignment asks the brokers."""
 COMMIT_SECONDS = 5.0
 """Limit of the last commit, so that brokers without a coordinator do not hold up the end."""
-END_SECONDS = 1.0
-"""Limit of the question where partitions end; it is asked again soon."""
 
 
 class Ears(Protocol):
@@ -57,8 +55,8 @@ class Ears(Protocol):
     def committed(self, keys: Iterable[Key], error: KafkaError | None) -> None:
         """A commit ended."""
 
-    def ends(self, ends: Mapping[Key, int]) -> None:
-        """How far partitions reach, as the brokers say."""
+    def rewound(self, key: Key) -> None:
+        """A partition was resumed at the offset asked for: what arrived before this came from before."""
 
     def troubled(self, error: KafkaError) -> None:
         """The library has something to complain of."""
@@ -133,6 +131,7 @@ class Member:
         self._held: set[Key] = set()
         self._paused: set[Key] = set()
         self._all_paused = False
+        self._rejoining = False
         self._open_commits = 0
         self._down = False
         self._thread = threading.Thread(target=self._run, name=f"kafka {logger.name}", daemon=True)
@@ -164,15 +163,15 @@ class Member:
 
     def pause(self, key: Key) -> None:
         """Fetch nothing more of a partition."""
-        self._orders.put(lambda consumer: self._pause(consumer, {key}))
+        self._orders.put(lambda consumer: self._pause(consumer, key))
 
-    def resume(self, key: Key) -> None:
-        """Go on with it."""
-        self._orders.put(lambda consumer: self._resume(consumer, {key}))
+    def resume(self, key: Key, offset: int) -> None:
+        """Go on with it from an offset; ``ears.rewound`` hears when."""
+        self._orders.put(lambda consumer: self._resume(consumer, key, offset))
 
-    def ask_ends(self) -> None:
-        """Let ``ears.ends`` hear how far the partitions reach."""
-        self._orders.put(self._ask_ends)
+    def brokers_answer(self) -> None:
+        """Somebody else has heard of brokers: they are not down."""
+        self._down = False
 
     # ------------------------------------------------------------- the thread
 
@@ -207,7 +206,7 @@ class Member:
             self._logger.debug("closing the consumer failed", exc_info=error)
 
     def _obey(self) -> None:
-        while not self._orders.empty():
+        for _ in range(self._orders.qsize()):
             order = self._orders.get()
             try:
                 order(self._consumer)
@@ -236,6 +235,8 @@ class Member:
 
     def _read(self, message: Message) -> Record | None:
         error = message.error()
+        if error is not None and error.name() == "_FATAL":
+            raise KafkaException(error)
         if error is not None:
             self._error(error)
             return None
@@ -261,6 +262,7 @@ class Member:
         else:
             consumer.assign(partitions)
         keys = {_key(partition) for partition in partitions}
+        self._rejoining = False
         self._held |= keys
         self._paused -= keys
         self._apply(consumer.pause if self._all_paused else consumer.resume, keys)
@@ -286,6 +288,7 @@ class Member:
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         positions = self._released({_key(partition) for partition in partitions})
+        self._rejoining = True
         if not positions:
             return
         error: KafkaError | None = None
@@ -332,35 +335,34 @@ class Member:
         self._open_commits += 1
 
     def _commit_held(self, consumer: Consumer, positions: Mapping[Key, int]) -> None:
-        """Commit, but for partitions that went meanwhile: their offsets are others' to commit."""
+        """Commit, but for partitions that went meanwhile: their offsets are others' to commit.
+
+        Not while brokers are down: the library would hold on to it, also at the end. And not while the group changes:
+        the answer would come under the next generation, which does not know the commit.
+        """
         held = {key: offset for key, offset in positions.items() if key in self._held}
-        if held and self._down:  # the library would hold on to it, also at the end
-            self._tell(self._ears.committed, list(held), KafkaError(KafkaError._ALL_BROKERS_DOWN))
+        if held and (self._down or self._rejoining):
+            code = KafkaError._ALL_BROKERS_DOWN if self._down else KafkaError.REBALANCE_IN_PROGRESS
+            self._tell(self._ears.committed, list(held), KafkaError(code))
         elif held:
             self._commit(consumer, held)
 
-    def _pause(self, consumer: Consumer, keys: set[Key]) -> None:
-        keys &= self._held - self._paused
-        self._paused |= keys
-        if not self._all_paused:
-            self._apply(consumer.pause, keys)
+    def _pause(self, consumer: Consumer, key: Key) -> None:
+        if key in self._held:
+            self._paused.add(key)
+            consumer.pause([TopicPartition(*key)])
 
-    def _resume(self, consumer: Consumer, keys: set[Key]) -> None:
-        keys &= self._held & self._paused
-        self._paused -= keys
-        if not self._all_paused:
-            self._apply(consumer.resume, keys)
+    def _resume(self, consumer: Consumer, key: Key, offset: int) -> None:
+        if key in self._held:
+            self._paused.discard(key)
+            consumer.seek(TopicPartition(*key, offset))
+            if not self._all_paused:
+                consumer.resume([TopicPartition(*key)])
+            self._tell(self._ears.rewound, key)
 
     def _apply(self, change: Callable[[list[TopicPartition]], object], keys: set[Key]) -> None:
         if keys:
             change([TopicPartition(*key) for key in keys])
-
-    def _ask_ends(self, consumer: Consumer) -> None:
-        wanted = [TopicPartition(*key, OFFSET_END) for key in self._held]
-        if wanted:
-            found = consumer.offsets_for_times(wanted, timeout=END_SECONDS)
-            self._down = False
-            self._tell(self._ears.ends, {_key(one): one.offset for one in found if one.error is None})
 
     def _on_commit(self, error: KafkaError | None, partitions: list[TopicPartition]) -> None:
         self._open_commits -= 1

@@ -60,6 +60,8 @@ class Partition:
         """Offset behind the last message that was dealt with; ``None`` before the first."""
         self.committed: int | None = None
         """Position that was committed last by us."""
+        self.rewinding = False
+        """Messages behind the first were let go of, and are fetched again: what still comes of them is dropped."""
         self._next = start
         self._end = 0
 
@@ -76,10 +78,8 @@ class Partition:
     def add(self, records: Iterable[Record]) -> None:
         """Let messages wait behind those that are there."""
         self.records.extend(records)
-        if self.records:
-            if self._next is None:
-                self._next = self.records[0].offset
-            self.saw_end(self.records[-1].offset + 1)
+        if self._next is None and self.records:
+            self._next = self.records[0].offset
 
     def saw_end(self, end: int) -> None:
         """Know that the partition has messages up to that offset."""
@@ -110,16 +110,18 @@ class Partitions:
     def arrive(self, records: Iterable[Record]) -> list[Partition]:
         """Let messages wait in their partitions; return those that got some.
 
-        Messages of partitions that were given up, or stopped, while they were on their way to us are dropped.
+        Messages of partitions that were given up, stopped or rewound while they were on their way to us are dropped.
         """
         touched: dict[Key, Partition] = {}
         for key, group in groupby(records, lambda record: record.key):
-            partition = self._partitions.get(key)
-            if partition is not None and partition.state is not State.STOPPED:
-                partition.add(group)
-                touched[key] = partition
+            partition, run = self._partitions.get(key), list(group)
+            if partition is None or partition.state is State.STOPPED or partition.rewinding:
+                self._give_back(sum(len(record.value) for record in run))
             else:
-                self._give_back(sum(len(record.value) for record in group))
+                partition.add(run)
+                touched[key] = partition
+            if partition is not None:
+                partition.saw_end(run[-1].offset + 1)
         return list(touched.values())
 
     def finish(self, partition: Partition) -> None:
@@ -130,6 +132,18 @@ class Partitions:
         """Let go of all messages of a partition."""
         while partition.records:
             self.finish(partition)
+
+    def rewind(self, partition: Partition) -> None:
+        """Let go of all messages of a partition but the first, which is under way, until :meth:`rewound`."""
+        head = partition.records.popleft()
+        self.forget(partition)
+        partition.records.append(head)
+        partition.rewinding = True
+
+    def rewound(self, key: Key) -> None:
+        """From now on, what comes of a partition are the messages behind its first."""
+        if key in self._partitions:
+            self._partitions[key].rewinding = False
 
     def release(self, partition: Partition) -> None:
         """Give a partition up, with the messages that wait in it."""

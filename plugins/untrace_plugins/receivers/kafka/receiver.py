@@ -13,6 +13,7 @@ from untrace_plugins.kafka.errors import FORBIDDEN, is_refused_login
 from untrace_plugins.kafka.library import client_settings
 from untrace_plugins.receivers.kafka.config import InitialOffset, KafkaReceiverConfig, RebalanceStrategy
 from untrace_plugins.receivers.kafka.decode import Decoder
+from untrace_plugins.receivers.kafka.ends import Ends
 from untrace_plugins.receivers.kafka.member import Member, MemberSettings, Room
 from untrace_plugins.receivers.kafka.meters import Health, Meters
 from untrace_plugins.receivers.kafka.partition import Key, Partition, Partitions, Record, State
@@ -22,10 +23,14 @@ __all__ = ["KafkaReceiver", "consumer_settings"]
 
 END_INTERVAL_SECONDS = 5.0
 """How often brokers are asked where the partitions end: paused ones tell nothing by themselves, and the lag must."""
+LOOK_INTERVAL_SECONDS = 0.5
+"""How often partitions are looked at that stand still."""
 FETCH_BACKOFF_MS = 100
 """How long the library lets a partition be when its queue is full; its own second would leave us idle."""
 RECEIVE_BYTES = 100_000_000
 """The library's bound of an answer, unless a fetch may be larger."""
+CHANGING = frozenset({"ILLEGAL_GENERATION", "REBALANCE_IN_PROGRESS"})
+"""Why commits fail while members come and go: part of the protocol."""
 BROKERS, RIGHTS, TOPICS, MEMBER = "brokers", "rights", "topics", "member"
 """What can be wrong besides partitions."""
 
@@ -45,10 +50,11 @@ class KafkaReceiver:
         self._workers: dict[Partition, Worker] = {}
         self._desk: Desk | None = None
         self._member: Member | None = None
-        self._clock: asyncio.Task[None] | None = None
+        self._ends: Ends | None = None
+        self._tasks: list[asyncio.Task[None]] = []
         settings.meter.gauge("kafka_receiver_buffered_bytes").observe_with(lambda: self._room.used)
         settings.meter.gauge("kafka_receiver_waiting_partitions").observe_with(
-            lambda: sum(one.state in {State.WAITING, State.STOPPED} for one in self._partitions)
+            lambda: sum(one.state is not State.FLOWING or self._workers[one].stalled for one in self._partitions)
         )
 
     async def start(self, host: Host) -> None:
@@ -75,22 +81,27 @@ class KafkaReceiver:
             self._progressed,
         )
         member.start()
-        self._member = member
-        self._clock = host.spawn(self._tick(member), name=f"{self._settings.id}: commits and lag")
+        self._member, self._ends = member, Ends(client_settings(self._config))
+        self._tasks = [
+            host.spawn(self._tick(member), name=f"{self._settings.id}: commits"),
+            host.spawn(self._measure(member, self._ends), name=f"{self._settings.id}: lag"),
+        ]
 
     async def shutdown(self) -> None:
         """Let what is under way end, commit, and leave the group; what waits is read again by others."""
         member, self._member = self._member, None
-        clock, self._clock = self._clock, None
-        if clock is not None:
-            clock.cancel()
-            await asyncio.wait({clock})
+        ends, self._ends = self._ends, None
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         try:
             if member is not None:
                 await member.leave()
         finally:
             for worker in self._workers.values():
                 worker.cancel()
+            if ends is not None:
+                await ends.close()
 
     # ------------------------------------------------- what the member hears: Ears
 
@@ -98,6 +109,8 @@ class KafkaReceiver:
         """Partitions are ours."""
         assert self._desk is not None
         self._health.right(BROKERS, RIGHTS, TOPICS)
+        if not starts:
+            return
         for partition in self._partitions.assign(starts):
             self._workers[partition] = Worker(partition, self._desk)
             self._meters.watch(partition)
@@ -109,7 +122,8 @@ class KafkaReceiver:
         wanted = [one for one in self._workers if keys is None or one.key in set(keys)]
         await asyncio.gather(*(self._workers[one].end(self._config.session_timeout) for one in wanted))
         self._part_with(wanted)
-        self._meters.rebalanced("revoked")
+        if wanted:
+            self._meters.rebalanced("revoked")
         return {one.key: one.position for one in wanted if one.position is not None}
 
     def lost(self, keys: Iterable[Key]) -> None:
@@ -135,12 +149,13 @@ class KafkaReceiver:
             self._health.right(BROKERS)
             return
         self._partitions.commit_failed(keys)
-        self._health.warn("commit", "offsets were not committed (%s), and will be again: %s", error.name(), error.str())
+        if error.name() not in CHANGING:
+            text = "offsets were not committed, and will be again: %s: %s"
+            self._health.warn("commit", text, error.name(), error.str())
 
-    def ends(self, ends: Mapping[Key, int]) -> None:
-        """The brokers say how far partitions reach."""
-        self._health.right(BROKERS)
-        self._partitions.saw_ends(ends)
+    def rewound(self, key: Key) -> None:
+        """A partition that stood still goes on."""
+        self._partitions.rewound(key)
 
     def troubled(self, error: KafkaError) -> None:
         """The library complains. Lost connections it writes to the log itself, and mends."""
@@ -158,20 +173,34 @@ class KafkaReceiver:
         if error:
             self._health.wrong(MEMBER, Status.PERMANENT_ERROR, f"out of the group {self._config.group_id}: {error}")
             self._settings.logger.error("nothing is read any more: %s; restart after mending the cause", error)
+            self.lost([one.key for one in self._partitions])
 
     # ------------------------------------------------------------------ progress
 
     async def _tick(self, member: Member) -> None:
-        """Commit, and ask for the ends of partitions, now and then."""
-        commit = self._config.autocommit
-        loop = asyncio.get_running_loop()
-        ask_at = loop.time()
+        """Commit, and look for partitions that stand still, now and then."""
+        commit, now = self._config.autocommit, asyncio.get_running_loop().time
+        interval = min(commit.interval, LOOK_INTERVAL_SECONDS) if commit.enable else LOOK_INTERVAL_SECONDS
+        commit_at = look_at = 0.0
         while True:
-            await asyncio.sleep(commit.interval if commit.enable else END_INTERVAL_SECONDS)
-            self._commit(member)
-            if loop.time() >= ask_at:
-                ask_at = loop.time() + END_INTERVAL_SECONDS
-                member.ask_ends()
+            await asyncio.sleep(interval)
+            if commit.enable and now() >= commit_at:
+                commit_at = now() + commit.interval
+                self._commit(member)
+            if now() >= look_at:
+                look_at = now() + LOOK_INTERVAL_SECONDS
+                for worker in self._workers.values():
+                    worker.look(now())
+
+    async def _measure(self, member: Member, ends: Ends) -> None:
+        """Ask where the partitions end, now and then."""
+        while True:
+            await asyncio.sleep(END_INTERVAL_SECONDS)
+            found = await ends.ask([one.key for one in self._partitions])
+            if found:
+                member.brokers_answer()
+                self._health.right(BROKERS)
+                self._partitions.saw_ends(found)
 
     def _progressed(self) -> None:
         if self._member is not None and not self._config.autocommit.enable:

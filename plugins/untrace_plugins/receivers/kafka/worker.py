@@ -27,8 +27,8 @@ from untrace_plugins.receivers.kafka.partition import Key, Partition, Partitions
 
 __all__ = ["Desk", "Worker"]
 
-PAUSE_FROM_SECONDS = 1.0
-"""A partition that is refused for less goes on fetching: pausing throws away what was fetched ahead."""
+STALL_SECONDS = 1.0
+"""A partition that waits for less goes on fetching: pausing throws away what was fetched ahead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Desk:
     meters: Meters
     health: Health
     pause: Callable[[Key], None]
-    resume: Callable[[Key], None]
+    resume: Callable[[Key, int], None]
     progressed: Callable[[], None]
     """A worker has dealt with all that there was."""
     rng: random.Random = field(default_factory=random.Random)
@@ -58,7 +58,9 @@ class Worker:
         self._marking = desk.config.message_marking
         self._leaving = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
-        self._paused = False
+        self._since: float | None = None
+        self.stalled = False
+        """Whether the partition is paused, because its first message takes so long."""
 
     def wake(self) -> None:
         """Begin, if there is something to do."""
@@ -86,16 +88,33 @@ class Worker:
         topic, number = self._partition.key
         return f"{topic}[{number}]"
 
-    async def _run(self) -> None:
+    def look(self, now: float) -> None:
+        """Pause the partition if its first message has been under way for long, and let go of those behind it.
+
+        So a partition that waits holds one message in memory, and room is left for those that do not.
+        """
         partition = self._partition
+        slow = self._since is not None and now - self._since >= STALL_SECONDS
+        if slow and not self.stalled and partition.records and partition.state is not State.STOPPED:
+            self.stalled = True
+            self._desk.pause(partition.key)
+            self._desk.partitions.rewind(partition)
+
+    async def _run(self) -> None:
+        partition, now = self._partition, asyncio.get_running_loop().time
         while partition.records and not self._leaving.is_set():
             record = partition.records[0]
+            self._since = now()
             if not self._marking.after:
                 partition.mark(record)
             if not await self._deal_with(record):
                 return
             partition.mark(record)
             self._desk.partitions.finish(partition)
+            if self.stalled:
+                self.stalled = False
+                self._desk.resume(partition.key, record.offset + 1)
+        self._since = None
         self._desk.progressed()
 
     async def _deal_with(self, record: Record) -> bool:
@@ -104,7 +123,7 @@ class Worker:
             batch = self._desk.decoder.decode(record)
         except DecodeError as error:
             return self._never(record, error, "malformed")
-        backoff, waited = self._backoff(), 0.0
+        backoff = self._backoff()
         while True:
             refusal = await self._offer(record, batch)
             if refusal is None:
@@ -120,9 +139,8 @@ class Worker:
                 if not self._desk.config.error_backoff.enabled:
                     return self._stop(record, refusal)
                 backoff = self._backoff()
-                delay = self._delay(backoff, refusal) or PAUSE_FROM_SECONDS
-            waited += delay
-            if await self._wait(delay, refusal, pause=waited >= PAUSE_FROM_SECONDS):
+                delay = self._delay(backoff, refusal) or 0.0
+            if await self._wait(delay, refusal):
                 return False
 
     async def _offer(self, record: Record, batch: Batch) -> ConsumeError | None:
@@ -150,13 +168,10 @@ class Worker:
         wish = None if isinstance(refusal, QueueFullError) else refusal.retry_after
         return backoff.next(asyncio.get_running_loop().time(), wish)
 
-    async def _wait(self, delay: float, refusal: RetryableError, *, pause: bool) -> bool:
+    async def _wait(self, delay: float, refusal: RetryableError) -> bool:
         """Wait before the next offer; return whether the partition was given up meanwhile."""
         self._partition.state = State.WAITING
         self._desk.health.wrong(self._partition.key, Status.RECOVERABLE_ERROR, f"{self._name} waits: {refusal}")
-        if pause and not self._paused:
-            self._paused = True
-            self._desk.pause(self._partition.key)
         try:
             async with asyncio.timeout(delay):
                 await self._leaving.wait()
@@ -166,13 +181,9 @@ class Worker:
 
     def _flow(self) -> None:
         """Go on after a wait."""
-        if self._partition.state is not State.WAITING:
-            return
-        self._partition.state = State.FLOWING
-        self._desk.health.right(self._partition.key)
-        if self._paused:
-            self._paused = False
-            self._desk.resume(self._partition.key)
+        if self._partition.state is State.WAITING:
+            self._partition.state = State.FLOWING
+            self._desk.health.right(self._partition.key)
 
     # ----------------------------------------------------------- refused for good
 

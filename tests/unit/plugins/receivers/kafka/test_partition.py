@@ -109,6 +109,23 @@ def test_a_stopped_partition_takes_nothing() -> None:
     assert held.used == 0
 
 
+def test_a_partition_that_is_rewound_keeps_its_first_message() -> None:
+    """Those behind it are fetched again; until then what still comes is dropped, but tells how far it reaches."""
+    held = Held(A)
+    partition = held.by_key[A]
+    held.arrive(record(A, 1), record(A, 2), record(A, 3))
+    held.all.rewind(partition)
+    assert ([one.offset for one in partition.records], held.used) == ([1], 10)
+    assert held.arrive(record(A, 4)) == set()
+    assert (held.used, partition.lag) == (10, 4)
+    held.deal_with(A)
+    held.all.rewound(A)
+    held.all.rewound(B)
+    held.arrive(record(A, 2))
+    assert held.all.commits() == {A: 2}
+    assert partition.lag == 3
+
+
 def test_lag() -> None:
     """Counted from the first message that was not dealt with to the end that is known."""
     held = Held(A)

@@ -48,7 +48,7 @@ async def test_messages_of_partitions() -> None:
         r.receiver.arrived([message(A, 10), message(A, 11), message(B, 5)])
         await r.sink.wait_for_items(3)
         await r.until(lambda: r.meter.value("kafka_receiver_buffered_bytes") <= 0)
-        r.receiver.ends({A: 20, B: 6})
+        r.receiver._partitions.saw_ends({A: 20, B: 6})
         assert r.meter.value("kafka_receiver_offset_lag", topic="otlp_spans", partition="0") == 8
         assert r.meter.value("kafka_receiver_offset_lag", topic="otlp_spans", partition="1") == 0
         assert r.meter.value("kafka_receiver_current_offset", partition="0") == 12
@@ -64,7 +64,7 @@ async def test_partitions_that_go() -> None:
         await r.sink.wait_for_items(1)
         assert await r.receiver.release([A]) == {A: 11}
         assert await r.receiver.release(None) == {B: 3}
-        r.receiver.ends({A: 100, B: 100})
+        r.receiver._partitions.saw_ends({A: 100, B: 100})
         assert r.meter.value("kafka_receiver_offset_lag") == 0
         r.receiver.arrived([message(A, 11)])
         assert r.sink.item_count == 1
@@ -80,6 +80,14 @@ async def test_partitions_are_handed_on_concurrently() -> None:
         await r.until(lambda: r.sink.waiting == 2)
         r.sink.release.set()
         await r.sink.wait_for_items(3)
+
+
+async def test_a_rebalance_that_brings_nothing_is_none() -> None:
+    """The group asks everybody now and then; that is not worth a line."""
+    async with receiving() as r:
+        r.receiver.assigned({})
+        assert await r.receiver.release([A]) == {}
+        assert r.meter.value("kafka_receiver_rebalances") == 0
 
 
 async def test_lost_partitions() -> None:
@@ -129,12 +137,29 @@ async def test_troubles(name: str, status: Status) -> None:
 
 async def test_put_out_of_the_group() -> None:
     """A member that cannot go on says so until somebody restarts it."""
-    async with receiving() as r:
+    async with receiving(BlockingSink()) as r:
+        r.receiver.assigned({A: None})
+        r.receiver.arrived([message(A, 1)])
+        await r.until(lambda: r.sink.waiting == 1)
         r.receiver.ended("fenced by another member")
+        await r.until(lambda: r.sink.waiting == 0)
         assert r.host.reports[-1] == (
             Status.PERMANENT_ERROR,
             "out of the group otel-collector: fenced by another member",
         )
+
+
+async def test_a_partition_that_stands_still_shows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its message is blocked, not refused: people must see it all the same."""
+    monkeypatch.setattr("untrace_plugins.receivers.kafka.receiver.LOOK_INTERVAL_SECONDS", 0.01)
+    monkeypatch.setattr("untrace_plugins.receivers.kafka.worker.STALL_SECONDS", 0.05)
+    async with receiving(BlockingSink()) as r:
+        r.receiver.assigned({A: None, B: None})
+        r.receiver.arrived([message(A, 1), message(A, 2)])
+        await r.until(lambda: r.meter.value("kafka_receiver_waiting_partitions") == 1)
+        assert r.meter.value("kafka_receiver_buffered_bytes") <= 0
+        r.sink.release.set()
+        await r.until(lambda: r.meter.value("kafka_receiver_waiting_partitions") == 0)
 
 
 async def test_delay_is_measured_when_asked_for() -> None:

@@ -49,7 +49,7 @@ class AtWork:
         self.buffered = 0
         self.partitions = Partitions(self._give_back)
         (self.partition,) = self.partitions.assign({KEY: None})
-        self.paused: list[str] = []
+        self.orders: list[str] = []
         self.progress = 0
         self.worker = Worker(
             self.partition,
@@ -61,8 +61,8 @@ class AtWork:
                 self.partitions,
                 Meters(self.meter, delays=False),
                 health,
-                lambda _key: self.paused.append("pause"),
-                lambda _key: self.paused.append("resume"),
+                lambda _key: self.orders.append("pause"),
+                lambda _key, offset: self.orders.append(f"resume at {offset}"),
                 self._progressed,
                 random.Random(0),
             ),
@@ -78,6 +78,9 @@ class AtWork:
         self.buffered += sum(len(one.value) for one in records)
         self.partitions.arrive(records)
         self.worker.wake()
+
+    def look(self) -> None:
+        self.worker.look(asyncio.get_running_loop().time())
 
     async def idle(self) -> None:
         while not all(task.done() for task in self.host.tasks):
@@ -110,7 +113,7 @@ class Slow(Sink):
     async def consume(self, batch: Batch) -> None:
         self.at_once += 1
         self.most = max(self.most, self.at_once)
-        await asyncio.sleep(1 / (1 + len(self.batches)))
+        await asyncio.sleep(0.9 / (1 + len(self.batches)))
         self.at_once -= 1
         await super().consume(batch)
 
@@ -177,7 +180,7 @@ def test_refused_for_now() -> None:
 
 
 def test_a_wish_is_respected() -> None:
-    """Whoever refuses may say when to come back; meanwhile the partition pauses, once."""
+    """Whoever refuses may say when to come back."""
 
     async def scenario() -> None:
         work = AtWork(FailingSink([RetryableError("limit", retry_after=30)] * 2))
@@ -185,21 +188,56 @@ def test_a_wish_is_respected() -> None:
         work.arrive(message(0))
         await work.idle()
         assert asyncio.get_running_loop().time() - started >= 60
-        assert work.paused == ["pause", "resume"]
 
     run_with_fake_clock(scenario())
 
 
-def test_short_refusals_do_not_pause() -> None:
-    """Pausing throws away what was fetched ahead; a moment is not worth it."""
-    work = run_with_fake_clock(deal_with(AtWork(FailingSink([RetryableError("busy")] * 2)), message(0)))
-    assert work.paused == []
+@pytest.mark.parametrize("blocked", [True, False], ids=["blocked", "refused"])
+def test_a_partition_that_stands_still_is_paused(blocked: bool) -> None:
+    """After a second only its first message stays in memory; then it goes on behind that one."""
+
+    async def scenario() -> None:
+        work = AtWork(BlockingSink() if blocked else FailingSink([RetryableError("busy", retry_after=5)]))
+        work.arrive(message(3), message(4), message(5))
+        await asyncio.sleep(0.9)
+        work.look()
+        assert (work.orders, len(work.partition.records)) == ([], 3)
+        await asyncio.sleep(0.2)
+        for _ in range(3):
+            work.look()
+        assert work.orders == ["pause"]
+        assert work.buffered == len(message(3).value)
+        work.arrive(message(6))  # was on its way
+        assert work.buffered == len(message(3).value)
+        if blocked:
+            work.next.release.set()
+        await work.idle()
+        assert work.orders == ["pause", "resume at 4"]
+        assert (work.partition.position, work.buffered) == (4, 0)
+        work.arrive(message(7))  # still from before
+        assert work.buffered == 0
+        work.partitions.rewound(KEY)
+        work.arrive(message(4), message(5), message(6))
+        await work.idle()
+        offsets = [batch.context.first("kafka.offset") for batch in work.next.batches]
+        assert offsets == ["3", "4", "5", "6"]
+
+    run_with_fake_clock(scenario())
 
 
-def test_long_refusals_pause() -> None:
-    """Waits that add up do."""
-    work = run_with_fake_clock(deal_with(AtWork(FailingSink([RetryableError("busy")] * 9)), message(0)))
-    assert work.paused == ["pause", "resume"]
+def test_a_partition_that_moves_is_not_paused() -> None:
+    """However long it takes for all: each message counts by itself."""
+
+    async def scenario() -> None:
+        work = AtWork(Slow())
+        work.arrive(*(message(n) for n in range(5)))
+        for _ in range(30):
+            await asyncio.sleep(0.1)
+            work.look()
+        await work.idle()
+        assert work.orders == []
+
+    run_with_fake_clock(scenario())
 
 
 def test_a_full_queue_is_asked_again_soon() -> None:
@@ -258,7 +296,7 @@ def test_without_backoff_the_first_refusal_stops() -> None:
         deal_with(AtWork(FailingSink(), error_backoff={"enabled": False}), message(0), message(1))
     )
     assert (work.partition.state, work.partition.position, work.next.calls) == (State.STOPPED, None, 1)
-    assert (work.paused, work.buffered, work.statuses) == (["pause"], 0, [Status.PERMANENT_ERROR])
+    assert (work.orders, work.buffered, work.statuses) == (["pause"], 0, [Status.PERMANENT_ERROR])
 
 
 # ------------------------------------------------------------- refused for good
@@ -289,7 +327,7 @@ def test_stopping_when_told_to(broken: Record) -> None:
     work = AtWork(FailingSink(PermanentError("never")), message_marking={"on_permanent_error": False})
     run_with_fake_clock(deal_with(work, broken, message(6)))
     assert (work.partition.state, work.partition.position) == (State.STOPPED, None)
-    assert (work.paused, work.buffered, work.partitions.commits()) == (["pause"], 0, {})
+    assert (work.orders, work.buffered, work.partitions.commits()) == (["pause"], 0, {})
     assert work.statuses == [Status.PERMANENT_ERROR]
     assert "stopped at offset 5" in work.host.reports[0][1]
 
