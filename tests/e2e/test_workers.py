@@ -334,6 +334,33 @@ def test_what_a_worker_left_on_the_disk_the_others_deliver(tmp_path: Path) -> No
     assert acknowledged <= set(delivered(back))
 
 
+def test_what_was_counted_is_not_counted_again(tmp_path: Path) -> None:
+    """A worker that is started again, or exchanged, reads the history of its queue; the ledger has that already."""
+    port, back = free_port(), tmp_path / "back"
+    with (
+        Daemon(backend(port), directory=back) as destination,
+        daemon_of(tmp_path / "front", on_disk(port, 2)) as daemon,
+    ):
+        with Load(daemon, clients=8) as load:
+            load.wait_for(300, daemon)
+        wait_until(lambda: load.ids <= set(delivered(back)), destination)
+        expected = len(delivered(back))
+
+        def ledger_matches() -> bool:
+            (account,) = orjson.loads(get(daemon, "METRICS_PORT", "/ledger")[1])["ledger"]
+            known = account["accepted"] + account["unacknowledged"]
+            return bool(known == account["delivered"] == expected and account["balance"] == 0)
+
+        wait_until(ledger_matches, daemon)
+        os.kill(children(daemon)[0], signal.SIGKILL)
+        wait_until(lambda: metric(daemon, "untrace_worker_restarts_total", worker="0") == 1, daemon)
+        wait_until(lambda: metric(daemon, "untrace_workers", state="ready") == 2, daemon)
+        assert ledger_matches()
+        change(daemon, "workers: 2", "workers: 3")
+        wait_until(lambda: reloads(daemon, "success") == 1, daemon, seconds=60)
+        assert ledger_matches()
+
+
 def test_a_killed_worker_finds_its_queue_again(tmp_path: Path) -> None:
     """kill -9 of a worker loses nothing that was acknowledged, and the ledger of all still adds up."""
     port, front, back = free_port(), tmp_path / "front", tmp_path / "back"

@@ -30,6 +30,7 @@ class FakeWorker:
     """How many processes were started before it, in all places."""
     channel: Channel
     orders: Orders
+    successor: bool = False
     status: Status = Status.OK
     sent: float = 0.0
     """What its only counter says."""
@@ -80,6 +81,7 @@ class FakeWorker:
         assert first is not None
         assert first["kind"] == "start"
         assert (first["index"], Orders.from_json(first["orders"])) == (self.index, self.orders)
+        assert first["successor"] == self.successor
         await begin
         self.tell_states()
         self.channel.send("ready")
@@ -137,19 +139,19 @@ class Workshop:
         self.cannot_start = False
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def launch(self, index: int, orders: Orders) -> WorkerProcess:
+    async def launch(self, index: int, orders: Orders, *, successor: bool) -> WorkerProcess:
         """Start one."""
         if self.cannot_start:
             raise OSError("no more processes")
         ours, theirs = socket.socketpair()
         end = await Channel.over(theirs)
-        worker = FakeWorker(index, len(self.made), end, orders)
+        worker = FakeWorker(index, len(self.made), end, orders, successor)
         self.made.append(worker)
         task = asyncio.create_task(worker.run(self.begin(worker)))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         channel = await Channel.over(ours)
-        channel.send("start", index=index, orders=orders.to_json())
+        channel.send("start", index=index, orders=orders.to_json(), successor=successor)
         ours, theirs = introduction_pair()
         worker.introductions = theirs
         return WorkerProcess(index, worker, channel, ours)

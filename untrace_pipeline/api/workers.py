@@ -21,6 +21,8 @@ class Workers:
     """Number of this process, 0 … ``count`` - 1; ``${env:UNTRACE_PIPELINE_WORKER}`` in the configuration."""
     count: int = 1
     """How many there are; 1 where the service is a single process."""
+    successor: bool = False
+    """Whether it goes on with what another process of the same running service had: that was counted there already."""
 
     @property
     def directory(self) -> str:

@@ -57,9 +57,14 @@ class Accounting:
         """Items that are nowhere (> 0) or in two places (< 0); always 0."""
         return self.enqueued - self.pending - self.left - self.ended.total()
 
-    def recover(self, recovery: Recovery | None, held: int) -> None:
-        """Take over what a queue on disk holds, and what became of the rest in earlier processes."""
-        if recovery is not None:
+    def recover(self, recovery: Recovery | None, held: int, *, counted: bool = False) -> None:
+        """Take over what a queue on disk holds, and what became of the rest in earlier processes.
+
+        ``counted``: another process of this service has told the rest, and what it left is accepted here once more.
+        """
+        if recovery is not None and counted:
+            self._state("accepted").add(held)
+        elif recovery is not None:
             self._state("accepted").add(recovery.appended - recovery.ended.get(State.MOVED, 0))
             for state, items in recovery.ended.items():
                 if state != State.MOVED:

@@ -175,7 +175,7 @@ class Delivery:
         owner = f"{self._name}: sending queue"
         queue = DiskQueue(journal, config.queue_size, config.sizer, config.overflow_policy, owner=owner)
         self._keeper = queue
-        self.accounting.recover(journal.recovery, journal.held.items)
+        self.accounting.recover(journal.recovery, journal.held.items, counted=host.workers.successor)
         if journal.held.items:
             self._reports.found(journal.held)
         self._use(queue)

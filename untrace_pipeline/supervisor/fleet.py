@@ -122,8 +122,8 @@ class Fleet:
 
     # --------------------------------------------------------------- internal
 
-    def _slot(self, index: int, orders: Orders) -> Slot:
-        return Slot(index, orders, self._launch, self)
+    def _slot(self, index: int, orders: Orders, *, late: bool = False) -> Slot:
+        return Slot(index, orders, self._launch, self, late=late)
 
     async def _shrink(self, count: int) -> None:
         """Stop the last workers: what they leave on the disk, the others adopt when they start with the new number."""
@@ -136,7 +136,7 @@ class Fleet:
     async def _grow(self, orders: Orders) -> None:
         """Start more workers, one after the other. Raises :class:`WorkerError` for one that does not become ready."""
         for index in range(len(self.slots), orders.count):
-            slot = self._slot(index, orders)
+            slot = self._slot(index, orders, late=True)
             self.slots.append(slot)
             if not await slot.settled():
                 msg = f"worker {index} {slot.end} instead of becoming ready; its own lines say why"

@@ -45,10 +45,10 @@ class Spawned(Protocol):
         """Send SIGKILL."""
 
 
-async def spawn(index: int, orders: Orders) -> WorkerProcess:
+async def spawn(index: int, orders: Orders, *, successor: bool) -> WorkerProcess:
     """Start a worker: a fresh interpreter that gets its orders through a socket only it and the supervisor have.
 
-    Raises ``OSError``.
+    ``successor``: it goes on with what others of this service have left and counted. Raises ``OSError``.
     """
     ours, theirs = socket.socketpair()
     introductions, their_introductions = introduction_pair()
@@ -66,7 +66,7 @@ async def spawn(index: int, orders: Orders) -> WorkerProcess:
         introductions.close()
         raise
     channel = await Channel.over(ours)
-    channel.send("start", index=index, orders=orders.to_json())
+    channel.send("start", index=index, orders=orders.to_json(), successor=successor)
     return WorkerProcess(index, process, channel, introductions)
 
 

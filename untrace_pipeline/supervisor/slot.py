@@ -6,8 +6,8 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable
-from typing import Protocol, TypeAlias
+from collections.abc import Awaitable
+from typing import Protocol
 
 from untrace_pipeline.api.status import Status, StatusEvent
 from untrace_pipeline.engine.account import Left
@@ -18,8 +18,13 @@ from untrace_pipeline.supervisor.process import KILL_SECONDS, RELOAD_SECONDS, Wo
 
 __all__ = ["Launch", "Observer", "Slot"]
 
-Launch: TypeAlias = Callable[[int, Orders], Awaitable[WorkerProcess]]
-"""Starts the process of a place. Raises ``OSError``."""
+
+class Launch(Protocol):
+    """Starts the process of a place, see :func:`~untrace_pipeline.supervisor.process.spawn`. Raises ``OSError``."""
+
+    def __call__(self, index: int, orders: Orders, *, successor: bool) -> Awaitable[WorkerProcess]:
+        """Return it once it runs."""
+
 
 SILENT_SECONDS = 10.0
 """A worker that has not answered for so long is not ready: its event loop is blocked, or the process is stopped."""
@@ -49,7 +54,10 @@ class Slot:
         orders: Orders,
         launch: Launch,
         observer: Observer,
+        *,
+        late: bool = False,
     ) -> None:
+        """``late``: the service ran before without this place, so that others may have counted what it finds."""
         self.index = index
         self.orders = orders
         self.process: WorkerProcess | None = None
@@ -70,6 +78,7 @@ class Slot:
         self._leaving: WorkerProcess | None = None
         self._stopping = False
         self._succeeded = True
+        self._successor = late
         self._keeper = asyncio.create_task(self._keep(), name=f"keep worker {index}")
 
     @property
@@ -158,7 +167,7 @@ class Slot:
         self._wake.clear()
         self._settled.clear()
         try:
-            process = await self._launch(self.index, self.orders)
+            process = await self._launch(self.index, self.orders, successor=self._successor)
         except OSError as error:
             self.exit_code, self.end = 1, f"could not be started: {error}"
             self._settled.set()
@@ -167,6 +176,7 @@ class Slot:
         if self._stopping:  # asked for while it was being launched
             process.stop("stopping", self.orders.shutdown_timeout, everybody=True)
         if await process.settled():
+            self._successor = True
             self._backoff.ready()
             self._tell(Status.OK)
             self._observer.ready(process)

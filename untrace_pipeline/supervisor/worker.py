@@ -53,7 +53,7 @@ async def run_worker(control: int, introductions: int) -> int:
 
 async def _run(first: Message, channel: Channel, others: socket.socket) -> int:
     orders = Orders.from_json(first["orders"])
-    workers = Workers(first["index"], orders.count)
+    workers = Workers(first["index"], orders.count, first["successor"])
     if workers.count > 1:
         share_ports()
     worker = Worker(workers, orders, channel, partial(_load, workers, Registry()))
@@ -134,7 +134,7 @@ class Worker(Service):
             case "snapshot":
                 self._tell_counts()
             case "totals":
-                self._channel.send("totals", families=snapshot_to(totals(self.metrics.snapshot(update=False))))
+                self._tell_totals()
 
     def _begin_stop(self, reason: str, *, everybody: bool = False) -> None:
         if self._stop_reason:
@@ -148,6 +148,7 @@ class Worker(Service):
     async def _start(self) -> None:
         await super()._start()
         self._tell_states()
+        self._tell_totals()  # what it found on a disk: whoever comes after it does not count that again
         self._channel.send("ready")
 
     def _beside(self) -> dict[str, Coroutine[Any, Any, None]]:
@@ -186,3 +187,6 @@ class Worker(Service):
 
     def _tell_counts(self) -> None:
         self._channel.send("snapshot", families=snapshot_to(self.metrics.snapshot()))
+
+    def _tell_totals(self) -> None:
+        self._channel.send("totals", families=snapshot_to(totals(self.metrics.snapshot(update=False))))

@@ -10,7 +10,9 @@ import pytest
 
 from tests.support.model_journal import ModelDisk, ModelStorage
 from tests.support.senders import Bench, ScriptedSender
+from untrace_pipeline.api import Workers
 from untrace_pipeline.data import Context
+from untrace_pipeline.delivery import DELIVERED
 from untrace_pipeline.errors import OversizeError, PermanentError, QueueFullError, RetryableError, StartError
 from untrace_pipeline.testing import StubHost, make_batch, run_with_fake_clock
 
@@ -53,6 +55,30 @@ def test_what_waits_at_the_end_is_there_at_the_next_start() -> None:
         assert [r.batch.context.first("x-tenant") for r in second.sent] == list("01234")
         assert {r.batch.context.tenant for r in second.sent} == {"acme"}
         assert medium.records == {}
+
+    run_with_fake_clock(main())
+
+
+def test_a_successor_counts_only_what_it_finds() -> None:
+    """What became of the rest, the process before it has told the supervisor already."""
+
+    async def main() -> None:
+        medium = disk()
+        sender = ScriptedSender(DELIVERED, forever=RetryableError("down"))
+        bench = make(sender, ModelStorage(medium), queue={"num_consumers": 1})
+        await bench.delivery.start(bench.host)
+        for _ in range(2):
+            await bench.delivery.consume(make_batch(items=3))
+        await asyncio.sleep(1)
+        await bench.delivery.shutdown()
+        assert bench.delivery.pending_items() == 3
+
+        after = make(ScriptedSender(), ModelStorage(medium))
+        after.host = StubHost({"file_storage": ModelStorage(medium)}, workers=Workers(0, 2, successor=True))
+        async with after:
+            await after.until_idle()
+            assert after.meter.value("ledger_items", state="accepted") == 3
+            assert after.meter.value("ledger_items", state="delivered") == 3
 
     run_with_fake_clock(main())
 

@@ -170,6 +170,28 @@ def test_what_a_dead_worker_counted_stays_in_the_sums(play: Play) -> None:
     play(scene)
 
 
+def test_who_goes_on_with_what_others_had_is_told_so(play: Play) -> None:
+    """What is found on a disk was counted by processes of this service: all but those that it began with."""
+
+    async def begin(worker: FakeWorker) -> None:
+        if worker.number == 1:
+            worker.end(1)
+            await asyncio.Event().wait()
+
+    async def scene(workshop: Workshop) -> None:
+        workshop.begin = begin
+        fleet, _ = await started(workshop)
+        await until_clock(lambda: fleet.slots[1].up)
+        assert [one.successor for one in workshop.made] == [False, False, False]  # the second one counted nothing
+        workshop.made[2].kill()
+        await until_clock(lambda: fleet.slots[1].process is not None and len(workshop.made) == 4)
+        await fleet.change(orders(3))
+        assert [one.successor for one in workshop.made[3:]] == [True] * 4
+        await fleet.stop("test")
+
+    play(scene)
+
+
 def test_a_worker_that_does_not_answer_does_not_hold_up_a_scrape(play: Play) -> None:
     """After two seconds the page shows what it said last."""
 
