@@ -94,18 +94,18 @@ def read_ledger(snapshot: Snapshot) -> list[Account]:
 def left_behind(snapshot: Snapshot) -> Snapshot:
     """Return the counts of a process that has ended, with what it still had as an end of its own: ``left_behind``.
 
-    What of it lies on a disk another process finds there and accepts again; the rest was lost with the process.
+    What of it lies on a disk another process finds there and accepts again; the rest was lost with the process. Where
+    more has ended than was accepted, parts of batches were delivered whose senders were not answered any more.
     """
     accounts = read_ledger(snapshot)
     spec = next((spec for spec, _ in snapshot if spec.name == "ledger_items"), None)
     if spec is None:
         return snapshot
-    values = [{"kind": one.kind, "component": one.component, "state": "left_behind"} for one in accounts]
-    rest = [
-        Sample(tuple([labels[label] for label in spec.labels]), one.balance)
-        for one, labels in zip(accounts, values, strict=True)
-        if one.balance > 0
+    states = [(one, "left_behind" if one.balance > 0 else "unacknowledged") for one in accounts if one.balance]
+    values = [
+        ({"kind": one.kind, "component": one.component, "state": state}, abs(one.balance)) for one, state in states
     ]
+    rest = [Sample(tuple([labels[label] for label in spec.labels]), items) for labels, items in values]
     return [(known, [*samples, *rest] if known is spec else samples) for known, samples in snapshot]
 
 

@@ -161,3 +161,11 @@ def test_what_an_ended_process_left_behind() -> None:
     assert account.line() == "exporter otlp: accepted 140 = 90 delivered + 40 left_behind + 10 queued"
     assert read_ledger(ended)[0].balance == 40
     assert left_behind([]) == []
+
+
+def test_what_an_ended_process_had_not_answered() -> None:
+    """Parts of a batch that were delivered before the process was killed: their sender sends all of it again."""
+    ended = totals(metrics_of(Kind.EXPORTER, "otlp", accepted=10, unacknowledged=1, delivered=15).snapshot())
+    (account,) = read_ledger(merge([], [left_behind(ended)]))
+    assert account.balance == 0
+    assert account.line() == "exporter otlp: accepted 10 (and 5 unacknowledged) = 15 delivered"
