@@ -52,6 +52,7 @@ class Delivery:
         self._tasks: set[asyncio.Task[None]] = set()
         self._opening: asyncio.Task[None] | None = None
         self._open = asyncio.Event()
+        self._unopened = ""
         self._closed = False
         self._make_metrics()
         self._on_disk = self._config.storage if self._config.enabled else None
@@ -73,9 +74,7 @@ class Delivery:
 
     def admit(self, byte_size: int) -> None:
         """Raise :class:`RetryableError` if a batch of about that many bytes (0 = unknown) would be refused now."""
-        if self._closed:
-            raise self._shutting_down()
-        self._sending.check()
+        self._check()
         if self._queue is not None:
             self._queue.check(byte_size)
 
@@ -91,9 +90,7 @@ class Delivery:
             return
         if not self._open.is_set():
             await self._open.wait()
-        if self._closed:
-            raise self._shutting_down()
-        self._sending.check()
+        self._check()
         bare = Batch(batch.signal, batch.to_otlp(), batch.context)
         entry = Entry(bare, items, self._loop.time())
         if self._queue is None or self._source is None:
@@ -165,9 +162,18 @@ class Delivery:
             raise StartError(f"sending_queue.storage: extension {storage} keeps no queues")
         name = f"exporters/{self._settings.id}"
         if extension.in_use(name):
-            self._opening = host.spawn(self._adopt(host, extension, name), name=f"{self._name} opens its queue")
+            self._opening = host.spawn(self._adopt_later(host, extension, name), name=f"{self._name} opens its queue")
         else:
             await self._adopt(host, extension, name)
+
+    async def _adopt_later(self, host: Host, storage: QueueStorage, name: str) -> None:
+        """Open the queue once it is free. Where that fails, which the host reports, refuse whatever comes."""
+        try:
+            await self._adopt(host, storage, name)
+        except StartError as error:
+            self._unopened = f"{self._name} cannot open its queue: {error}"
+            self._open.set()
+            raise
 
     async def _adopt(self, host: Host, storage: QueueStorage, name: str) -> None:
         config = self._config
@@ -197,6 +203,14 @@ class Delivery:
         self._open.set()
 
     # --------------------------------------------------------------------- in
+
+    def _check(self) -> None:
+        """Raise :class:`RetryableError` where nothing can be taken now, whatever the room in the queue."""
+        if self._closed:
+            raise self._shutting_down()
+        if self._unopened:
+            raise RetryableError(self._unopened)
+        self._sending.check()
 
     @cached_property
     def _loop(self) -> asyncio.AbstractEventLoop:

@@ -13,6 +13,7 @@ from tests.support.senders import Bench, ScriptedSender
 from untrace_pipeline.api import Workers
 from untrace_pipeline.data import Context
 from untrace_pipeline.delivery import DELIVERED
+from untrace_pipeline.delivery.storage import Journal
 from untrace_pipeline.errors import OversizeError, PermanentError, QueueFullError, RetryableError, StartError
 from untrace_pipeline.testing import StubHost, make_batch, run_with_fake_clock
 
@@ -158,6 +159,38 @@ def test_a_new_exporter_that_goes_before_it_had_the_queue() -> None:
         await old.delivery.consume(make_batch(items=1))
         await old.delivery.shutdown()
         assert all(task.done() for task in (*old.host.tasks, *new.host.tasks))
+
+    run_with_fake_clock(main())
+
+
+def test_a_queue_that_cannot_be_opened_after_a_reload() -> None:
+    """Callers are refused instead of waiting for ever, and the failure is the host's to report."""
+
+    async def main() -> None:
+        class Once(ModelStorage):
+            async def open_journal(self, name: str) -> Journal:
+                again = self.in_use(name)
+                journal = await super().open_journal(name)
+                if again:
+                    raise StartError("the disk is gone")
+                return journal
+
+        storage = Once(disk())
+        old, new = make(ScriptedSender(), storage), make(ScriptedSender(), storage)
+        await old.delivery.start(old.host)
+        await new.delivery.start(new.host)
+        early = asyncio.create_task(new.delivery.consume(make_batch(items=1)))
+        await asyncio.sleep(1)
+        await old.delivery.shutdown()
+        for refused in (early, new.delivery.consume(make_batch(items=1))):
+            with pytest.raises(RetryableError, match="cannot open its queue: the disk is gone"):
+                await refused
+        with pytest.raises(RetryableError, match="cannot open its queue"):
+            new.delivery.admit(0)
+        (opening,) = new.host.tasks
+        assert isinstance(opening.exception(), StartError)
+        await new.delivery.shutdown()
+        assert new.sender.sent == []
 
     run_with_fake_clock(main())
 
