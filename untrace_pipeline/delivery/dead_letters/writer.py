@@ -50,12 +50,14 @@ class Writer:
         self._tend = tend
         self._waiting: queue.SimpleQueue[_Change | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
+        self._changing = threading.Lock()
+        """Held while a thread begins, or is seen to have ended, and by whoever relies on its being there."""
+        self._closing = threading.Lock()
 
     def start(self) -> None:
         """Begin, if it has not begun: the database is checked, and mended where it must be."""
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="dead letters", daemon=True)
-            self._thread.start()
+        with self._changing:
+            self._begin()
 
     def submit(self, work: Work[T], *, weight: int = 0, make: bool = False) -> Future[T]:
         """Run ``work`` in a transaction; the future ends when that is on the disk.
@@ -63,19 +65,27 @@ class Writer:
         It raises a :class:`ConsumeError` where that is not possible. Without ``make``, nothing is done where there is
         no database, and the result is ``None``. ``weight`` is about how many bytes will be written.
         """
-        self.start()
         change = _Change(work, weight, make)
-        self._waiting.put(change)
+        with self._changing:
+            self._begin()
+            self._waiting.put(change)
         return change.done
 
     def close(self) -> None:
         """Do what was submitted, then end. Blocks. A later :meth:`submit` begins again."""
-        while (thread := self._thread) is not None:
-            self._waiting.put(None)
-            thread.join()
-            self._thread = None
-            if not self._waiting.empty():  # submitted while it ended
-                self.start()
+        with self._closing:
+            while (thread := self._thread) is not None:
+                self._waiting.put(None)
+                thread.join()
+                with self._changing:
+                    self._thread = None
+                    if not self._waiting.empty():  # submitted while it ended
+                        self._begin()
+
+    def _begin(self) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="dead letters", daemon=True)
+            self._thread.start()
 
     # ----------------------------------------------------------------- thread
 
