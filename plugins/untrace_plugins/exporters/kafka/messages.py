@@ -34,7 +34,13 @@ class Message:
     key: Key
     value: bytes
     headers: Headers
-    items: int
+    part: Batch
+    """What the message carries."""
+
+    @property
+    def items(self) -> int:
+        """Items in it."""
+        return self.part.item_count
 
     @property
     def byte_size(self) -> int:
@@ -118,7 +124,7 @@ class Packer:
         value = batch.to_otlp() if encoding is Encoding.OTLP_PROTO else batch.to_json()
         items = batch.item_count
         if len(value) <= room:
-            yield Message(topic, key, value, headers, items)
+            yield Message(topic, key, value, headers, batch)
             return
         if items <= 1:
             msg = f"{len(value)} bytes in one item, and producer.max_message_bytes is {self._limit}"

@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from enum import Enum, auto
 
+from untrace_pipeline.data import Batch
 from untrace_pipeline.delivery import DELIVERED, Outcome
 from untrace_pipeline.errors import ConsumeError, OversizeError, RetryableError
 from untrace_plugins.exporters.kafka.messages import Message
@@ -62,8 +63,9 @@ class Shipment:
     async def attempt(self, hand_over: HandOver) -> Outcome:
         """Send what is not delivered, and wait for everything that is under way.
 
-        Raises what ended the attempt: :class:`RetryableError`, :class:`OversizeError` where one message alone is too
-        large for a broker, or :class:`PermanentError` where nothing was taken. Cancelled, it can be tried again.
+        Raises what ended the attempt: :class:`RetryableError`, or where nothing was taken :class:`OversizeError` or
+        :class:`PermanentError`. What is too large for a broker while others were taken is the rest of the outcome, so
+        that only that is cut and sent again. Cancelled, it can be tried again.
         """
         self._wait_again(lambda error: isinstance(error, RetryableError))
         while True:
@@ -111,13 +113,19 @@ class Shipment:
 
     def _outcome(self) -> Outcome:
         """Tell what became of the request, once all have their answer: what may pass first, then what can be cut."""
-        failed = [(parcel, parcel.error) for parcel in self.parcels if parcel.error is not None]
+        failed = [(parcel.message, parcel.error) for parcel in self.parcels if parcel.error is not None]
         if not failed:
             return DELIVERED
-        for kind in (RetryableError, OversizeError):
-            for _, error in failed:
-                if isinstance(error, kind):
-                    raise error
+        for _, error in failed:
+            if isinstance(error, RetryableError):
+                raise error
+        large = [(message, error) for message, error in failed if isinstance(error, OversizeError)]
         if len(failed) == len(self.parcels):
-            raise failed[0][1]
-        return Outcome(sum(parcel.message.items for parcel, _ in failed), str(failed[0][1]))
+            raise (large or failed)[0][1]
+        refused = [(message, error) for message, error in failed if not isinstance(error, OversizeError)]
+        rejected = sum(message.items for message, _ in refused)
+        words = str(refused[0][1]) if refused else ""
+        if not large:
+            return Outcome(rejected, words)
+        cause = RetryableError(str(large[0][1]), retry_after=0.0, code=large[0][1].code)
+        return Outcome(rejected, words, Batch.merge([message.part for message, _ in large]), cause)

@@ -9,6 +9,7 @@ import pytest
 
 from untrace_pipeline.api import Code, OversizeError, PermanentError, RetryableError
 from untrace_pipeline.errors import ConsumeError
+from untrace_pipeline.testing import make_batch
 from untrace_plugins.exporters.kafka.messages import Message
 from untrace_plugins.exporters.kafka.shipment import Parcel, Shipment
 
@@ -36,7 +37,8 @@ class Broker:
 
 
 def shipment(*topics: str) -> Shipment:
-    return Shipment(Message(topic, None, b"value", [], number + 1) for number, topic in enumerate(topics))
+    parts = [make_batch(items=number + 1, seed=number) for number in range(len(topics))]
+    return Shipment(Message(topic, None, b"value", [], part) for topic, part in zip(topics, parts, strict=True))
 
 
 async def test_all_taken() -> None:
@@ -126,6 +128,18 @@ async def test_too_large_alone_is_too_large() -> None:
     with pytest.raises(OversizeError, match="alone"):
         await shipment("a").attempt(broker.hand_over)
     assert broker.sent == [("a", False), ("a", True)]
+
+
+async def test_too_large_among_others_is_the_rest() -> None:
+    """Only what was too large comes again, to be cut: the others are not sent a second time."""
+    large = [OversizeError("large"), OversizeError("alone")]
+    broker = Broker(b=[*large], c=[PermanentError("no")], d=[*large])
+    outcome = await shipment("a", "b", "c", "d").attempt(broker.hand_over)
+    assert (outcome.rejected, outcome.message) == (3, "no")
+    assert outcome.rest is not None
+    assert outcome.rest.item_count == 2 + 4
+    assert isinstance(outcome.cause, RetryableError)
+    assert (outcome.cause.retry_after, outcome.cause.code) == (0.0, Code.RESOURCE_EXHAUSTED)
 
 
 async def test_all_refused_for_good() -> None:
