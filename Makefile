@@ -117,7 +117,7 @@ bench: $(VENV)/.dev  ## Side by side with the Go Collector; results in benchmark
 
 SOAK := $(BIN)/python -m tests.soak
 
-soak: $(VENV)/.dev  ## Proofs at length: kills, faults, damage, a dead destination, overload; about an hour, kept in out/soak
+soak: $(VENV)/.dev  ## Proofs at length: kills, faults, damage, a dead destination, Kafka, overload; about an hour, kept in out/soak
 	rm -rf out/soak && mkdir -p out/soak
 	$(SOAK).crash --kills 50 --seed 1 --directory out/soak/kills
 	$(SOAK).crash --kills 50 --seed 2 --faults --directory out/soak/faults
@@ -125,6 +125,7 @@ soak: $(VENV)/.dev  ## Proofs at length: kills, faults, damage, a dead destinati
 	$(SOAK).crash --kills 50 --seed 4 --damage --faults --batch --workers 2 --directory out/soak/all
 	$(SOAK).dead_destination --minutes 10 --directory out/soak/down
 	$(SOAK).dead_destination --minutes 5 --how hang --directory out/soak/hang
+	$(SOAK).kafka --spans 1000000 --directory out/soak/kafka
 	$(BIN)/python -m benchmarks --only ours --scenario overload --results out/soak
 
 wheel: $(VENV)/.dev  ## Build the distributions into dist/; the native one where cargo is

@@ -38,7 +38,10 @@ COMMIT_SECONDS = 5.0
 
 
 class Ears(Protocol):
-    """Who listens to a member. Everything is called in the event loop."""
+    """Who listens to a member. Everything but :meth:`reached` is called in the event loop."""
+
+    def reached(self, key: Key) -> int | None:
+        """How far we got in a partition when we had it last; called in the member's thread."""
 
     def assigned(self, starts: Mapping[Key, int | None]) -> None:
         """Partitions are ours; a start is where reading begins in one that the group never read."""
@@ -269,14 +272,16 @@ class Member:
         self._tell(self._ears.assigned, {key: start if start and start >= 0 else None for key, start in starts.items()})
 
     def _starts(self, consumer: Consumer, partitions: list[TopicPartition]) -> dict[Key, int | None]:
-        """Return where to begin in partitions that the group never read; ``None`` where it was.
+        """Return where to begin; ``None`` where the committed offset says it.
 
-        The end is asked for and written down: "latest" must not be another place when the partition comes back.
+        Where nothing is committed, the end is asked for and written down: "latest" must not be another place when the
+        partition comes back. Where we got further than what was committed, because a commit failed, we go on there.
         """
         starts: dict[Key, int | None] = {_key(partition): None for partition in partitions}
         try:
             known = consumer.committed(partitions, timeout=REQUEST_SECONDS)
             new = [partition for partition in known if partition.offset < 0 and partition.error is None]
+            starts |= {_key(one): self._further(one) for one in known if one.offset >= 0}
             if not self._settings.from_latest:
                 return starts | {_key(partition): OFFSET_BEGINNING for partition in new}
             wanted = [TopicPartition(partition.topic, partition.partition, OFFSET_END) for partition in new]
@@ -285,6 +290,10 @@ class Member:
         except KafkaException as error:  # the library finds the committed offset itself, or begins at the beginning
             self._logger.warning("committed offsets could not be asked for: %s", error.args[0])
             return starts
+
+    def _further(self, committed: TopicPartition) -> int | None:
+        reached = self._ears.reached(_key(committed))
+        return reached if reached is not None and reached > committed.offset else None
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         positions = self._released({_key(partition) for partition in partitions})

@@ -48,6 +48,7 @@ class KafkaReceiver:
         self._meters = Meters(settings.meter, delays=config.telemetry.metrics.kafka_receiver_records_delay.enabled)
         self._health = Health(settings)
         self._workers: dict[Partition, Worker] = {}
+        self._reached: dict[Key, int] = {}
         self._desk: Desk | None = None
         self._member: Member | None = None
         self._ends: Ends | None = None
@@ -104,6 +105,10 @@ class KafkaReceiver:
                 await ends.close()
 
     # ------------------------------------------------- what the member hears: Ears
+
+    def reached(self, key: Key) -> int | None:
+        """How far we got in a partition that we had before: all messages below were delivered, by us or others."""
+        return self._reached.get(key)
 
     def assigned(self, starts: Mapping[Key, int | None]) -> None:
         """Partitions are ours."""
@@ -214,6 +219,8 @@ class KafkaReceiver:
     def _part_with(self, gone: Iterable[Partition]) -> None:
         for one in gone:
             del self._workers[one]
+            if one.position is not None:
+                self._reached[one.key] = one.position
             self._partitions.release(one)
             self._meters.leave(one)
             self._health.right(one.key)
