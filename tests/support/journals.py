@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from untrace_pipeline.delivery.storage import Record
+from untrace_plugins.extensions.file_storage.crypt import Keys
 from untrace_plugins.extensions.file_storage.files import Files
 from untrace_plugins.extensions.file_storage.journal import FileJournal
 from untrace_plugins.extensions.file_storage.shelf import Shelf
@@ -47,10 +48,11 @@ async def open_journal(
     fsync: bool = False,
     limit: int = 1 << 30,
     keeper: Keeper | None = None,
+    keys: Keys | None = None,
 ) -> FileJournal:
     """Open the journal in a folder, with segments small enough for a test to have many."""
     shelves = [
-        Shelf(folder, LOGGER, segment_size=segment_size, fsync=fsync, rank=rank, files=files)
+        Shelf(folder, LOGGER, segment_size=segment_size, fsync=fsync, rank=rank, files=files, keys=keys)
         for rank, folder in enumerate((path, *adopted))
     ]
     segments = [shelf.open() for shelf in shelves]

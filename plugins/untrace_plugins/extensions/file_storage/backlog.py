@@ -6,11 +6,15 @@ import asyncio
 import contextlib
 from collections import deque
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from untrace_pipeline.delivery.storage import Record
-from untrace_plugins.extensions.file_storage.layout import BLOCK_SIZE, NOTHING, Amount
+from untrace_plugins.extensions.file_storage.layout import BLOCK_SIZE, NOTHING, Amount, associated
 from untrace_plugins.extensions.file_storage.scanner import Found, Gap, Scanner
 from untrace_plugins.extensions.file_storage.segment import SERIAL_SHIFT, Segment
+
+if TYPE_CHECKING:
+    from untrace_plugins.extensions.file_storage.crypt import Cipher
 
 __all__ = ["Backlog", "Chunk", "Damage"]
 
@@ -44,8 +48,22 @@ class _Cursor:
     """Of the last record."""
     scanner: Scanner | None = None
     file: int = -1
+    cipher: Cipher | None = None
     mask: bytes = b""
     """For old segments: which records have ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Extent:
+    """What a segment holds at this moment; it grows while a thread reads."""
+
+    end: int
+    total: Amount
+    complete: bool
+
+    @classmethod
+    def of(cls, segment: Segment) -> _Extent:
+        return cls(segment.end, segment.total, segment.sealed)
 
 
 class Backlog:
@@ -82,8 +100,7 @@ class Backlog:
         chunk = Chunk()
         while not self.empty and not chunk.records:
             cursor = self._cursors[0]
-            complete, end = cursor.segment.sealed, cursor.segment.end
-            if await asyncio.to_thread(_read, cursor, end, complete, max_bytes, chunk):
+            if await asyncio.to_thread(_read, cursor, _Extent.of(cursor.segment), max_bytes, chunk):
                 _close(self._cursors.popleft())
         return chunk
 
@@ -94,44 +111,59 @@ def _close(cursor: _Cursor) -> None:
         cursor.file = -1
 
 
-def _read(cursor: _Cursor, end: int, complete: bool, max_bytes: int, chunk: Chunk) -> bool:
+def _read(cursor: _Cursor, extent: _Extent, max_bytes: int, chunk: Chunk) -> bool:
     """Read some of a segment; return whether that was the rest of it."""
     scanner = cursor.scanner or _open(cursor)
     size = 0
     while size < max_bytes:
-        found = scanner.next(end) if scanner is not None else None
+        found = scanner.next(extent.end, extent.total.requests) if scanner is not None else None
         if found is not None and scanner is not None:
             cursor.offset, cursor.passed = scanner.offset, scanner.passed
-        elif complete:
-            found = _rest(cursor)
+        elif extent.complete:
+            found = _rest(cursor, extent.total)
         if found is None:
-            return complete
+            return extent.complete
         if isinstance(found, Gap):
             _note(cursor, found, chunk)
             continue
-        cursor.time = found.head.time
-        if not (found.head.ordinal < len(cursor.mask) and cursor.mask[found.head.ordinal]):
-            chunk.records.append(_record(cursor.segment, found))
+        head = found.head
+        cursor.time = head.time
+        if head.ordinal < len(cursor.mask) and cursor.mask[head.ordinal]:
+            continue
+        record = _record(cursor, found)
+        if record is None:
+            _note(cursor, Gap(head.ordinal, Amount(1, head.items, head.payload_length)), chunk)
+        else:
+            chunk.records.append(record)
             size += len(found.body)
     return False
 
 
-def _record(segment: Segment, found: Found) -> Record:
-    head, body = found
+def _record(cursor: _Cursor, found: Found) -> Record | None:
+    """Return the record; ``None`` if it cannot be decrypted."""
+    segment, (head, body) = cursor.segment, found
+    if head.key != segment.key:
+        return None
+    if cursor.cipher is not None:
+        decrypted = cursor.cipher.decrypt(body, associated(head))
+        if decrypted is None:
+            return None
+        body = decrypted
     place = segment.serial << SERIAL_SHIFT | head.ordinal
     return Record(body[: head.header_length], body[head.header_length :], head.items, head.time, place)
 
 
-def _rest(cursor: _Cursor) -> Gap | None:
+def _rest(cursor: _Cursor, total: Amount) -> Gap | None:
     """Return what is missing at the end of a segment, once."""
-    passed, cursor.passed = cursor.passed, cursor.segment.total
-    missing = cursor.passed.minus(passed)
+    passed, cursor.passed = cursor.passed, total
+    missing = total.minus(passed)
     return Gap(passed.requests, missing) if missing.requests > 0 else None
 
 
 def _open(cursor: _Cursor) -> Scanner | None:
     """Open the segment; ``None`` if its file is missing."""
     segment = cursor.segment
+    cursor.cipher = segment.shelf.cipher(segment)
     if segment.old:
         cursor.mask = bytes(segment.shelf.ends(segment).mask)
     with contextlib.suppress(FileNotFoundError):

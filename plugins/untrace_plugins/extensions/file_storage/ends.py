@@ -70,7 +70,9 @@ class Ends:
     def _groups(self) -> Iterator[list[Ended]]:
         group: list[Ended] = []
         for entry in self._entries():
-            if entry.part != len(group) or (group and entry.ordinal != group[0].ordinal):
+            if entry.part != len(group) or (
+                group and (entry.ordinal, entry.group) != (group[0].ordinal, group[0].group)
+            ):
                 group = []
             if entry.part == len(group):
                 group.append(entry)

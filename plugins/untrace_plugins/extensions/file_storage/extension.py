@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from untrace_pipeline.api import Host, Settings, StartError, Workers
 from untrace_pipeline.delivery.dead_letters import DeadLetterStore, Limits
@@ -12,6 +15,9 @@ from untrace_plugins.extensions.file_storage.config import FileStorageConfig
 from untrace_plugins.extensions.file_storage.directory import Directory
 from untrace_plugins.extensions.file_storage.journal import FileJournal
 from untrace_plugins.extensions.file_storage.journals import Journals
+
+if TYPE_CHECKING:
+    from untrace_plugins.extensions.file_storage.crypt import Keys
 
 __all__ = ["FileStorage"]
 
@@ -29,6 +35,7 @@ class FileStorage:
         self._directories: list[Directory] = []
         """The own one, then those that no process has any more and that are this one's to finish."""
         self._journals = Journals(config, settings)
+        self._load_keys = _key_loader(config)
         limits = Limits(config.dead_letters.max_size, config.dead_letters.max_age)
         self._letters = DeadLetterStore(self._root / DEAD_LETTERS, limits, settings, fsync=config.fsync)
 
@@ -37,7 +44,7 @@ class FileStorage:
         try:
             for path in await asyncio.to_thread(self._paths, host.workers):
                 self._directories.append(await Directory.acquire(path, self._config.timeout))
-            self._journals.start(host, self._directories)
+            self._journals.start(host, self._directories, await asyncio.to_thread(self._load_keys))
             await self._letters.start()
         except OSError as error:
             self._release()
@@ -86,3 +93,13 @@ class FileStorage:
     def _release(self) -> None:
         while self._directories:
             self._directories.pop().release()
+
+
+def _key_loader(config: FileStorageConfig) -> Callable[[], Keys | None]:
+    """Return what reads the keys. Raises ``ImportError`` if there are any and the library is missing."""
+    encryption = config.encryption
+    if encryption is None:
+        return lambda: None
+    from untrace_plugins.extensions.file_storage.crypt import Keys  # noqa: PLC0415  an extra
+
+    return partial(Keys.load, encryption)

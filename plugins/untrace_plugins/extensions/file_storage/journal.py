@@ -11,11 +11,12 @@ from typing import Protocol
 
 from untrace_pipeline.api import RetryableError
 from untrace_pipeline.delivery.storage import Record, Recovery, Totals
+from untrace_plugins.extensions.file_storage.appender import Appended
 from untrace_plugins.extensions.file_storage.backlog import Backlog, Damage
 from untrace_plugins.extensions.file_storage.files import is_full
-from untrace_plugins.extensions.file_storage.layout import BLOCK_SIZE, ENTRY_SIZE, NOTHING, Amount
+from untrace_plugins.extensions.file_storage.layout import ENTRY_SIZE, NOTHING, Amount
 from untrace_plugins.extensions.file_storage.segment import DAMAGED, SERIAL_SHIFT, Segment
-from untrace_plugins.extensions.file_storage.shelf import Appended, Shelf
+from untrace_plugins.extensions.file_storage.shelf import Shelf
 from untrace_plugins.extensions.file_storage.space import Space
 from untrace_plugins.extensions.file_storage.writer import Append, Writer
 
@@ -25,7 +26,7 @@ HOT_BYTES = 16 * 1024 * 1024
 """Most of what was appended and not taken that stays in memory; the rest is read from the disk when its turn comes."""
 FLUSH_SECONDS = 0.005
 """How late an end reaches the operating system: what a kill in between costs is a repetition."""
-REFUSE_SECONDS = 1.0
+RETRY_SECONDS = 1.0
 """How long nothing is tried after the disk was full or failed."""
 
 
@@ -83,6 +84,7 @@ class FileJournal:
         self._damaged = 0
         self._refuse_until = 0.0
         self._trouble = ""
+        self._unreadable = False
         self._flushing: asyncio.TimerHandle | None = None
         self._reading: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
@@ -118,17 +120,17 @@ class FileJournal:
             return RetryableError(f"{self._name} is closed: shutting down")
         if self._loop.time() < self._refuse_until:
             return self._error()
-        if not self._space.take(self._name, _disk_bytes(record)):
+        if not self._space.take(self._name, self._disk_bytes(record)):
             self._fail(f"the storage is full (max_size {self._space.limit} bytes)")
             return self._error()
         return None
 
     def _error(self) -> RetryableError:
-        return RetryableError(f"{self._name}: {self._trouble}", retry_after=REFUSE_SECONDS)
+        return RetryableError(f"{self._name}: {self._trouble}", retry_after=RETRY_SECONDS)
 
     def _fail(self, trouble: str) -> None:
         """Refuse for a while; and make room, if all that this journal has on the disk has ended."""
-        self._refuse_until = self._loop.time() + REFUSE_SECONDS
+        self._refuse_until = self._loop.time() + RETRY_SECONDS
         if not self._trouble:
             self._logger.warning("%s: %s; senders are told to come back", self._name, trouble)
         self._trouble = trouble
@@ -173,12 +175,12 @@ class FileJournal:
             self._hot.append(record)
             self._hot_bytes += size
         segment.total = segment.total.plus(_amount(record))
-        segment.end += BLOCK_SIZE + size
+        segment.end += self._shelf.overhead + size
 
     def _refuse(self, appends: Sequence[Append], error: OSError) -> None:
         for record, _ in appends:
             self._held = self._held.minus(_amount(record))
-            self._space.give(self._name, _disk_bytes(record))
+            self._space.give(self._name, self._disk_bytes(record))
         what = "the disk is full" if is_full(error) else "the disk fails"
         self._fail(f"{what}: {error.strerror or error}")
         for _, future in appends:
@@ -223,11 +225,14 @@ class FileJournal:
         try:
             chunk = await self._backlog.read(max_bytes)
         except OSError as error:
-            self._logger.warning("%s: what waits on the disk cannot be read: %s; it is tried again", self._name, error)
-            await asyncio.sleep(REFUSE_SECONDS)
+            if not self._unreadable:
+                self._logger.warning("%s cannot be read: %s; it is tried again", self._name, error)
+            self._unreadable = True
+            await asyncio.sleep(RETRY_SECONDS)
             return
         finally:
             self._reading = None
+        self._unreadable = False
         self._read.extend(chunk.records)
         for damage in chunk.damages:
             self._note_damage(damage)
@@ -276,6 +281,9 @@ class FileJournal:
             self._writer.fold(segment)
             self._space.give(self._name, segment.disk_bytes)
 
+    def _disk_bytes(self, record: Record) -> int:
+        return self._shelf.overhead + len(record.header) + len(record.payload) + ENTRY_SIZE
+
     def _flush(self) -> None:
         self._flushing = None
         self._writer.flush()
@@ -310,10 +318,6 @@ class FileJournal:
 
 def _amount(record: Record) -> Amount:
     return Amount(1, record.items, len(record.payload))
-
-
-def _disk_bytes(record: Record) -> int:
-    return BLOCK_SIZE + len(record.header) + len(record.payload) + ENTRY_SIZE
 
 
 def _recovery(shelves: Sequence[Shelf], segments: Sequence[Segment]) -> Recovery:

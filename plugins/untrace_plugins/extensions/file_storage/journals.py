@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from untrace_pipeline.api import Host, Settings, StartError, Status
 from untrace_plugins.extensions.file_storage.config import FileStorageConfig
@@ -13,6 +14,9 @@ from untrace_plugins.extensions.file_storage.journal import FileJournal
 from untrace_plugins.extensions.file_storage.segment import Segment
 from untrace_plugins.extensions.file_storage.shelf import Shelf
 from untrace_plugins.extensions.file_storage.space import Space
+
+if TYPE_CHECKING:
+    from untrace_plugins.extensions.file_storage.crypt import Keys
 
 __all__ = ["Journals", "segment_size"]
 
@@ -35,15 +39,17 @@ class Journals:
         self._fsync = config.fsync
         self._limit = config.max_size
         self._logger = settings.logger
+        self._keys: Keys | None = None
         self._directories: Sequence[Directory] = ()
         self._space = Space(config.max_size)
         self._open: dict[str, FileJournal] = {}
         self._failing: dict[str, str] = {}
         self._host: Host | None = None
 
-    def start(self, host: Host, directories: Sequence[Directory]) -> None:
+    def start(self, host: Host, directories: Sequence[Directory], keys: Keys | None) -> None:
         """Begin to open journals; the first directory is the own one."""
         self._host = host
+        self._keys = keys
         self._directories = directories
         self._space = Space(self._limit // host.workers.count)
 
@@ -126,7 +132,7 @@ class Journals:
                     continue
                 size = segment_size(self._space.limit)
                 rank = _rank(directory.path) if number else 0
-                shelf = Shelf(path, self._logger, segment_size=size, fsync=self._fsync, rank=rank)
+                shelf = Shelf(path, self._logger, segment_size=size, fsync=self._fsync, rank=rank, keys=self._keys)
                 found = shelf.open()
                 shelves.append(shelf)
                 segments = found + segments if number else segments + found

@@ -24,6 +24,7 @@ from zlib import crc32
 
 __all__ = [
     "BLOCK_SIZE",
+    "ENCRYPTED_EXTRA",
     "ENTRY_SIZE",
     "MAGIC",
     "MARK_SIZE",
@@ -32,6 +33,7 @@ __all__ = [
     "Ended",
     "Head",
     "SegmentHeader",
+    "associated",
     "pack_done_header",
     "pack_ends",
     "pack_footer",
@@ -60,7 +62,7 @@ _FRONT_SIZE = len(MAGIC) + MARK_SIZE
 _BLOCK = struct.Struct("<8s8sI44s")
 _HEADER = struct.Struct("<dI")
 _FOOTER = struct.Struct("<IQQQ")
-_ENTRY = struct.Struct("<BBBxIIIQQ24s4x")
+_ENTRY = struct.Struct("<BBBxIIIQQI24s")
 _CRC = struct.Struct("<I")
 
 _SEGMENT_MAGIC, _FOOTER_MAGIC, _DONE_MAGIC = b"untrSEG1", b"untrEND1", b"untrDON1"
@@ -126,6 +128,8 @@ class Ended(NamedTuple):
     requests: int
     items: int
     bytes: int
+    group: int
+    """The same in all parts that were written together: what is left of two groups is not taken for one."""
     state: str
 
 
@@ -133,6 +137,11 @@ def pack_head(mark: bytes, head: Head) -> bytes:
     """Return the 64 bytes before a body."""
     front, rest = MAGIC + mark, _HEAD.pack(*head)
     return front + _CRC.pack(crc32(rest, crc32(front))) + rest
+
+
+def associated(head: Head) -> bytes:
+    """Return what encryption binds a body to: all of its head but the crc."""
+    return _HEAD.pack(0, *head[1:])
 
 
 def parse_head(data: bytes, offset: int, mark: bytes | None) -> tuple[bytes, Head] | None:
@@ -190,17 +199,18 @@ def pack_ends(mark: bytes, ordinal: int, amount: Amount, outcome: Mapping[str, i
     ``amount.items`` is not used: the outcome says it.
     """
     seed, states = crc32(mark), list(outcome.items()) or [("", 0)]
+    group = crc32(repr(states).encode())
     entries = []
     for part, (state, items) in enumerate(states):
         requests, size = (0, 0) if part else (amount.requests, amount.bytes)
         name = state.encode()[:_STATE_SIZE]
-        entries.append(_pack_entry(seed, _END, part, len(states), ordinal, span, requests, items, size, name))
+        entries.append(_pack_entry(seed, _END, part, len(states), ordinal, span, requests, items, size, group, name))
     return b"".join(entries)
 
 
 def pack_sealed(mark: bytes, amount: Amount) -> bytes:
     """Return the entry that repeats what the footer of the segment says."""
-    return _pack_entry(crc32(mark), _SEALED, 0, 1, 0, 0, *amount, b"")
+    return _pack_entry(crc32(mark), _SEALED, 0, 1, 0, 0, *amount, 0, b"")
 
 
 def parse_entry(data: bytes, offset: int, seed: int) -> Ended | None:

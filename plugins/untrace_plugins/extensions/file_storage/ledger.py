@@ -11,26 +11,29 @@ from pathlib import Path
 from typing import Any
 from zlib import crc32
 
-from untrace_plugins.extensions.file_storage.files import Files
+from untrace_plugins.extensions.file_storage.files import Files, is_full
 
 __all__ = ["Ledger"]
 
-SLOT_SIZE = 64 * 1024
+SLOTS = 3
+SLOT_SIZE = 32 * 1024
 _MAGIC = b"untrLED1"
 _FRONT = struct.Struct("<8sIIQ")
 
 
 class Ledger:
-    """Two slots, written in turn and in place: one of them is always whole. Blocking, raises ``OSError``.
+    """Three slots, written in turn and in place. Blocking, raises ``OSError``.
 
-    A slot holds JSON: the id of the journal, sums of items, the next number of a segment, and which segments were added
-    to the sums, so that none is added twice if its deletion is not known to have happened.
+    The oldest is written next, so that there are always two that nobody touches: the newest, which may not be on the
+    disk yet if the process died right after writing it, and the one before. A slot holds JSON: the id of the journal,
+    sums of items, the next number of a segment, and which segments were added to the sums, so that none is added twice
+    if its deletion is not known to have happened.
     """
 
     def __init__(self, files: Files, file: int) -> None:
         self._files = files
         self._file = file
-        self._generation = 0
+        self._generations = [0] * SLOTS
         self.id = secrets.token_hex(8)
         self.next = 1
         """Number of the next segment."""
@@ -67,7 +70,7 @@ class Ledger:
         self.write()
 
     def write(self) -> None:
-        """Write the other slot. Returns when it is on the disk."""
+        """Write the oldest slot. Returns when it is on the disk; after a failure, the next call writes the same one."""
         content = json.dumps(
             {
                 "id": self.id,
@@ -78,36 +81,46 @@ class Ledger:
                 "gone": _ranges(self._gone),
             }
         ).encode()
-        self._generation += 1
-        crc = crc32(content, _seed(len(content), self._generation))
-        front = _FRONT.pack(_MAGIC, crc, len(content), self._generation)
-        self._files.write(self._file, [front, content], self._generation % 2 * SLOT_SIZE)
+        generation = max(self._generations) + 1
+        slot = self._generations.index(min(self._generations))
+        front = _FRONT.pack(_MAGIC, crc32(content, _seed(len(content), generation)), len(content), generation)
+        self._files.write(self._file, [front, content], slot * SLOT_SIZE)
         self._files.sync(self._file)
+        self._generations[slot] = generation
 
     def close(self) -> None:
         """Close the file."""
         self._files.close(self._file)
 
     def _load(self, size: int) -> None:
-        slots = [self._read_slot(number) for number in range(2)] if size else []
-        found = [slot for slot in slots if slot is not None]
-        if found:
-            self._generation, content = max(found, key=lambda slot: slot[0])
-            self._take(content)
+        newest = b""
+        for slot in range(SLOTS if size else 0):
+            generation, content = self._read_slot(slot)
+            if generation > max(self._generations):
+                newest = content
+            self._generations[slot] = generation
+        if newest:
+            self._take(json.loads(newest))
             return
-        self.damaged = size > 0
-        self._files.reserve(self._file, 2 * SLOT_SIZE)
-        self.write()
+        self.damaged = any(
+            self._files.read(self._file, _FRONT.size, slot * SLOT_SIZE).strip(b"\0") for slot in range(SLOTS)
+        )
+        try:
+            self._files.reserve(self._file, SLOTS * SLOT_SIZE)
+            self.write()
+        except OSError as error:
+            if not is_full(error):  # then it is written when something was deleted
+                raise
 
-    def _read_slot(self, number: int) -> tuple[int, dict[str, Any]] | None:
+    def _read_slot(self, number: int) -> tuple[int, bytes]:
         data = self._files.read(self._file, SLOT_SIZE, number * SLOT_SIZE)
         if len(data) < _FRONT.size:
-            return None
+            return 0, b""
         magic, crc, length, generation = _FRONT.unpack_from(data)
         content = data[_FRONT.size : _FRONT.size + length]
         if magic != _MAGIC or crc32(content, _seed(length, generation)) != crc:
-            return None
-        return generation, json.loads(content)
+            return 0, b""
+        return generation, content
 
     def _take(self, content: dict[str, Any]) -> None:
         self.id, self.next, self.appended = content["id"], content["next"], content["appended"]

@@ -36,8 +36,8 @@ def set_aside(files: Files, folder: Path, names: Sequence[str], logger: logging.
 
 
 def _trim(files: Files, target: Path, logger: logging.Logger) -> None:
-    regular = [target / name for name, is_file in files.list(target).items() if is_file]
-    regular.sort(key=lambda path: (path.stat().st_ctime, path.name))
-    for path in regular[:-LIMIT]:
-        logger.warning("%s is deleted: %d damaged files are kept", path, LIMIT)
-        files.remove(path)
+    """Delete the oldest: names begin with numbers that grow."""
+    regular = sorted(name for name, is_file in files.list(target).items() if is_file)
+    for name in regular[:-LIMIT]:
+        logger.warning("%s is deleted: %d damaged files are kept", target / name, LIMIT)
+        files.remove(target / name)

@@ -14,6 +14,7 @@ from untrace_plugins.extensions.file_storage.layout import (
     BLOCK_SIZE,
     MAGIC,
     Amount,
+    SegmentHeader,
     pack_footer,
     parse_done_header,
     parse_footer,
@@ -38,6 +39,8 @@ class Recovered:
     number: int
     mark: bytes
     created: float
+    key: int
+    """Id of the key with which it is encrypted, 0 if it is not."""
     total: Amount
     end: int
     ends: Ends
@@ -135,25 +138,26 @@ class _Folder:
             return None
         self._logger.error("%s is missing", self._path / self._names(number)[0])
         total = ends.sealed or Amount(len(ends.mask), ends.amount.items, ends.amount.bytes)
-        return Recovered(number, mark, time.time(), total, BLOCK_SIZE, ends)
+        return Recovered(number, mark, time.time(), 0, total, BLOCK_SIZE, ends)
 
     def _open(self, number: int, file: int, ends_data: bytes) -> Recovered | None:
         size = self._files.size(file)
         footer = parse_footer(self._files.read(file, BLOCK_SIZE, max(size - BLOCK_SIZE, 0)), size - BLOCK_SIZE)
         header = parse_header(self._files.read(file, BLOCK_SIZE, 0))
-        marks = (header and header.mark, footer and footer[0], parse_done_header(ends_data))
-        mark = next(filter(None, marks), None) or self._find_mark(file, size)
-        created = header.created if header else time.time()
-        if mark is None:
+        if header is None:
+            known = footer[0] if footer is not None else parse_done_header(ends_data)
+            header = self._find_header(file, size, known)
+        if header is None:
             self._give_up(number, size)
             return None
+        mark, created, key = header
         ends = Ends(ends_data, mark)
         if footer is not None and footer[0] == mark:
-            return Recovered(number, mark, created, footer[1], size - BLOCK_SIZE, ends)
+            return Recovered(number, mark, created, key, footer[1], size - BLOCK_SIZE, ends)
         if ends.sealed is not None:
-            return Recovered(number, mark, created, ends.sealed, size, ends)
+            return Recovered(number, mark, created, key, ends.sealed, size, ends)
         total, end = self._measure(number, file, size, mark, ends)
-        return Recovered(number, mark, created, total, end, ends)
+        return Recovered(number, mark, created, key, total, end, ends)
 
     def _measure(self, number: int, file: int, size: int, mark: bytes, ends: Ends) -> tuple[Amount, int]:
         """Read a segment that was not closed: return what it holds and where that ends, and close it."""
@@ -176,17 +180,21 @@ class _Folder:
             self._logger.warning("%s could not be closed properly: %s", name, error)
         return total, end
 
-    def _find_mark(self, file: int, size: int) -> bytes | None:
-        """Return the mark of the first record: header, footer and done file are damaged."""
-        for offset in range(BLOCK_SIZE, size, _CHUNK):
-            data = self._files.read(file, _CHUNK + BLOCK_SIZE, offset)
-            at = data.find(MAGIC)
-            while at >= 0:
-                parsed = parse_head(data, at, None)
-                if parsed is not None:
-                    return parsed[0]
-                at = data.find(MAGIC, at + 1)
-        return None
+    def _find_header(self, file: int, size: int, mark: bytes | None) -> SegmentHeader | None:
+        """Return what the damaged header of a segment said, from the first record that can be read.
+
+        ``mark`` is what another file says; a record of another mark counts only where there is none of that one.
+        """
+        for wanted in dict.fromkeys((mark, None)):
+            for offset in range(BLOCK_SIZE, size, _CHUNK):
+                data = self._files.read(file, _CHUNK + BLOCK_SIZE, offset)
+                at = data.find(MAGIC)
+                while at >= 0:
+                    parsed = parse_head(data, at, wanted)
+                    if parsed is not None:
+                        return SegmentHeader(parsed[0], parsed[1].time, parsed[1].key)
+                    at = data.find(MAGIC, at + 1)
+        return SegmentHeader(mark, time.time(), 0) if mark is not None else None
 
     def _give_up(self, number: int, size: int) -> None:
         names = self._names(number)

@@ -44,10 +44,14 @@ class Scanner:
         self._begin = 0
         self._next: tuple[Head, bytes | None] | None = None
 
-    def next(self, end: int) -> Found | Gap | None:
-        """Return what comes next before the offset ``end``; ``None`` when that is nothing readable."""
+    def next(self, end: int, limit: int | None = None) -> Found | Gap | None:
+        """Return what comes next before the offset ``end``; ``None`` when that is nothing readable.
+
+        ``limit`` is how many records the segment holds, where that is known: what lies behind them was never held.
+        """
         found = self._next or self._read(end)
-        if found is None:
+        if found is None or (limit is not None and found[0].ordinal >= limit):
+            self._next = found
             return None
         head, body = found
         missing = head.ordinal - self.passed.requests

@@ -30,6 +30,8 @@ class Segment:
     """Unique in the journal, and the same after a restart: the number, and above it that of an adopted directory."""
     mark: bytes
     created: float
+    key: int = 0
+    """Id of the key with which it is encrypted, 0 if it is not."""
     total: Amount = NOTHING
     end: int = BLOCK_SIZE
     """Where the records end, as far as they are durable."""

@@ -7,10 +7,12 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from untrace_pipeline.delivery.storage import Record
+from untrace_plugins.extensions.file_storage.appender import Appended
 from untrace_plugins.extensions.file_storage.segment import Segment
-from untrace_plugins.extensions.file_storage.shelf import Appended, Shelf
+from untrace_plugins.extensions.file_storage.shelf import Shelf
 
 __all__ = ["Writer"]
 
@@ -48,12 +50,15 @@ class Writer:
         self._loop = asyncio.get_running_loop()
         self._stopped = self._loop.create_future()
         self._work = _Work()
+        self._unwritten: dict[Segment, bytes] = {}
+        """Entries that the disk did not take: they go with the next ones, or the records come again."""
+        self._failing = False
         self._awake = False
         self._mutex = threading.Lock()
         self._signal = threading.Lock()
         self._signal.acquire()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
-        self._thread.start()
+        self._start()
 
     def append(self, record: Record, future: asyncio.Future[None]) -> None:
         """Write a record; ``written`` ends the future."""
@@ -91,9 +96,12 @@ class Writer:
             self._work.stop = True
             self._wake()
         await asyncio.shield(self._stopped)
-        self._thread.join()
+
+    def _start(self) -> None:
+        self._thread.start()
 
     def _wake(self) -> None:
+        """See to it that the work is done, once; called with the mutex held."""
         if not self._awake:
             self._awake = True
             self._signal.release()
@@ -104,12 +112,21 @@ class Writer:
         stop = False
         while not stop:
             self._signal.acquire()
-            while work := self._next():
-                self._do(work)
-                stop = stop or work.stop
-        for shelf in self._shelves:
-            self._try(shelf.close, "close", shelf)
-        self._tell(self._finish, self._stopped)
+            stop = self._turn()
+
+    def _turn(self) -> bool:
+        """Do all work there is; return whether that was the end of it."""
+        stop = False
+        while work := self._next():
+            self._do(work)
+            stop = stop or work.stop
+        if stop:
+            for segment in list(self._unwritten):
+                self._write_ends(segment, b"")
+            for shelf in self._shelves:
+                self._try(shelf.close, "close", shelf)
+            self._tell(self._finish, self._stopped)
+        return stop
 
     def _next(self) -> _Work:
         with self._mutex:
@@ -119,20 +136,25 @@ class Writer:
 
     def _do(self, work: _Work) -> None:
         for segment, entries in work.ends.items():
-            if not self._try(lambda: segment.shelf.end(segment, b"".join(entries)), "write", segment.shelf):  # noqa: B023
-                with self._mutex:  # with the next ones
-                    self._work.ends.setdefault(segment, []).insert(0, b"".join(entries))
+            self._write_ends(segment, b"".join(entries))
         if work.appends:
             self._tell(self._written, work.appends, self._append([record for record, _ in work.appends]))
         for sealed in work.seals:
-            self._tell(self._written, [], self._shelf.seal())
+            self._tell(self._written, [], self._shelf.appender.seal())
             self._tell(self._finish, sealed)
         for segment in work.folds:
-            self._try(lambda: segment.shelf.fold(segment), "delete", segment.shelf)  # noqa: B023
+            self._unwritten.pop(segment, None)
+            self._try(partial(segment.shelf.fold, segment), "delete", segment.shelf)
+
+    def _write_ends(self, segment: Segment, entries: bytes) -> None:
+        """Write entries, after those that could not be written before."""
+        entries = self._unwritten.pop(segment, b"") + entries
+        if not self._try(partial(segment.shelf.end, segment, entries), "write", segment.shelf):
+            self._unwritten[segment] = entries
 
     def _append(self, records: list[Record]) -> Appended:
         try:
-            return self._shelf.append(records)
+            return self._shelf.appender.append(records)
         except Exception as error:  # the thread must go on
             self._logger.exception("writing to %s failed", self._shelf.path)
             return Appended(error=OSError(None, str(error)))
@@ -141,8 +163,11 @@ class Writer:
         try:
             action()
         except OSError as error:
-            self._logger.warning("cannot %s files in %s: %s; it is tried again", what, shelf.path, error)
+            if not self._failing:
+                self._logger.warning("cannot %s files in %s: %s; it is tried again", what, shelf.path, error)
+            self._failing = True
             return False
+        self._failing = False
         return True
 
     def _tell(self, callback: Callable[..., object], *arguments: object) -> None:
