@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from untrace_pipeline.api import Host, Settings, StartError, Workers
-from untrace_pipeline.delivery.dead_letters import DeadLetterStore, Limits
+from untrace_pipeline.delivery.dead_letters import Cipher, DeadLetterStore, Limits
 from untrace_plugins.extensions.file_storage.config import FileStorageConfig
 from untrace_plugins.extensions.file_storage.directory import Directory
 from untrace_plugins.extensions.file_storage.journal import FileJournal
@@ -35,9 +35,14 @@ class FileStorage:
         self._directories: list[Directory] = []
         """The own one, then those that no process has any more and that are this one's to finish."""
         self._journals = Journals(config, settings)
-        self._load_keys = _key_loader(config)
-        limits = Limits(config.dead_letters.max_size, config.dead_letters.max_age)
-        self._letters = DeadLetterStore(self._root / DEAD_LETTERS, limits, settings, fsync=config.fsync)
+        self._load_keys = cache(_key_loader(config))
+        self._letters = DeadLetterStore(
+            self._root / DEAD_LETTERS,
+            Limits(config.dead_letters.max_size, config.dead_letters.max_age),
+            settings,
+            cipher=_letter_cipher(config, self._load_keys),
+            fsync=config.fsync,
+        )
 
     async def start(self, host: Host) -> None:
         """Lock the directories, and look after what is there. Raises :class:`StartError`."""
@@ -59,9 +64,11 @@ class FileStorage:
         """Close what is open, and unlock the directories."""
         try:
             await self._journals.close()
-            await self._letters.close()
         finally:
-            self._release()
+            try:
+                await self._letters.close()
+            finally:
+                self._release()
 
     def in_use(self, name: str) -> bool:
         """Return whether somebody in this process has the journal open."""
@@ -103,3 +110,12 @@ def _key_loader(config: FileStorageConfig) -> Callable[[], Keys | None]:
     from untrace_plugins.extensions.file_storage.crypt import Keys  # noqa: PLC0415  an extra
 
     return partial(Keys.load, encryption)
+
+
+def _letter_cipher(config: FileStorageConfig, load: Callable[[], Keys | None]) -> Cipher | None:
+    """Return what encrypts dead letters. It reads the keys itself where nobody has, on the command line."""
+    if config.encryption is None:
+        return None
+    from untrace_plugins.extensions.file_storage.sealing import LetterCipher  # noqa: PLC0415  an extra
+
+    return LetterCipher(load)
