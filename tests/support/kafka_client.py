@@ -55,6 +55,10 @@ class KafkaClient:
         (done,) = self._admin.create_partitions([NewPartitions(topic, total)]).values()
         done.result(SECONDS)
 
+    def topics(self) -> set[str]:
+        """Return the names of all topics."""
+        return set(self._admin.list_topics(timeout=SECONDS).topics)
+
     def produce(self, topic: str, values: Sequence[bytes], partition: int | None = None, **options: Any) -> None:
         """Write messages, and wait until they are there."""
         producer = Producer(self._settings)
@@ -67,14 +71,20 @@ class KafkaClient:
         assert not any(failed), failed
 
     def ends(self, topic: str) -> dict[int, int]:
-        """Return the end of each partition."""
-        partitions = self._admin.list_topics(topic, timeout=SECONDS).topics[topic].partitions
-        consumer = self._consumer()
-        try:
-            asked = [TopicPartition(topic, number, OFFSET_END) for number in partitions]
-            return {one.partition: one.offset for one in consumer.offsets_for_times(asked, timeout=SECONDS)}
-        finally:
-            consumer.close()
+        """Return the end of each partition; of one that is brand new, as soon as it has a leader."""
+        deadline = time.monotonic() + SECONDS
+        while True:
+            partitions = self._admin.list_topics(topic, timeout=SECONDS).topics[topic].partitions
+            consumer = self._consumer()
+            try:
+                asked = [TopicPartition(topic, number, OFFSET_END) for number in partitions]
+                return {one.partition: one.offset for one in consumer.offsets_for_times(asked, timeout=SECONDS)}
+            except KafkaException:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
+            finally:
+                consumer.close()
 
     def read(self, topic: str) -> list[Message]:
         """Return all messages of a topic, partition by partition, each in order."""
