@@ -21,7 +21,7 @@ from untrace_pipeline.testing import run_with_fake_clock
 from untrace_plugins.extensions.file_storage import backlog, journal
 from untrace_plugins.extensions.file_storage.journal import FileJournal
 
-SEEDS = range(400)
+SEEDS = range(250)
 PATH = Path("/journal")
 
 

@@ -200,7 +200,7 @@ SIZES = st.lists(st.integers(0, 900), max_size=25)
 KEYS = st.sampled_from([None, None, Keys(bytes(range(32)))])
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(sizes=SIZES, ends=st.lists(st.booleans(), max_size=25), damages=DAMAGES, keys=KEYS, clean=st.booleans())
 def test_damage_costs_what_is_damaged(
     sizes: list[int], ends: list[bool], damages: Any, keys: Keys | None, clean: bool

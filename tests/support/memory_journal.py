@@ -16,8 +16,6 @@ __all__ = ["MemoryJournal"]
 class MemoryJournal:
     """Holds records in memory. With ``manual``, what is appended becomes durable when the test calls :meth:`commit`."""
 
-    id = "memory"
-
     def __init__(self, *, manual: bool = False) -> None:
         self.manual = manual
         self.error: RetryableError | None = None
@@ -67,6 +65,10 @@ class MemoryJournal:
         while self._waiting and sum(len(record.payload) for record in taken) < max_bytes:
             taken.append(heapq.heappop(self._waiting)[1])
         return taken
+
+    def key(self, record: Record) -> str:
+        """Return the place."""
+        return f"memory-{record.place}"
 
     def give_back(self, record: Record) -> None:
         """Take a record back."""

@@ -66,8 +66,6 @@ class ModelStorage:
 class ModelJournal:
     """See :class:`~untrace_pipeline.delivery.Journal`; takes from the disk in order of places."""
 
-    id = "model"
-
     def __init__(self, disk: ModelDisk, *, fresh: bool) -> None:
         self._disk = disk
         self._dead = False
@@ -106,6 +104,9 @@ class ModelJournal:
         while self._ready and sum(len(record.payload) for record in taken) < max_bytes:
             taken.append(self._ready.popleft())
         return taken
+
+    def key(self, record: Record) -> str:
+        return f"model-{record.place}"
 
     def give_back(self, record: Record) -> None:
         self._ready.appendleft(record)

@@ -188,7 +188,7 @@ class DiskQueue:
             return None
         waited = self._clock() - record.time
         entry = Entry(batch, record.items, asyncio.get_running_loop().time() - waited, committed=True, record=record)
-        entry.key = f"{self._journal.id}-{record.place}"
+        entry.key = self._journal.key(record)
         entry.weight = self._weigh(entry)
         return entry
 

@@ -58,10 +58,6 @@ class Journal(Protocol):
     """
 
     @property
-    def id(self) -> str:
-        """Unique in the world, and the same after a restart: with the place of a record it makes an idempotency key."""
-
-    @property
     def held(self) -> Totals:
         """Records appended and not ended, taken or not."""
 
@@ -81,6 +77,9 @@ class Journal(Protocol):
 
         Cancelled, it has taken nothing.
         """
+
+    def key(self, record: Record) -> str:
+        """Return an idempotency key of a record that was taken: unique in the world, the same in every process."""
 
     def give_back(self, record: Record) -> None:
         """Let :meth:`take` return a record again, before those that are younger."""

@@ -27,7 +27,7 @@ _INFO = b"untrace-pipeline file_storage"
 
 
 class Cipher:
-    """Encrypts and decrypts what belongs together: the records of a segment.
+    """Encrypts and decrypts what belongs together: the records of a segment, or the dead letters.
 
     Its key is derived from the configured one, so that random nonces do not meet however long that is in use.
     """
@@ -72,7 +72,7 @@ class Keys:
         return key in self._keys
 
     def cipher(self, key: int, salt: bytes) -> Cipher:
-        """Return the cipher of the segment with that mark. Raises ``KeyError`` for a key that is not known."""
+        """Return the cipher for what has that salt. Raises ``KeyError`` for a key that is not known."""
         derived = HKDF(SHA256(), KEY_SIZE, salt, _INFO).derive(self._keys[key])
         return Cipher(derived)
 

@@ -15,7 +15,7 @@ from untrace_plugins.extensions.file_storage.appender import Appended
 from untrace_plugins.extensions.file_storage.backlog import Backlog, Damage
 from untrace_plugins.extensions.file_storage.files import is_full
 from untrace_plugins.extensions.file_storage.layout import ENTRY_SIZE, NOTHING, Amount
-from untrace_plugins.extensions.file_storage.segment import DAMAGED, SERIAL_SHIFT, Segment
+from untrace_plugins.extensions.file_storage.segment import DAMAGED, ORDINALS, SERIAL_SHIFT, Segment
 from untrace_plugins.extensions.file_storage.shelf import Shelf
 from untrace_plugins.extensions.file_storage.space import Space
 from untrace_plugins.extensions.file_storage.writer import Append, Writer
@@ -91,11 +91,6 @@ class FileJournal:
         self.recovery = None if reopened else _recovery(shelves, segments)
         space.open(name, sum(segment.disk_bytes for segment in segments))
         self._writer = Writer(shelves[0], shelves, self._written, logger, f"untrace-journal-{name}"[:40])
-
-    @property
-    def id(self) -> str:
-        """The id that the ledger has."""
-        return self._shelf.ledger.id
 
     @property
     def held(self) -> Totals:
@@ -201,6 +196,11 @@ class FileJournal:
             self._taken[record.place] = record.time
         return taken
 
+    def key(self, record: Record) -> str:
+        """Return the id of the shelf and the place in it, so that it does not change when another worker adopts it."""
+        segment = self._segments[record.place >> SERIAL_SHIFT]
+        return f"{segment.shelf.ledger.id}-{segment.number:x}-{record.place & ORDINALS:x}"
+
     def give_back(self, record: Record) -> None:
         """Return a record to those that wait."""
         if self._taken.pop(record.place, None) is not None:
@@ -247,7 +247,7 @@ class FileJournal:
         if self._taken.pop(record.place, None) is None:
             return
         segment = self._segments[record.place >> SERIAL_SHIFT]
-        self._finish(segment, record.place & (1 << SERIAL_SHIFT) - 1, _amount(record), outcome)
+        self._finish(segment, record.place & ORDINALS, _amount(record), outcome)
 
     def take_damaged(self) -> int:
         """Return the items that could not be read, since this was asked last."""

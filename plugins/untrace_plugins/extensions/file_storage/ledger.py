@@ -35,6 +35,7 @@ class Ledger:
         self._file = file
         self._generations = [0] * SLOTS
         self.id = secrets.token_hex(8)
+        """Unique in the world. With number and ordinal of a record it makes an idempotency key."""
         self.next = 1
         """Number of the next segment."""
         self.appended = 0
@@ -42,7 +43,7 @@ class Ledger:
         self._first = 1
         self._gone: set[int] = set()
         self.damaged = False
-        """Whether the file was there and could not be read: the sums begin anew."""
+        """Whether a part of the file could not be read: the sums are older, or begin anew."""
 
     @classmethod
     def open(cls, files: Files, path: Path) -> Ledger:
@@ -102,9 +103,6 @@ class Ledger:
         if newest:
             self._take(json.loads(newest))
             return
-        self.damaged = any(
-            self._files.read(self._file, _FRONT.size, slot * SLOT_SIZE).strip(b"\0") for slot in range(SLOTS)
-        )
         try:
             self._files.reserve(self._file, SLOTS * SLOT_SIZE)
             self.write()
@@ -113,17 +111,20 @@ class Ledger:
                 raise
 
     def _read_slot(self, number: int) -> tuple[int, bytes]:
+        """Return generation and content of a slot, 0 and nothing if it is empty or damaged."""
         data = self._files.read(self._file, SLOT_SIZE, number * SLOT_SIZE)
-        if len(data) < _FRONT.size:
-            return 0, b""
-        magic, crc, length, generation = _FRONT.unpack_from(data)
-        content = data[_FRONT.size : _FRONT.size + length]
-        if magic != _MAGIC or crc32(content, _seed(length, generation)) != crc:
-            return 0, b""
-        return generation, content
+        if len(data) >= _FRONT.size:
+            magic, crc, length, generation = _FRONT.unpack_from(data)
+            content = data[_FRONT.size : _FRONT.size + length]
+            if magic == _MAGIC and crc32(content, _seed(length, generation)) == crc:
+                return generation, content
+        self.damaged = self.damaged or bool(data.strip(b"\0"))
+        return 0, b""
 
     def _take(self, content: dict[str, Any]) -> None:
-        self.id, self.next, self.appended = content["id"], content["next"], content["appended"]
+        if not self.damaged:  # otherwise numbers of segments may come again, and keys must not
+            self.id = content["id"]
+        self.next, self.appended = content["next"], content["appended"]
         self.ended = Counter(content["ended"])
         self._first = content["first"]
         self._gone = {number for begin, end in content["gone"] for number in range(begin, end)}

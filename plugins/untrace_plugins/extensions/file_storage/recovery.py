@@ -64,7 +64,7 @@ def recover(files: Files, path: Path, logger: logging.Logger) -> Found:
         set_aside(files, path, ["ledger"], logger)
     ledger = Ledger.open(files, path / "ledger")
     if ledger.damaged:
-        logger.warning("%s is damaged: sums of what was delivered earlier begin anew", path / "ledger")
+        logger.warning("%s is damaged: sums of what was delivered earlier may be too small", path / "ledger")
     try:
         return Found(ledger, _Folder(files, path, logger, ledger).recover(names))
     except BaseException:

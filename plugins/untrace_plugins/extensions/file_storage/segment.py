@@ -12,12 +12,13 @@ from untrace_plugins.extensions.file_storage.layout import BLOCK_SIZE, ENTRY_SIZ
 if TYPE_CHECKING:
     from untrace_plugins.extensions.file_storage.shelf import Shelf
 
-__all__ = ["DAMAGED", "SERIAL_SHIFT", "Segment"]
+__all__ = ["DAMAGED", "ORDINALS", "SERIAL_SHIFT", "Segment"]
 
 DAMAGED = "damaged"
 """State of records that could not be read any more."""
 SERIAL_SHIFT = 32
 """A place is the serial number of the segment and, below these bits, the ordinal in it."""
+ORDINALS = (1 << SERIAL_SHIFT) - 1
 
 
 @dataclass(slots=True, eq=False)
