@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import contextlib
 import os
 import struct
@@ -64,15 +65,12 @@ async def _check_one_signal(desk: Desk) -> None:
 async def _move(desk: Desk, storage: Storage, file: _File) -> None:
     """Write letters and remove them, some at a time; nobody else sends them meanwhile."""
     store, after, left = storage.store, 0, desk.limit or sys.maxsize
-    run = await store.begin(desk.chosen)
-    try:
+    async with store.lend(desk.chosen) as run:
         while left and (letters := await store.claim(run, after=after, limit=min(CHUNK, left))):
             written = await file.add(storage, letters)
-            file.sync()
+            await asyncio.to_thread(file.sync)  # claims are renewed meanwhile
             await store.remove(written)
             after, left = letters[-1].id, left - len(letters)
-    finally:
-        await store.release(run)
     await store.give_back()
 
 

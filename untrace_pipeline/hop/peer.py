@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeAlias, cast
 
@@ -41,6 +42,8 @@ class Peer(asyncio.Protocol):
         self._next_number = 0
         self._waiting: dict[int, asyncio.Future[None]] = {}
         self._served: dict[int, asyncio.Task[None]] = {}
+        self._serving: Counter[PipelineId] = Counter()
+        """Requests of the other end that are under way, by pipeline."""
         self._finished: set[str] = set()
         self._writable = asyncio.Event()
         self._writable.set()
@@ -53,7 +56,7 @@ class Peer(asyncio.Protocol):
     def has_finished(self, pipeline: PipelineId) -> bool:
         """Return whether no request for a pipeline can come from the other end any more, and none is under way."""
         said = self.closed or "" in self._finished or str(pipeline) in self._finished
-        return said and not self._served
+        return said and not self._serving[pipeline]
 
     async def request(self, pipeline: PipelineId, batch: Batch) -> None:
         """Send a part of a batch and wait until all that is behind has accepted it there.
@@ -142,7 +145,8 @@ class Peer(asyncio.Protocol):
             case FrameKind.REQUEST:
                 pipeline, batch = decode_request(frame.head, frame.payload)
                 self._served[frame.number] = task = asyncio.create_task(self._work(frame.number, pipeline, batch))
-                task.add_done_callback(lambda _: self._done(frame.number))
+                self._serving[pipeline] += 1
+                task.add_done_callback(lambda _: self._done(frame.number, pipeline))
             case FrameKind.CANCEL:
                 if (task_ := self._served.get(frame.number)) is not None:
                     task_.cancel()
@@ -172,8 +176,9 @@ class Peer(asyncio.Protocol):
         else:
             self._send(Frame(FrameKind.ACCEPTED, number))
 
-    def _done(self, number: int) -> None:
+    def _done(self, number: int, pipeline: PipelineId) -> None:
         task = self._served.pop(number)
+        self._serving[pipeline] -= 1
         if not task.cancelled() and (error := task.exception()) is not None:
             logger.error("what worker %d sent could not be answered", self.index, exc_info=error)
         self.changed.set()

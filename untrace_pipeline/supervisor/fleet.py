@@ -166,7 +166,7 @@ async def _one_ready(slots: Sequence[Slot]) -> None:
         while not any(slot.up for slot in slots):
             done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
             for slot in [waiting.pop(task) for task in done]:
-                if not slot.up:
+                if not any(one.up for one in slots):
                     msg = f"worker {slot.index} {slot.end} before any was ready; its own lines say why"
                     raise WorkerError(msg, exit_code=2 if slot.exit_code == _BAD_CONFIGURATION else 1)
     finally:

@@ -175,7 +175,8 @@ class Slot:
         self.process = process
         if self._stopping:  # asked for while it was being launched
             process.stop("stopping", self.orders.shutdown_timeout, everybody=True)
-        if await process.settled():
+        was_ready = await process.settled()
+        if was_ready:
             self._successor = True
             self._backoff.ready()
             self._tell(Status.OK)
@@ -184,7 +185,7 @@ class Slot:
             self._note_end(await process.ended())
         self._settled.set()
         self._note_end(await process.ended())
-        self.left = process.left or (None if self.exit_code else Left())  # nothing was held before the start
+        self.left = process.left or (None if self.exit_code and was_ready else Left())  # before, nothing is held
         self._observer.ended(process, succeeded=self._succeeded)
         self.process = None
         return process

@@ -13,14 +13,12 @@ from untrace_pipeline.api.consumer import Consumer
 from untrace_pipeline.data import Batch
 from untrace_pipeline.delivery.dead_letters.claims import Replay
 from untrace_pipeline.delivery.dead_letters.letter import Amount, FiledLetter, LetterFilter
-from untrace_pipeline.delivery.dead_letters.store import LEASE_SECONDS, DeadLetterStore
+from untrace_pipeline.delivery.dead_letters.store import DeadLetterStore
 from untrace_pipeline.delivery.request import Reason, as_consume_error
 from untrace_pipeline.errors import Code, ConsumeError, OversizeError, PermanentError, RetryableError
 
 __all__ = ["Progress", "Replayer"]
 
-RENEWALS = 4
-"""Claims are renewed so many times in their lease."""
 WAIT_SECONDS = 1.0
 """Between looks at what another replay has claimed, and between attempts to write to a store that is busy or full."""
 AHEAD = 4
@@ -99,17 +97,14 @@ class Replayer:
 
         Cancelled, letters under way stay in the store, whether they have arrived or not.
         """
-        run = await self._store.begin(chosen)
-        renewing = asyncio.create_task(self._renew(run))
-        workers = [asyncio.create_task(self._work(run)) for _ in range(self._concurrency)]
-        try:
-            await asyncio.gather(*workers)
-        finally:
-            for task in (renewing, *workers):
-                task.cancel()
-            await asyncio.gather(renewing, *workers, return_exceptions=True)
-            with suppress(ConsumeError):  # they end by themselves
-                await self._store.release(run)
+        async with self._store.lend(chosen) as run:
+            workers = [asyncio.create_task(self._work(run)) for _ in range(self._concurrency)]
+            try:
+                await asyncio.gather(*workers)
+            finally:
+                for task in workers:
+                    task.cancel()
+                await asyncio.gather(*workers, return_exceptions=True)
         return self.progress
 
     async def _work(self, run: Replay) -> None:
@@ -206,12 +201,6 @@ class Replayer:
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._stopping.wait()
-
-    async def _renew(self, run: Replay) -> None:
-        while True:
-            await asyncio.sleep(LEASE_SECONDS / RENEWALS)
-            with suppress(ConsumeError):  # the next one may succeed, and is early enough
-                await self._store.renew(run)
 
 
 async def _persistently(work: Callable[[], Awaitable[T]]) -> T:

@@ -7,7 +7,8 @@ import sqlite3
 import threading
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -37,6 +38,8 @@ MESSAGE_LIMIT = 4096
 """Characters of a destination's answer that are kept."""
 LEASE_SECONDS = 15.0
 """A claim of a replay that died ends after this time."""
+RENEWALS = 4
+"""Claims are renewed so many times in their lease."""
 
 T = TypeVar("T")
 ALL = LetterFilter()
@@ -196,6 +199,25 @@ class DeadLetterStore:
     async def claimed_by_others(self, replay: Replay) -> int:
         """Return how many letters of a run other runs have claimed; they come back when those die."""
         return await self._read(lambda connection: claims.claimed_by_others(connection, replay, self._clock())) or 0
+
+    @asynccontextmanager
+    async def lend(self, chosen: LetterFilter) -> AsyncIterator[Replay]:
+        """Begin a run over letters; what it claims stays claimed until it ends, and is released then."""
+        run = await self.begin(chosen)
+        renewing = asyncio.create_task(self._keep_renewing(run), name="renew claims of dead letters")
+        try:
+            yield run
+        finally:
+            renewing.cancel()
+            await asyncio.gather(renewing, return_exceptions=True)
+            with suppress(ConsumeError):  # they end by themselves
+                await self.release(run)
+
+    async def _keep_renewing(self, run: Replay) -> None:
+        while True:
+            await asyncio.sleep(LEASE_SECONDS / RENEWALS)
+            with suppress(ConsumeError):  # the next one may succeed, and is early enough
+                await self.renew(run)
 
     async def renew(self, replay: Replay) -> None:
         """Keep what the run has claimed; to be called several times within :data:`LEASE_SECONDS`."""
