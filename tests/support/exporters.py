@@ -44,6 +44,17 @@ class Running:
         return {reason: count for reason, count in counts.items() if count}
 
 
+class NoGraves:
+    """An extension that keeps dead letters, for tests in which there are none."""
+
+    async def start(self, host: Any) -> None: ...
+
+    async def shutdown(self) -> None: ...
+
+    def dead_letters(self) -> object:
+        return self
+
+
 @asynccontextmanager
 async def running(
     factory: ExporterFactory[Any],

@@ -309,6 +309,11 @@ class DeliveryConfig(ComponentConfig):
             }
         )
 
+    @property
+    def may_repeat(self) -> bool:
+        """Whether requests may be sent again by another process: from a queue on disk, or as dead letters."""
+        return self.sending_queue.storage is not None or self.dead_letter_queue is not None
+
     def references(self) -> Mapping[str, tuple[str, ...]]:
         """Return the storages that are named."""
         found = dict(super().references())

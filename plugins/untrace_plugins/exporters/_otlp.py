@@ -14,7 +14,7 @@ from untrace_pipeline.net.client import one_line
 __all__ = ["IDEMPOTENCY_KEY", "read_answer"]
 
 IDEMPOTENCY_KEY = "idempotency-key"
-"""Header of requests that may be sent again after a crash, because their queue lies on a disk: equal for equal items
+"""Header of requests that another process may send again, from a disk or as dead letters: equal for equal items
 (IETF draft-ietf-httpapi-idempotency-key-header)."""
 
 _REJECTED = {

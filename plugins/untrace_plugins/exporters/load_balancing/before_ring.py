@@ -25,10 +25,10 @@ class BeforeRingExporter:
     def __init__(self, config: LoadBalancingConfig, settings: Settings) -> None:
         self._settings = settings
         self._resolving = Resolving(config, settings)
-        otlp, on_disk = config.protocol.otlp, config.sending_queue.storage is not None
+        otlp, may_repeat = config.protocol.otlp, config.may_repeat
 
         def make(endpoint: str) -> Backend:
-            return Backend(endpoint, otlp, settings, may_repeat=on_disk)
+            return Backend(endpoint, otlp, settings, may_repeat=may_repeat)
 
         self._pool = Pool(config.resolver.kind, routing_keys(config, settings), settings, make, self._part_with)
         self._partings: set[asyncio.Task[None]] = set()

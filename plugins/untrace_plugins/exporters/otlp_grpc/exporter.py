@@ -23,7 +23,7 @@ METHODS = {
 class OtlpGrpcSender:
     """Sends each request as one unary call of the signal's ``Export`` method.
 
-    ``may_repeat``: with an idempotency key, because a queue on disk may send a request again after a crash.
+    ``may_repeat``: with an idempotency key, because another process may send a request again.
     """
 
     def __init__(self, config: OtlpGrpcConfig, logger: logging.Logger, *, may_repeat: bool) -> None:
@@ -56,8 +56,7 @@ class OtlpGrpcExporter:
     """One destination."""
 
     def __init__(self, config: OtlpGrpcConfig, settings: Settings) -> None:
-        on_disk = config.sending_queue.storage is not None
-        self._sender = OtlpGrpcSender(config, settings.logger, may_repeat=on_disk)
+        self._sender = OtlpGrpcSender(config, settings.logger, may_repeat=config.may_repeat)
         self._delivery = Delivery(config, self._sender, settings)
         self.consume = self._delivery.consume
         self.admit = self._delivery.admit

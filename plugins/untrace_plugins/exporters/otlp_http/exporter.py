@@ -24,7 +24,7 @@ class OtlpHttpExporter:
     def __init__(self, config: OtlpHttpConfig, settings: Settings) -> None:
         self._id = settings.id
         self._urls = {signal: config.url(signal) for signal in sorted(settings.signals)}
-        self._may_repeat = config.sending_queue.storage is not None
+        self._may_repeat = config.may_repeat
         self._json = config.encoding is Encoding.JSON
         self._client = HttpClient(config, settings.logger)
         self._delivery = Delivery(config, self, settings)

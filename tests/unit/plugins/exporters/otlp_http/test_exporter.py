@@ -10,7 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from tests.support.egress import EACH_CLIENT, egress  # noqa: F401  a fixture
-from tests.support.exporters import QUICK_RETRY, Running, running
+from tests.support.exporters import QUICK_RETRY, NoGraves, Running, running
 from tests.support.otlp_servers import Accept, Hang, HttpServer, Refuse, Reply, Reset
 from untrace_pipeline.api import StartError
 from untrace_pipeline.data import Batch, Field, Level, Signal
@@ -175,3 +175,19 @@ async def test_without_a_queue_the_sender_learns_the_outcome() -> None:
     async with HttpServer(Accept(delay=0.05)) as server, sending_to(server.url, **direct) as r:
         await r.consume(make_batch(items=5))
         assert server.item_count == 5
+
+
+async def test_requests_that_may_be_repeated_carry_a_key() -> None:
+    """Equal bytes have the equal key, and only where another process may send them again."""
+    letters = {"dead_letter_queue": {"storage": "file_storage"}}
+    async with HttpServer() as server:
+        async with sending_to(server.url) as one:
+            await one.consume(make_batch(seed=1))
+            await one.until_idle()
+        async with running(FACTORY, {"endpoint": server.url} | letters, file_storage=NoGraves()) as one:
+            for seed in (1, 1, 2):
+                await one.consume(make_batch(seed=seed))
+            await one.until_idle()
+        keys = [received.headers.get("idempotency-key") for received in server.accepted]
+    assert keys[0] is None
+    assert sorted(map(keys.count, set(keys[1:]))) == [1, 2]
