@@ -9,20 +9,27 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from untrace_pipeline.data import Signal
 
 __all__ = ["DeadLetter", "DeadLetterStorage", "DeadLetters", "Journal", "QueueStorage", "Record", "Recovery", "Totals"]
 
 
-@dataclass(frozen=True, slots=True)
-class Totals:
-    """How much there is, in the three units that a queue can be bounded in."""
+class Totals(NamedTuple):
+    """How much there is, in the three units that a queue can be bounded in; bytes are those of payloads."""
 
     requests: int = 0
     items: int = 0
     bytes: int = 0
+
+    def plus(self, other: Totals) -> Totals:
+        """Return the sum."""
+        return Totals(self.requests + other.requests, self.items + other.items, self.bytes + other.bytes)
+
+    def minus(self, other: Totals) -> Totals:
+        """Return the difference."""
+        return Totals(self.requests - other.requests, self.items - other.items, self.bytes - other.bytes)
 
 
 @dataclass(slots=True, eq=False)

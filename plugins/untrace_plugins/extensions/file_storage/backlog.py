@@ -8,8 +8,8 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from untrace_pipeline.delivery.storage import Record
-from untrace_plugins.extensions.file_storage.layout import BLOCK_SIZE, NOTHING, Amount, associated
+from untrace_pipeline.delivery.storage import Record, Totals
+from untrace_plugins.extensions.file_storage.layout import BLOCK_SIZE, NOTHING, associated
 from untrace_plugins.extensions.file_storage.scanner import Found, Gap, Scanner
 from untrace_plugins.extensions.file_storage.segment import SERIAL_SHIFT, Segment
 
@@ -26,7 +26,7 @@ class Damage:
     segment: Segment
     ordinal: int
     span: int
-    amount: Amount
+    amount: Totals
 
 
 @dataclass(slots=True)
@@ -43,7 +43,7 @@ class _Cursor:
 
     segment: Segment
     offset: int = BLOCK_SIZE
-    passed: Amount = NOTHING
+    passed: Totals = NOTHING
     time: float = 0.0
     """Of the last record."""
     scanner: Scanner | None = None
@@ -58,7 +58,7 @@ class _Extent:
     """What a segment holds at this moment; it grows while a thread reads."""
 
     end: int
-    total: Amount
+    total: Totals
     complete: bool
 
     @classmethod
@@ -72,7 +72,7 @@ class Backlog:
     def __init__(self) -> None:
         self._cursors: deque[_Cursor] = deque()
 
-    def add(self, segment: Segment, offset: int = BLOCK_SIZE, passed: Amount = NOTHING) -> None:
+    def add(self, segment: Segment, offset: int = BLOCK_SIZE, passed: Totals = NOTHING) -> None:
         """Read a segment after the others, from an offset."""
         self._cursors.append(_Cursor(segment, offset, passed))
 
@@ -132,7 +132,7 @@ def _read(cursor: _Cursor, extent: _Extent, max_bytes: int, chunk: Chunk) -> boo
             continue
         record = _record(cursor, found)
         if record is None:
-            _note(cursor, Gap(head.ordinal, Amount(1, head.items, head.payload_length)), chunk)
+            _note(cursor, Gap(head.ordinal, Totals(1, head.items, head.payload_length)), chunk)
         else:
             chunk.records.append(record)
             size += len(found.body)
@@ -153,7 +153,7 @@ def _record(cursor: _Cursor, found: Found) -> Record | None:
     return Record(body[: head.header_length], body[head.header_length :], head.items, head.time, place)
 
 
-def _rest(cursor: _Cursor, total: Amount) -> Gap | None:
+def _rest(cursor: _Cursor, total: Totals) -> Gap | None:
     """Return what is missing at the end of a segment, once."""
     passed, cursor.passed = cursor.passed, total
     missing = total.minus(passed)

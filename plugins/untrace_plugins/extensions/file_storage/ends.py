@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Iterator
 from zlib import crc32
 
-from untrace_plugins.extensions.file_storage.layout import BLOCK_SIZE, ENTRY_SIZE, Amount, Ended, parse_entry
+from untrace_pipeline.delivery.storage import Totals
+from untrace_plugins.extensions.file_storage.layout import BLOCK_SIZE, ENTRY_SIZE, Ended, parse_entry
 
 __all__ = ["Ends"]
 
@@ -21,12 +22,12 @@ class Ends:
     """
 
     def __init__(self, data: bytes, mark: bytes) -> None:
-        self.amount = Amount()
+        self.amount = Totals()
         """What has ended."""
         self.states: Counter[str] = Counter()
         self.mask = bytearray()
         """For every ordinal up to the greatest that ended: whether it has."""
-        self.sealed: Amount | None = None
+        self.sealed: Totals | None = None
         """What the segment holds in all, where the file says it."""
         self.size = BLOCK_SIZE
         """Where the next entry goes: behind everything that is not zero."""
@@ -35,18 +36,18 @@ class Ends:
         for group in self._groups():
             self._add(group)
 
-    def missing(self, ordinal: int, amount: Amount) -> Amount:
+    def missing(self, ordinal: int, amount: Totals) -> Totals:
         """Return what has not ended of the records from an ordinal on, which are ``amount`` together."""
         end = ordinal + amount.requests
         open_ones = amount.requests - sum(self.mask[ordinal:end])
         if not open_ones:
-            return Amount()
+            return Totals()
         left = amount.minus(self.within(ordinal, end))
-        return Amount(open_ones, max(left.items, 0), max(left.bytes, 0))
+        return Totals(open_ones, max(left.items, 0), max(left.bytes, 0))
 
-    def within(self, begin: int, end: int) -> Amount:
+    def within(self, begin: int, end: int) -> Totals:
         """Return what has ended of the records in a range of ordinals."""
-        ended, seen = Amount(), set[int]()
+        ended, seen = Totals(), set[int]()
         for group in self._groups():
             ordinal = group[0].ordinal
             if begin <= ordinal < end and ordinal not in seen:
@@ -95,12 +96,12 @@ class Ends:
                 if entry is None:
                     continue
                 if entry.sealed:
-                    self.sealed = Amount(entry.requests, entry.items, entry.bytes)
+                    self.sealed = Totals(entry.requests, entry.items, entry.bytes)
                 else:
                     yield entry
 
 
-def _amount(group: list[Ended]) -> Amount:
-    return Amount(
+def _amount(group: list[Ended]) -> Totals:
+    return Totals(
         sum(entry.requests for entry in group), sum(entry.items for entry in group), sum(entry.bytes for entry in group)
     )

@@ -14,7 +14,7 @@ from untrace_pipeline.delivery.storage import Record, Recovery, Totals
 from untrace_plugins.extensions.file_storage.appender import Appended
 from untrace_plugins.extensions.file_storage.backlog import Backlog, Damage
 from untrace_plugins.extensions.file_storage.files import is_full
-from untrace_plugins.extensions.file_storage.layout import ENTRY_SIZE, NOTHING, Amount
+from untrace_plugins.extensions.file_storage.layout import ENTRY_SIZE, NOTHING
 from untrace_plugins.extensions.file_storage.segment import DAMAGED, ORDINALS, SERIAL_SHIFT, Segment
 from untrace_plugins.extensions.file_storage.shelf import Shelf
 from untrace_plugins.extensions.file_storage.space import Space
@@ -95,7 +95,7 @@ class FileJournal:
     @property
     def held(self) -> Totals:
         """What was appended and has not ended."""
-        return Totals(*self._held)
+        return self._held
 
     # ----------------------------------------------------------------- append
 
@@ -268,7 +268,7 @@ class FileJournal:
         self._finish(damage.segment, damage.ordinal, damage.amount, {DAMAGED: items}, span=damage.span)
 
     def _finish(
-        self, segment: Segment, ordinal: int, amount: Amount, outcome: Mapping[str, int], *, span: int = 1
+        self, segment: Segment, ordinal: int, amount: Totals, outcome: Mapping[str, int], *, span: int = 1
     ) -> None:
         self._held = self._held.minus(amount)
         self._writer.end(segment, segment.finish(ordinal, amount, outcome, span=span))
@@ -316,8 +316,8 @@ class FileJournal:
         self._owner.closed(self._name)
 
 
-def _amount(record: Record) -> Amount:
-    return Amount(1, record.items, len(record.payload))
+def _amount(record: Record) -> Totals:
+    return Totals(1, record.items, len(record.payload))
 
 
 def _recovery(shelves: Sequence[Shelf], segments: Sequence[Segment]) -> Recovery:

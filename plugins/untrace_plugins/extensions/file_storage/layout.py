@@ -19,8 +19,11 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import NamedTuple
 from zlib import crc32
+
+from untrace_pipeline.delivery.storage import Totals
 
 __all__ = [
     "BLOCK_SIZE",
@@ -29,7 +32,6 @@ __all__ = [
     "MAGIC",
     "MARK_SIZE",
     "NOTHING",
-    "Amount",
     "Ended",
     "Head",
     "SegmentHeader",
@@ -70,23 +72,7 @@ _END, _SEALED = 1, 2
 _STATE_SIZE = 24
 
 
-class Amount(NamedTuple):
-    """So many records, with so many items and bytes of payload."""
-
-    requests: int = 0
-    items: int = 0
-    bytes: int = 0
-
-    def plus(self, other: Amount) -> Amount:
-        """Return the sum."""
-        return Amount(self.requests + other.requests, self.items + other.items, self.bytes + other.bytes)
-
-    def minus(self, other: Amount) -> Amount:
-        """Return the difference."""
-        return Amount(self.requests - other.requests, self.items - other.items, self.bytes - other.bytes)
-
-
-NOTHING = Amount()
+NOTHING = Totals()
 
 
 class Head(NamedTuple):
@@ -168,18 +154,18 @@ def parse_header(data: bytes) -> SegmentHeader | None:
     return SegmentHeader(found[0], *_HEADER.unpack_from(found[1])) if found else None
 
 
-def pack_footer(mark: bytes, amount: Amount, end: int) -> bytes:
+def pack_footer(mark: bytes, amount: Totals, end: int) -> bytes:
     """Return the last 64 bytes of a full segment; ``end`` is where they begin."""
     return _pack_block(_FOOTER_MAGIC, mark, _FOOTER.pack(*amount, end))
 
 
-def parse_footer(data: bytes, end: int) -> tuple[bytes, Amount] | None:
+def parse_footer(data: bytes, end: int) -> tuple[bytes, Totals] | None:
     """Read mark and amount from a footer that begins at ``end``."""
     found = _parse_block(_FOOTER_MAGIC, data)
     if found is None:
         return None
     requests, items, size, begin = _FOOTER.unpack_from(found[1])
-    return (found[0], Amount(requests, items, size)) if begin == end else None
+    return (found[0], Totals(requests, items, size)) if begin == end else None
 
 
 def pack_done_header(mark: bytes) -> bytes:
@@ -193,22 +179,28 @@ def parse_done_header(data: bytes) -> bytes | None:
     return found[0] if found else None
 
 
-def pack_ends(mark: bytes, ordinal: int, amount: Amount, outcome: Mapping[str, int], *, span: int = 1) -> bytes:
+def pack_ends(mark: bytes, ordinal: int, amount: Totals, outcome: Mapping[str, int], *, span: int = 1) -> bytes:
     """Return the entries that end a record: one per state, valid only together.
 
     ``amount.items`` is not used: the outcome says it.
     """
-    seed, states = crc32(mark), list(outcome.items()) or [("", 0)]
-    group = crc32(repr(states).encode())
+    seed, parts = crc32(mark), max(len(outcome), 1)
+    group = crc32(repr(outcome).encode()) if parts > 1 else 0
+    requests, size = amount.requests, amount.bytes
     entries = []
-    for part, (state, items) in enumerate(states):
-        requests, size = (0, 0) if part else (amount.requests, amount.bytes)
-        name = state.encode()[:_STATE_SIZE]
-        entries.append(_pack_entry(seed, _END, part, len(states), ordinal, span, requests, items, size, group, name))
-    return b"".join(entries)
+    for part, (state, items) in enumerate(outcome.items() or (("", 0),)):
+        entries.append(_pack_entry(seed, _END, part, parts, ordinal, span, requests, items, size, group, _name(state)))
+        requests = size = 0
+    return entries[0] if parts == 1 else b"".join(entries)
 
 
-def pack_sealed(mark: bytes, amount: Amount) -> bytes:
+@lru_cache(maxsize=256)
+def _name(state: str) -> bytes:
+    """Return a state as it stands in an entry."""
+    return state.encode()[:_STATE_SIZE]
+
+
+def pack_sealed(mark: bytes, amount: Totals) -> bytes:
     """Return the entry that repeats what the footer of the segment says."""
     return _pack_entry(crc32(mark), _SEALED, 0, 1, 0, 0, *amount, 0, b"")
 

@@ -8,12 +8,12 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from untrace_pipeline.delivery.storage import Totals
 from untrace_plugins.extensions.file_storage.ends import Ends
 from untrace_plugins.extensions.file_storage.files import Files
 from untrace_plugins.extensions.file_storage.layout import (
     BLOCK_SIZE,
     MAGIC,
-    Amount,
     SegmentHeader,
     pack_footer,
     parse_done_header,
@@ -41,7 +41,7 @@ class Recovered:
     created: float
     key: int
     """Id of the key with which it is encrypted, 0 if it is not."""
-    total: Amount
+    total: Totals
     end: int
     ends: Ends
 
@@ -137,7 +137,7 @@ class _Folder:
             self._files.remove(self._path / self._names(number)[1])
             return None
         self._logger.error("%s is missing", self._path / self._names(number)[0])
-        total = ends.sealed or Amount(len(ends.mask), ends.amount.items, ends.amount.bytes)
+        total = ends.sealed or Totals(len(ends.mask), ends.amount.items, ends.amount.bytes)
         return Recovered(number, mark, time.time(), 0, total, BLOCK_SIZE, ends)
 
     def _open(self, number: int, file: int, ends_data: bytes) -> Recovered | None:
@@ -159,17 +159,17 @@ class _Folder:
         total, end = self._measure(number, file, size, mark, ends)
         return Recovered(number, mark, created, key, total, end, ends)
 
-    def _measure(self, number: int, file: int, size: int, mark: bytes, ends: Ends) -> tuple[Amount, int]:
+    def _measure(self, number: int, file: int, size: int, mark: bytes, ends: Ends) -> tuple[Totals, int]:
         """Read a segment that was not closed: return what it holds and where that ends, and close it."""
         scanner = Scanner(self._files, file, mark)
-        end, total = BLOCK_SIZE, Amount()
+        end, total = BLOCK_SIZE, Totals()
         while scanner.next(size) is not None:
             end, total = scanner.offset, scanner.passed
         if len(ends.mask) > total.requests:  # records that have ended are not there any more
             beyond = ends.within(total.requests, len(ends.mask))
-            total = Amount(len(ends.mask), total.items + beyond.items, total.bytes + beyond.bytes)
+            total = Totals(len(ends.mask), total.items + beyond.items, total.bytes + beyond.bytes)
         name = self._path / self._names(number)[0]
-        if end < size:
+        if not self._is_padding(file, end, size):
             self._logger.warning(
                 "%s: %d bytes behind the last record are cut off: an unfinished write", name, size - end
             )
@@ -179,6 +179,11 @@ class _Folder:
         except OSError as error:
             self._logger.warning("%s could not be closed properly: %s", name, error)
         return total, end
+
+    def _is_padding(self, file: int, begin: int, end: int) -> bool:
+        """Return whether there is nothing but zeros that were written ahead."""
+        chunks = (self._files.read(file, min(_CHUNK, end - at), at) for at in range(begin, end, _CHUNK))
+        return not any(chunk.strip(b"\0") for chunk in chunks)
 
     def _find_header(self, file: int, size: int, mark: bytes | None) -> SegmentHeader | None:
         """Return what the damaged header of a segment said, from the first record that can be read.

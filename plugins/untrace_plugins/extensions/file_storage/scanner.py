@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import NamedTuple
 from zlib import crc32
 
+from untrace_pipeline.delivery.storage import Totals
 from untrace_plugins.extensions.file_storage.files import Files
-from untrace_plugins.extensions.file_storage.layout import BLOCK_SIZE, MAGIC, NOTHING, Amount, Head, parse_head
+from untrace_plugins.extensions.file_storage.layout import BLOCK_SIZE, MAGIC, NOTHING, Head, parse_head
 
 __all__ = ["Found", "Gap", "Scanner"]
 
@@ -25,14 +26,14 @@ class Gap(NamedTuple):
     """Records that cannot be read: their ordinals, and what they held together."""
 
     ordinal: int
-    amount: Amount
+    amount: Totals
 
 
 class Scanner:
     """A position in a segment. Not safe for use by several threads at once."""
 
     def __init__(
-        self, files: Files, file: int, mark: bytes, *, offset: int = BLOCK_SIZE, passed: Amount = NOTHING
+        self, files: Files, file: int, mark: bytes, *, offset: int = BLOCK_SIZE, passed: Totals = NOTHING
     ) -> None:
         """``passed`` is what lies before the offset; its requests are the ordinal of the next record."""
         self.offset = offset
@@ -57,15 +58,15 @@ class Scanner:
         missing = head.ordinal - self.passed.requests
         if missing:
             self._next = found
-            gap = Amount(missing, head.items_before - self.passed.items, head.bytes_before - self.passed.bytes)
+            gap = Totals(missing, head.items_before - self.passed.items, head.bytes_before - self.passed.bytes)
             return self._skip(gap)
         self._next = None
         if body is None:
-            return self._skip(Amount(1, head.items, head.payload_length))
-        self.passed = self.passed.plus(Amount(1, head.items, head.payload_length))
+            return self._skip(Totals(1, head.items, head.payload_length))
+        self.passed = self.passed.plus(Totals(1, head.items, head.payload_length))
         return Found(head, body)
 
-    def _skip(self, amount: Amount) -> Gap:
+    def _skip(self, amount: Totals) -> Gap:
         gap = Gap(self.passed.requests, amount)
         self.passed = self.passed.plus(amount)
         return gap

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from untrace_plugins.extensions.file_storage.layout import BLOCK_SIZE, ENTRY_SIZE, NOTHING, Amount, pack_ends
+from untrace_pipeline.delivery.storage import Totals
+from untrace_plugins.extensions.file_storage.layout import BLOCK_SIZE, ENTRY_SIZE, NOTHING, pack_ends
 
 if TYPE_CHECKING:
     from untrace_plugins.extensions.file_storage.shelf import Shelf
@@ -33,10 +34,10 @@ class Segment:
     created: float
     key: int = 0
     """Id of the key with which it is encrypted, 0 if it is not."""
-    total: Amount = NOTHING
+    total: Totals = NOTHING
     end: int = BLOCK_SIZE
     """Where the records end, as far as they are durable."""
-    ended: Amount = NOTHING
+    ended: Totals = NOTHING
     states: Counter[str] = field(default_factory=Counter)
     sealed: bool = False
     """Nothing is appended any more."""
@@ -44,7 +45,7 @@ class Segment:
     """From an earlier process: some of its records may have ended, and some may be damaged."""
 
     @property
-    def held(self) -> Amount:
+    def held(self) -> Totals:
         """What has not ended."""
         return self.total.minus(self.ended)
 
@@ -58,7 +59,7 @@ class Segment:
         """Room that the records take up on the disk, with that for their ends."""
         return self.end - BLOCK_SIZE + self.total.requests * ENTRY_SIZE
 
-    def finish(self, ordinal: int, amount: Amount, outcome: Mapping[str, int], *, span: int = 1) -> bytes:
+    def finish(self, ordinal: int, amount: Totals, outcome: Mapping[str, int], *, span: int = 1) -> bytes:
         """Note what became of records; return the entries for the done file."""
         self.ended = self.ended.plus(amount)
         for state, items in outcome.items():
