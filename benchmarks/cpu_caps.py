@@ -9,8 +9,8 @@ from typing import Self
 from tests.support.peers import PeerUnavailable
 
 ROOT = Path("/sys/fs/cgroup")
-PERIOD_US = 20_000
-"""Short, so that a capped process pauses for milliseconds, not for a tenth of a second."""
+PERIOD_US = 100_000
+"""The kernel hands out quotas in slices of 5 ms per CPU: shorter periods would leave much of a small quota unused."""
 
 
 class CpuCaps:
@@ -30,9 +30,11 @@ class CpuCaps:
             self._made.append(group)
             if version_2:
                 (group / "cpu.max").write_text(f"{self._quota_us} {PERIOD_US}")
+                (group / "cpu.weight").write_text("10000")  # the most: the quota is the limit, not the neighbours
             else:
                 (group / "cpu.cfs_period_us").write_text(str(PERIOD_US))
                 (group / "cpu.cfs_quota_us").write_text(str(self._quota_us))
+                (group / "cpu.shares").write_text("262144")  # the most, likewise
             (group / "cgroup.procs").write_text(str(pid))
         except OSError as error:
             raise PeerUnavailable(f"CPU time cannot be capped here: {error}") from error

@@ -47,9 +47,7 @@ CONNECTIONS, IN_FLIGHT = 16, 512
 WARM_UP_SECONDS = 2.0
 RESULTS = Path(__file__).parent / "results"
 EXIT_FAILED, EXIT_USAGE = 1, 2
-HEADER = (
-    "scenario | cores per worker | workers | spans/s | ratio | bar | verdict | CPU µs/span | ratio | used of the share"
-)
+HEADER = "scenario | cores per worker | workers | spans/s | ratio | bar | verdict | CPU µs/span | ratio by CPU | used"
 
 Row = dict[str, Any]
 
@@ -90,12 +88,13 @@ def _measure(subject: Subject, scenario: Scenario, way: Way, seconds: float, pay
         sink.reset()
         before = [cpu_seconds(pid) for pid in (process.pid, *workers)]
         report = load(seconds)
+        used = [cpu_seconds(pid) - spent for pid, spent in zip(workers, before[1:], strict=True)]
         delivered = sink.settled(report["accepted_items"])
-        used = [cpu_seconds(pid) - spent for pid, spent in zip((process.pid, *workers), before, strict=True)]
+        spent = cpu_seconds(process.pid) - before[0]
     return {
         "spans_per_second": report["accepted_items_per_second"],
-        "cpu_us_per_span": used[0] / max(1, report["accepted_items"]) * 1e6,
-        "cores_per_worker": [each / report["seconds"] for each in used[1:]],
+        "cpu_us_per_span": spent / max(1, report["accepted_items"]) * 1e6,
+        "cores_per_worker": [each / report["seconds"] for each in used],
         "missing_spans": max(0, report["accepted_items"] - delivered["items"]),
         "refused": report["refused_requests"],
     }
@@ -126,7 +125,7 @@ def _rows(scenario: str, runs: dict[Way, list[Row]]) -> list[list[str]]:
                 f"{bar:.2f}" if judged else "-",
                 ("ok" if rate / base_rate >= bar else "MISSED") if judged else "-",
                 f"{cost:.1f}",
-                f"{cost / base_cost:.2f}",
+                f"{base_cost / cost * way.workers / base_workers:.2f}",
                 f"{used / way.share:.0%}" if way.share else f"{used:.2f} cores",
             ]
         )
