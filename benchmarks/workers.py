@@ -42,8 +42,8 @@ NAMES = (
     "redaction, 5 % hit",
     "redaction, 100 % hit",
 )
-CONNECTIONS, IN_FLIGHT = 16, 512
-"""Connections are what the kernel spreads; so many requests wait that no worker is idle while its batches fill."""
+CONNECTIONS, IN_FLIGHT_SPANS = 16, 20_000
+"""Connections are what the kernel spreads; so many spans wait for answers that no worker is idle while batches fill."""
 WARM_UP_SECONDS = 2.0
 RESULTS = Path(__file__).parent / "results"
 EXIT_FAILED, EXIT_USAGE = 1, 2
@@ -71,7 +71,8 @@ def _measure(subject: Subject, scenario: Scenario, way: Way, seconds: float, pay
     """Offer as much as is answered, once."""
 
     def load(duration: float) -> dict[str, Any]:
-        offered = Load(payload, "grpc", duration, concurrency=IN_FLIGHT, connections=CONNECTIONS)
+        in_flight = IN_FLIGHT_SPANS // scenario.payload.spans_per_request
+        offered = Load(payload, "grpc", duration, concurrency=in_flight, connections=CONNECTIONS)
         return run_load(offered, process.endpoint("GRPC_PORT"))
 
     with (
