@@ -25,6 +25,7 @@ ENVIRONMENT = {
     "INGEST_TOKEN": "t",
     "KAFKA_PASSWORD": "p",
     "API_KEY": "k",
+    "STORAGE_KEY": "0f" * 32,
 }
 
 

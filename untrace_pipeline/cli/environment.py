@@ -1,9 +1,9 @@
-"""``validate --environment``: does the machine fit the configuration? Directories, files, ports, destinations.
+"""``validate --environment``: does the machine fit the configuration? Libraries, files, ports, destinations.
 
 Works on the names and places of options, so that plugins are covered too: ``endpoint`` is a port to open in receivers
-and extensions and a destination in exporters; ``brokers`` and ``hostnames`` list destinations; ``path`` of exporters
-and ``directory`` of exporters and extensions are written to (``path`` of an extension is a route); ``…_file`` and
-``filename`` are read. Only components that run are looked at.
+and extensions and a destination in exporters; ``brokers`` and ``hostnames`` list destinations, and ``hostname`` of
+exporters is a name to look up; ``path`` of exporters and ``directory`` of exporters and extensions are written to
+(``path`` of an extension is a route); ``…_file`` and ``filename`` are read. Only components that run are looked at.
 """
 
 from __future__ import annotations
@@ -22,7 +22,12 @@ from pydantic import BaseModel
 
 from untrace_pipeline.api.identity import ComponentId, Kind
 from untrace_pipeline.config.model import ServiceSpec
+from untrace_pipeline.engine.build import Builder
+from untrace_pipeline.engine.graph import start_order
+from untrace_pipeline.engine.unit import Blueprint, blueprints
+from untrace_pipeline.errors import PluginError, StartError
 from untrace_pipeline.telemetry.exposition import pages_of
+from untrace_pipeline.telemetry.metrics import Metrics
 
 __all__ = ["check_environment"]
 
@@ -37,10 +42,27 @@ Check = Callable[[], str | None]
 
 def check_environment(spec: ServiceSpec) -> list[str]:
     """Return what does not fit, one text per option, in the order of the configuration."""
-    checks = [*_component_checks(spec), *_telemetry_checks(spec)]
+    checks = [*_library_checks(spec), *_component_checks(spec), *_telemetry_checks(spec)]
     with ThreadPoolExecutor(max_workers=16, thread_name_prefix="validate") as pool:
         answers = pool.map(lambda one: one[1](), checks)
         return [f"{path}: {answer}" for (path, _), answer in zip(checks, answers, strict=True) if answer]
+
+
+def _library_checks(spec: ServiceSpec) -> Iterator[tuple[str, Check]]:
+    """Make what needs an optional library, without starting it."""
+    builder = Builder(Metrics(), dict)
+    for blueprint in blueprints(spec, start_order(spec.pipelines.values())):
+        if blueprint.spec.factory.extra:
+            component = blueprint.spec.id
+            yield f"{component.kind}.{component}", partial(_made, builder, blueprint)
+
+
+def _made(builder: Builder, blueprint: Blueprint) -> str | None:
+    try:
+        builder.make(blueprint).meter.close()
+    except (PluginError, StartError) as error:
+        return str(error)
+    return None
 
 
 def _component_checks(spec: ServiceSpec) -> Iterator[tuple[str, Check]]:
@@ -85,6 +107,8 @@ def _check(id: ComponentId, owner: BaseModel, name: str, value: Any) -> Check | 
         return (lambda: _socket_path(value)) if _is_unix(owner, value) else (lambda: _port(value))
     if name in _LISTS:
         return lambda: _destination(value, _LISTS[name])
+    if name == "hostname" and id.kind is Kind.EXPORTER:
+        return lambda: _name(value)
     if name.endswith("endpoint") and id.kind is Kind.EXPORTER:
         return lambda: _destination(value)
     if (name == "path" and id.kind is Kind.EXPORTER) or (
@@ -142,12 +166,20 @@ def _destination(endpoint: str, port: int | None = None) -> str | None:
     return None
 
 
+def _name(hostname: str) -> str | None:
+    try:
+        socket.getaddrinfo(hostname, None)
+    except (OSError, ValueError) as error:
+        return f"no address is known of {hostname}: {_cause(error)}"
+    return None
+
+
 def _writable(path: Path, *, is_directory: bool, create: bool) -> str | None:
     directory = path if is_directory else path.parent
     while create and not directory.exists() and directory != directory.parent:
         directory = directory.parent
     if not directory.is_dir():
-        return f"the directory {directory} does not exist"
+        return f"{directory} is no directory" if directory.exists() else f"the directory {directory} does not exist"
     if not os.access(directory, os.W_OK | os.X_OK):
         return f"the directory {directory} is not writable"
     if not is_directory and path.exists() and not (path.is_file() and os.access(path, os.W_OK)):

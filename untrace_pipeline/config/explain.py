@@ -35,6 +35,13 @@ _TYPES: Mapping[str, str] = {
     "model_attributes_type": "a mapping",
     "none_required": "nothing",
 }
+
+
+def _words(expected: object) -> str:
+    """Return pydantic's list of alternatives without its quotes; the empty text is shown as such."""
+    return str(expected).replace("''", '""').replace("'", "")
+
+
 _BOUNDS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "greater_than": lambda c: f"more than {c['gt']:g}",
     "greater_than_equal": lambda c: f"at least {c['ge']:g}",
@@ -47,9 +54,9 @@ _BOUNDS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "string_pattern_mismatch": lambda c: f"text that matches {c['pattern']}",
     "too_short": lambda c: f"at least {c['min_length']}",
     "too_long": lambda c: f"at most {c['max_length']}",
-    "literal_error": lambda c: str(c["expected"]).replace("'", ""),
-    "enum": lambda c: str(c["expected"]).replace("'", ""),
-    "union_tag_invalid": lambda c: str(c["expected_tags"]).replace("'", ""),
+    "literal_error": lambda c: _words(c["expected"]),
+    "enum": lambda c: _words(c["expected"]),
+    "union_tag_invalid": lambda c: _words(c["expected_tags"]),
 }
 _COUNTS = {"too_short": "too few entries", "too_long": "too many entries"}
 _ARTICLES = ("a ", "an ", "one of ")

@@ -116,7 +116,7 @@ class Breaker:
         self._successes += failed is False
         if self._successes >= self._config.probes:
             self._slices.clear()
-            self._become(Circuit.CLOSED, "takes requests again")
+            self._become(Circuit.CLOSED, "the probe succeeded")
             self._wake(len(self._waiters))
         else:
             self._wake(1)
@@ -129,7 +129,7 @@ class Breaker:
 
     def _half_open(self) -> None:
         self._successes = 0
-        self._become(Circuit.HALF_OPEN, "is asked whether it is back")
+        self._become(Circuit.HALF_OPEN, "probed with the next request")
         self._wake(self._config.probes)
 
     def _become(self, state: Circuit, why: str) -> None:

@@ -55,6 +55,11 @@ class Reports:
             self._become(Status.RECOVERABLE_ERROR, text)
         self._log(f"circuit {state}", logging.WARNING if state is Circuit.OPEN else logging.INFO, 0, text)
 
+    def shortened(self, request: Request) -> None:
+        """The destination took what was too large for it, after it was cut."""
+        text = f"{_amount(request)} too large for {self._destination}: delivered with shortened attributes (oversize)"
+        self._log("shortened", logging.WARNING, request.items, text)
+
     def partial(self, request: Request, outcome: Outcome) -> None:
         """The destination had something to say about a request that it took."""
         what = f"{outcome.rejected} of {_amount(request)} were rejected by {self._destination}, and are not sent again"
@@ -136,4 +141,5 @@ class _Kind:
 
 
 def _amount(request: Request) -> str:
-    return f"{request.items} {request.batch.signal.item.replace('_', ' ')}"
+    what = request.batch.signal.item.replace("_", " ")
+    return f"{request.items} {what.removesuffix('s') if request.items == 1 else what}"

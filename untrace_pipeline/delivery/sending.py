@@ -202,6 +202,7 @@ class Sending:
         result.rejected += rejected
         if request.original is not None:
             self._shortened.add(items)
+            self._reports.shortened(request)
         self._accounting.deliver(request.batch.signal, items, rejected)
         if outcome.rest is None:
             self._reports.delivered()

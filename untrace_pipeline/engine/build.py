@@ -21,6 +21,7 @@ from untrace_pipeline.engine.status import StatusCell
 from untrace_pipeline.engine.transforms import Step
 from untrace_pipeline.engine.unit import Blueprint, Graph, Unit, blueprints
 from untrace_pipeline.errors import PluginError, StartError
+from untrace_pipeline.registry import Registry
 from untrace_pipeline.telemetry.logs import component_logger
 from untrace_pipeline.telemetry.metrics import LabelledMeter, Metrics
 
@@ -87,8 +88,7 @@ def _guarded(unit: Unit, factory: Factory[Any], create: Callable[[], None]) -> N
     try:
         create()
     except ImportError as error:
-        hint = f"; the extra [{factory.extra}] of its package brings it" if factory.extra else ""
-        msg = f"{unit.id} cannot be created: {error}{hint}"
+        msg = f"{unit.id} cannot be created: {error}{_remedy(unit.kind, factory)}"
         raise PluginError(msg) from error
     except StartError as error:
         msg = f"{unit.id}: {error}"
@@ -97,6 +97,15 @@ def _guarded(unit: Unit, factory: Factory[Any], create: Callable[[], None]) -> N
         logging.getLogger(__name__).debug("creating %s failed", unit.id, exc_info=error)
         msg = f"{unit.id} cannot be created: {type(error).__name__}: {error}"
         raise StartError(msg) from error
+
+
+def _remedy(kind: Kind, factory: Factory[Any]) -> str:
+    """Return what would bring an optional library that is missing."""
+    if factory.extra is None:
+        return ""
+    found = (one.package for one in Registry().installed() if (one.kind, one.type_name) == (kind, factory.type_name))
+    package = next(found, None)
+    return f": pip install '{package}[{factory.extra}]'" if package else f"; the extra [{factory.extra}] brings it"
 
 
 def _fill(unit: Unit, factory: Any, settings: Settings) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -53,9 +54,17 @@ def translate(error: Exception) -> Exception:
         return RetryableError("no answer in time", code=Code.DEADLINE_EXCEEDED)
     if isinstance(error, aiohttp.InvalidURL):
         return PermanentError(one_line(str(error)))
+    if isinstance(error, aiohttp.ClientConnectorError) and not isinstance(error, aiohttp.ClientSSLError):
+        return RetryableError(one_line(f"cannot connect to {error.host}:{error.port}: {_cause(error.os_error)}"))
     if isinstance(error, aiohttp.ClientError | OSError):
         return RetryableError(one_line(str(error) or type(error).__name__))
     return error
+
+
+def _cause(error: OSError) -> str:
+    """Return why a connection was not made, without the addresses that asyncio puts around it."""
+    number = error.errno or 0
+    return os.strerror(number) if number > 0 else error.strerror or str(error)
 
 
 def refusal(answer: Answer, headers: Mapping[str, str]) -> ConsumeError:

@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.support.plugins import LISTEN
-from untrace_pipeline.api import ComponentConfig, ComponentId, ConfigModel, Kind, PipelineId
+from untrace_pipeline.api import (
+    ComponentConfig,
+    ComponentId,
+    ConfigModel,
+    Extension,
+    ExtensionFactory,
+    Factory,
+    Kind,
+    PipelineId,
+    Settings,
+)
 from untrace_pipeline.cli.environment import check_environment
 from untrace_pipeline.config.model import ComponentSpec, MetricsConfig, PipelineSpec, ServiceSpec, TelemetryConfig
 from untrace_pipeline.data import Signal
@@ -44,9 +55,18 @@ class Options(ComponentConfig):
     """Where to."""
     brokers: list[str] = []
     """Where to."""
+    hostname: str = ""
+    """Where to."""
 
 
-def check(kind: Kind, options: Options, *, used: bool = True, telemetry: TelemetryConfig = QUIET) -> list[str]:
+def check(
+    kind: Kind,
+    options: Options,
+    *,
+    used: bool = True,
+    telemetry: TelemetryConfig = QUIET,
+    factory: Factory[Any] = LISTEN,
+) -> list[str]:
     """Check one component, alone in a pipeline or in the extensions."""
     component = ComponentId(kind, "it")
     pipeline = PipelineSpec(
@@ -57,7 +77,7 @@ def check(kind: Kind, options: Options, *, used: bool = True, telemetry: Telemet
     )
     extensions = (component,) if used and kind is Kind.EXTENSION else ()
     spec = ServiceSpec(
-        {component: ComponentSpec(component, LISTEN, options)}, {pipeline.id: pipeline}, extensions, telemetry
+        {component: ComponentSpec(component, factory, options)}, {pipeline.id: pipeline}, extensions, telemetry
     )
     return check_environment(spec)
 
@@ -107,6 +127,25 @@ def test_lists_of_destinations(kind: Kind, taken: str) -> None:
     assert check(kind, Options(hostnames=[taken, nobody])) == expected
 
 
+def test_names() -> None:
+    """A name must have an address."""
+    assert check(Kind.EXPORTER, Options(hostname="localhost")) == []
+    (text,) = check(Kind.EXPORTER, Options(hostname="nobody.invalid"))
+    assert text.startswith("exporters.it.hostname: no address is known of nobody.invalid: ")
+
+
+def test_libraries() -> None:
+    """A component whose optional library is missing is told before the start."""
+
+    def create(config: Options, settings: Settings) -> Extension:
+        msg = "No module named 'rare'"
+        raise ImportError(msg)
+
+    factory = ExtensionFactory(type_name="it", config=Options, description="", create=create, extra="rare")
+    (text,) = check(Kind.EXTENSION, Options(), factory=factory)
+    assert text.startswith("extensions.it: extension it cannot be created: No module named 'rare'; the extra [rare]")
+
+
 def test_files_to_write(tmp_path: Path) -> None:
     """Directories must exist, or may be made; what is in the way is told."""
     assert check(Kind.EXPORTER, Options(path=str(tmp_path / "out.json"))) == []
@@ -117,6 +156,9 @@ def test_files_to_write(tmp_path: Path) -> None:
     assert text.endswith("is not a writable file")
     assert check(Kind.EXTENSION, Options(directory=str(tmp_path))) == []
     assert len(check(Kind.EXTENSION, Options(directory=str(tmp_path / "no")))) == 1
+    (tmp_path / "file").touch()
+    (text,) = check(Kind.EXTENSION, Options(directory=str(tmp_path / "file"), create_directory=True))
+    assert text == f"extensions.it.directory: {tmp_path / 'file'} is no directory"
     assert check(Kind.EXTENSION, Options(path="/")) == []  # a route of health_check, no file
 
 

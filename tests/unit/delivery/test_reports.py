@@ -53,6 +53,15 @@ def test_lines_of_one_kind_are_rate_limited(caplog: pytest.LogCaptureFixture, mo
     assert [record.levelname for record in caplog.records] == ["ERROR", "ERROR"]
 
 
+def test_shortened_items_are_told(caplog: pytest.LogCaptureFixture) -> None:
+    """What was altered on the way is in the log, in words for one item."""
+    made, _ = reports()
+    made.shortened(Request(make_batch(), 1))
+    assert caplog.messages == [
+        "1 span too large for localhost:4317: delivered with shortened attributes (oversize)",
+    ]
+
+
 def test_status_is_reported_on_change_only() -> None:
     """health_check sees a change once, not once per request."""
     made, host = reports()

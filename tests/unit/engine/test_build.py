@@ -155,7 +155,7 @@ async def test_a_broken_component_cannot_kill_the_receiver(world: World) -> None
         (
             ImportError("No module named 'kafka'", name="kafka"),
             PluginError,
-            r"exporter bad/x cannot be created: No module named 'kafka'; the extra \[kafka\] of its package brings it",
+            r"exporter bad/x cannot be created: No module named 'kafka'; the extra \[kafka\] brings it",
         ),
         (ValueError("odd"), StartError, "exporter bad/x cannot be created: ValueError: odd"),
         (StartError("no such directory"), StartError, "exporter bad/x: no such directory"),

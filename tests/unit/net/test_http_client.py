@@ -227,6 +227,7 @@ async def test_nobody_there_is_retryable() -> None:
     error = await failure(post(server))
     assert isinstance(error, RetryableError)
     assert error.code is Code.UNAVAILABLE
+    assert str(error) == f"cannot connect to {host_of(server.url)}: Connection refused"
 
 
 async def test_a_kept_connection_that_is_cut_is_tried_once_more_at_once() -> None:

@@ -57,7 +57,7 @@ class PerBackendExporter:
     def admit(self, byte_size: int) -> None:
         """Raise :class:`RetryableError` if no backend would take its share of so many bytes now."""
         backends = self._pool.backends.values()
-        refusal = RetryableError("no backend is known yet")
+        refusal = self._pool.unknown()
         for backend in backends:
             try:
                 backend.admit(byte_size // len(backends))

@@ -63,11 +63,15 @@ class Pool(Generic[B]):
         self._host = host
         self._health.start(host)
 
+    def unknown(self) -> RetryableError:
+        """Return what senders are told while no backend is known."""
+        because = f": {self._failing}" if self._failing else ""
+        return RetryableError(f"no backend is known yet{because}", retry_after=RETRY_AFTER_SECONDS)
+
     def parts(self, batch: Batch) -> list[tuple[B, Batch]]:
         """Return which backend gets which items. Raises :class:`RetryableError` while no backend is known."""
         if not self.backends:
-            because = f": {self._failing}" if self._failing else ""
-            raise RetryableError(f"no backend is known yet{because}", retry_after=RETRY_AFTER_SECONDS)
+            raise self.unknown()
         if len(self.backends) == 1:
             return [(next(iter(self.backends.values())), batch)]
         keys = self._keys[batch.signal](batch)

@@ -53,8 +53,10 @@ class FileStorage:
             await self._letters.start()
         except OSError as error:
             self._release()
-            hint = "; create_directory: true would create it" if isinstance(error, FileNotFoundError) else ""
-            msg = f"{self._name}: cannot use the directory {error.filename or self._root}: {error.strerror}{hint}"
+            missing = isinstance(error, FileNotFoundError) and not self._config.create_directory
+            hint = "; create_directory: true would create it" if missing else ""
+            cause = "there is a file of that name" if isinstance(error, FileExistsError) else error.strerror
+            msg = f"{self._name}: cannot use the directory {error.filename or self._root}: {cause}{hint}"
             raise StartError(msg) from error
         except StartError as error:
             self._release()

@@ -151,6 +151,13 @@ def test_addresses_of_resolvers() -> None:
     assert [joined("::1", None), joined("::1", 5), joined("10.0.0.1", 5)] == ["[::1]", "[::1]:5", "10.0.0.1:5"]
 
 
+def test_the_empty_routing_key_is_shown_as_such() -> None:
+    """A message that lists what is allowed names the empty text."""
+    text = EXCLUDED.format(key="traceid", signal="traces")
+    with pytest.raises(ConfigError, match=r'expected: "", traceID, service, .* or attributes\n  did you mean: traceID'):
+        load([f"yaml:{text}"])
+
+
 EXCLUDED = """
 receivers: {{otlp: {{protocols: {{grpc: {{}}}}}}}}
 exporters: {{load_balancing: {{routing_key: {key}, resolver: {{static: {{hostnames: [a]}}}}}}}}

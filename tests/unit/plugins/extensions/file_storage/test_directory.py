@@ -79,6 +79,15 @@ async def test_a_missing_directory_stops_the_start(tmp_path: Path) -> None:
     await extension.shutdown()
 
 
+async def test_a_file_in_place_of_the_directory_stops_the_start(tmp_path: Path) -> None:
+    """The message says what is in the way, and proposes nothing that is done already."""
+    (tmp_path / "file").touch()
+    with pytest.raises(StartError, match=r"cannot use the directory .*/file: there is a file of that name$"):
+        await make(tmp_path / "file", create_directory=True).start(StubHost())
+    with pytest.raises(StartError, match=r"Not a directory$"):
+        await make(tmp_path / "file" / "deeper", create_directory=True).start(StubHost())
+
+
 async def test_workers_have_directories_of_their_own(tmp_path: Path) -> None:
     """Each of several workers locks its own directory, and those of former workers that are its to finish."""
     for name in ("worker-0", "worker-1", "worker-2", "worker-3", "worker-x", "other"):
