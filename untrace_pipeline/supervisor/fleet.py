@@ -53,8 +53,9 @@ class Fleet:
                 if not await slot.settled():
                     logger.error("worker %d %s; it is started again, the others begin", slot.index, slot.end)
                 slot.established = True
-        except BaseException:
-            await self.stop("the start has failed", everybody=True)
+        except BaseException as error:
+            cancelled = isinstance(error, asyncio.CancelledError)
+            await self.stop("told to stop while starting" if cancelled else "the start has failed", everybody=True)
             raise
 
     async def change(self, orders: Orders) -> None:

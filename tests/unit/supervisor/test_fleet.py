@@ -73,6 +73,26 @@ def test_a_start_that_nobody_survives(play: Play, code: int, exit_code: int) -> 
     play(scene)
 
 
+def test_a_start_that_is_interrupted(play: Play) -> None:
+    """Workers that are ready already are stopped, and are not told that something had failed."""
+
+    async def begin(worker: FakeWorker) -> None:
+        if worker.index == 1:
+            await asyncio.Event().wait()
+
+    async def scene(workshop: Workshop) -> None:
+        workshop.begin = begin
+        starting = asyncio.create_task(started(workshop))
+        await until(lambda: len(workshop.made) == 2)
+        starting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await starting
+        assert workshop.running() == []
+        assert workshop.made[0].stops == [("told to stop while starting", True)]
+
+    play(scene)
+
+
 def test_a_start_that_one_survives(play: Play, caplog: pytest.LogCaptureFixture) -> None:
     """Once one is ready, whoever fails is started again, and the service begins."""
 
