@@ -82,8 +82,9 @@ def test_a_start_that_is_interrupted(play: Play) -> None:
 
     async def scene(workshop: Workshop) -> None:
         workshop.begin = begin
-        starting = asyncio.create_task(started(workshop))
-        await until(lambda: len(workshop.made) == 2)
+        metrics = Metrics()
+        starting = asyncio.create_task(Fleet(workshop.launch, metrics.meter()).start(FIRST))
+        await until(lambda: metrics.value("workers", state="ready") == 1)
         starting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await starting
