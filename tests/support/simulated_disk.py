@@ -113,6 +113,9 @@ class SimulatedFiles(Files):
         self._spend(0)
         return bytes(self._handles[file].data[offset : offset + size])
 
+    def prefetch(self, path: Path) -> None:
+        pass
+
     def write(self, file: int, buffers: Sequence[bytes], offset: int) -> None:
         node, data = self._handles[file], b"".join(buffers)
         room = self._disk.capacity - self._disk.used + max(len(node.data) - offset, 0)

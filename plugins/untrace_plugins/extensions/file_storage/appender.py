@@ -19,7 +19,6 @@ from untrace_plugins.extensions.file_storage.layout import (
     MARK_SIZE,
     NOTHING,
     Head,
-    SegmentHeader,
     associated,
     pack_footer,
     pack_head,
@@ -107,7 +106,7 @@ class Appender:
         try:
             file = self._files.create(shelf.path_of(segment, "seg"))
             try:
-                self._files.write(file, [pack_header(SegmentHeader(mark, now, key))], 0)
+                self._files.write(file, [pack_header(segment.header)], 0)
                 if self._fsync:
                     self._files.sync_directory(shelf.path)
             except OSError:
@@ -175,7 +174,7 @@ class Appender:
         try:
             if active.padded:
                 self._files.cut(active.file, active.end)
-            self._files.write(active.file, [pack_footer(segment.mark, total, active.end)], active.end)
+            self._files.write(active.file, [pack_footer(segment.header, total, active.end)], active.end)
             self._shelf.end(segment, pack_sealed(segment.mark, total))
         except OSError as error:
             self._logger.warning("%s could not be closed properly: %s", self._shelf.path_of(segment, "seg"), error)

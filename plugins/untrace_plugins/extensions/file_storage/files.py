@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 __all__ = ["Files", "is_full"]
@@ -53,6 +54,16 @@ class Files:
         return b"".join(
             self._read_page(file, min(_PAGE, offset + size - at), at) for at in range(offset, offset + size, _PAGE)
         )
+
+    def prefetch(self, path: Path) -> None:
+        """Begin to read the ends of a file, without waiting for it; never raises."""
+        with suppress(OSError):
+            file = self.open_to_read(path)
+            try:
+                os.posix_fadvise(file, 0, _PAGE, os.POSIX_FADV_WILLNEED)
+                os.posix_fadvise(file, max(self.size(file) - _PAGE, 0), _PAGE, os.POSIX_FADV_WILLNEED)
+            finally:
+                self.close(file)
 
     def write(self, file: int, buffers: Sequence[bytes], offset: int) -> None:
         """Write all buffers, one after the other, at an offset."""

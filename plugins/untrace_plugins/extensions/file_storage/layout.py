@@ -63,7 +63,7 @@ _HEAD = struct.Struct("<IIIIQQdII")
 _FRONT_SIZE = len(MAGIC) + MARK_SIZE
 _BLOCK = struct.Struct("<8s8sI44s")
 _HEADER = struct.Struct("<dI")
-_FOOTER = struct.Struct("<IQQQ")
+_FOOTER = struct.Struct("<IQQQdI")
 _ENTRY = struct.Struct("<BBBxIIIQQI24s")
 _CRC = struct.Struct("<I")
 
@@ -154,18 +154,18 @@ def parse_header(data: bytes) -> SegmentHeader | None:
     return SegmentHeader(found[0], *_HEADER.unpack_from(found[1])) if found else None
 
 
-def pack_footer(mark: bytes, amount: Totals, end: int) -> bytes:
+def pack_footer(header: SegmentHeader, amount: Totals, end: int) -> bytes:
     """Return the last 64 bytes of a full segment; ``end`` is where they begin."""
-    return _pack_block(_FOOTER_MAGIC, mark, _FOOTER.pack(*amount, end))
+    return _pack_block(_FOOTER_MAGIC, header.mark, _FOOTER.pack(*amount, end, header.created, header.key))
 
 
-def parse_footer(data: bytes, end: int) -> tuple[bytes, Totals] | None:
-    """Read mark and amount from a footer that begins at ``end``."""
+def parse_footer(data: bytes, end: int) -> tuple[SegmentHeader, Totals] | None:
+    """Read a footer that begins at ``end``: what the header says as well, and what the segment holds."""
     found = _parse_block(_FOOTER_MAGIC, data)
     if found is None:
         return None
-    requests, items, size, begin = _FOOTER.unpack_from(found[1])
-    return (found[0], Totals(requests, items, size)) if begin == end else None
+    requests, items, size, begin, created, key = _FOOTER.unpack_from(found[1])
+    return (SegmentHeader(found[0], created, key), Totals(requests, items, size)) if begin == end else None
 
 
 def pack_done_header(mark: bytes) -> bytes:

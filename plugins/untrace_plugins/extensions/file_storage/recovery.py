@@ -83,6 +83,9 @@ class _Folder:
         numbers = self._numbers(names)
         ledger = self._ledger
         ledger.next = max(ledger.next, max(numbers, default=0) + 1)
+        for number in numbers:
+            for name in self._names(number):
+                self._files.prefetch(self._path / name)
         found = []
         for number in sorted(numbers):
             if ledger.folded(number):
@@ -143,25 +146,23 @@ class _Folder:
     def _open(self, number: int, file: int, ends_data: bytes) -> Recovered | None:
         size = self._files.size(file)
         footer = parse_footer(self._files.read(file, BLOCK_SIZE, max(size - BLOCK_SIZE, 0)), size - BLOCK_SIZE)
-        header = parse_header(self._files.read(file, BLOCK_SIZE, 0))
-        if header is None:
-            known = footer[0] if footer is not None else parse_done_header(ends_data)
-            header = self._find_header(file, size, known)
-        if header is None:
+        if footer is not None:
+            header, total = footer
+            return Recovered(number, *header, total, size - BLOCK_SIZE, Ends(ends_data, header.mark))
+        found = parse_header(self._files.read(file, BLOCK_SIZE, 0))
+        found = found or self._find_header(file, size, parse_done_header(ends_data))
+        if found is None:
             self._give_up(number, size)
             return None
-        mark, created, key = header
-        ends = Ends(ends_data, mark)
-        if footer is not None and footer[0] == mark:
-            return Recovered(number, mark, created, key, footer[1], size - BLOCK_SIZE, ends)
+        ends = Ends(ends_data, found.mark)
         if ends.sealed is not None:
-            return Recovered(number, mark, created, key, ends.sealed, size, ends)
-        total, end = self._measure(number, file, size, mark, ends)
-        return Recovered(number, mark, created, key, total, end, ends)
+            return Recovered(number, *found, ends.sealed, size, ends)
+        total, end = self._measure(number, file, size, found, ends)
+        return Recovered(number, *found, total, end, ends)
 
-    def _measure(self, number: int, file: int, size: int, mark: bytes, ends: Ends) -> tuple[Totals, int]:
+    def _measure(self, number: int, file: int, size: int, header: SegmentHeader, ends: Ends) -> tuple[Totals, int]:
         """Read a segment that was not closed: return what it holds and where that ends, and close it."""
-        scanner = Scanner(self._files, file, mark)
+        scanner = Scanner(self._files, file, header.mark)
         end, total = BLOCK_SIZE, Totals()
         while scanner.next(size) is not None:
             end, total = scanner.offset, scanner.passed
@@ -175,7 +176,7 @@ class _Folder:
             )
         try:
             self._files.cut(file, end)
-            self._files.write(file, [pack_footer(mark, total, end)], end)
+            self._files.write(file, [pack_footer(header, total, end)], end)
         except OSError as error:
             self._logger.warning("%s could not be closed properly: %s", name, error)
         return total, end

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from untrace_pipeline.delivery.storage import Totals
-from untrace_plugins.extensions.file_storage.layout import BLOCK_SIZE, ENTRY_SIZE, NOTHING, pack_ends
+from untrace_plugins.extensions.file_storage.layout import BLOCK_SIZE, ENTRY_SIZE, NOTHING, SegmentHeader, pack_ends
 
 if TYPE_CHECKING:
     from untrace_plugins.extensions.file_storage.shelf import Shelf
@@ -43,6 +43,11 @@ class Segment:
     """Nothing is appended any more."""
     old: bool = False
     """From an earlier process: some of its records may have ended, and some may be damaged."""
+
+    @property
+    def header(self) -> SegmentHeader:
+        """What stands at the begin of the file."""
+        return SegmentHeader(self.mark, self.created, self.key)
 
     @property
     def held(self) -> Totals:
