@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from untrace_pipeline.api import Host, Settings, StartError, Status
+from untrace_pipeline.api import Host, Kind, Settings, StartError, Status
 from untrace_plugins.extensions.file_storage.config import FileStorageConfig
 from untrace_plugins.extensions.file_storage.directory import Directory, folder_name
 from untrace_plugins.extensions.file_storage.journal import FileJournal
@@ -25,6 +25,8 @@ SEGMENTS = 64
 """Segments that the size limit is divided into, at least: room comes back a segment at a time."""
 SMALLEST_SEGMENT = 32 * 1024
 LARGEST_SEGMENT = 32 * 1024 * 1024
+CLAIM_SECONDS = 10.0
+"""After a start or a reload: queues that nobody has opened by then are told of."""
 
 
 def segment_size(limit: int) -> int:
@@ -36,6 +38,7 @@ class Journals:
     """Keeps journals in ``<directory>/queues/<name>`` of the own directory, and finishes those of adopted ones."""
 
     def __init__(self, config: FileStorageConfig, settings: Settings) -> None:
+        self._meter = settings.meter
         self._fsync = config.fsync
         self._limit = config.max_size
         self._logger = settings.logger
@@ -45,6 +48,7 @@ class Journals:
         self._open: dict[str, FileJournal] = {}
         self._failing: dict[str, str] = {}
         self._host: Host | None = None
+        self._reminding: asyncio.Task[None] | None = None
 
     def start(self, host: Host, directories: Sequence[Directory], keys: Keys | None) -> None:
         """Begin to open journals; the first directory is the own one."""
@@ -52,9 +56,13 @@ class Journals:
         self._keys = keys
         self._directories = directories
         self._space = Space(self._limit // host.workers.count)
+        self._remind_soon()
 
     async def close(self) -> None:
         """Close what is open."""
+        self._host = None
+        if self._reminding is not None:
+            self._reminding.cancel()
         await asyncio.gather(*(journal.close() for journal in list(self._open.values())))
         self._directories = ()
 
@@ -84,6 +92,7 @@ class Journals:
             reopened=name in own.seen,
         )
         own.seen.add(name)
+        self._show_waiting(name, 0)
         return self._open[name]
 
     # ------------------------------------------------------------ as an owner
@@ -101,12 +110,40 @@ class Journals:
     def closed(self, journal: str) -> None:
         """Let the next owner have a journal."""
         self.working(journal)
-        del self._open[journal]
+        self._show_waiting(journal, self._open.pop(journal).held.items)
         self._directories[0].disown(journal)
+        self._remind_soon()
+
+    def _show_waiting(self, journal: str, items: int) -> None:
+        """Let the ledger see what lies in a queue that no exporter has open: one that a reload took away."""
+        kind, _, exporter = journal.partition("/")
+        if kind == Kind.EXPORTER:
+            self._meter.gauge("exporter_pending_items", exporter=exporter, state="queued").set(items)
 
     def _report(self, status: Status, message: str) -> None:
         if self._host is not None:
             self._host.report(status, message)
+
+    # ------------------------------------------------------------- unclaimed
+
+    def _remind_soon(self) -> None:
+        """Tell of queues that nobody opens, once those that somebody wants have been opened."""
+        if self._host is not None:
+            if self._reminding is not None:
+                self._reminding.cancel()
+            self._reminding = self._host.spawn(self._remind(), name="tell of queues without an exporter")
+
+    async def _remind(self) -> None:
+        await asyncio.sleep(CLAIM_SECONDS)
+        claimed = {folder_name(name) for name in self._open}
+        for path, size in await asyncio.to_thread(_filled, [one.path / QUEUES for one in self._directories]):
+            if path.name not in claimed:
+                self._logger.warning(
+                    "the queue in %s (%d bytes) belongs to no exporter of this configuration: what it holds waits "
+                    "until an exporter of that name is back; remove the folder to give it up",
+                    path,
+                    size,
+                )
 
     # ---------------------------------------------------------------- opening
 
@@ -140,6 +177,13 @@ class Journals:
             _close_all(shelves)
             raise
         return shelves, segments
+
+
+def _filled(folders: Sequence[Path]) -> list[tuple[Path, int]]:
+    """Return the queues that hold segments, with their size."""
+    queues = [queue for folder in folders if folder.is_dir() for queue in sorted(folder.iterdir())]
+    sizes = [(queue, sum(file.stat().st_size for file in queue.glob("*.seg"))) for queue in queues]
+    return [(queue, size) for queue, size in sizes if size]
 
 
 def _rank(path: Path) -> int:
