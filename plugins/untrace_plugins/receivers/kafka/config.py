@@ -124,7 +124,7 @@ class MessageMarkingConfig(ConfigModel):
     the pipelines) loses what was under way in a crash."""
     on_error: bool = False
     """Give a message up, counted and logged, when the pipelines still refuse it for now after
-    ``error_backoff.max_elapsed_time``; ``false`` = offer it for ever."""
+    ``error_backoff.max_elapsed_time`` (which must be set for that); ``false`` = offer it for ever."""
     on_permanent_error: bool = True
     """Skip a message that can never be accepted, counted and logged with its offset; ``false`` = stop reading the
     partition there, until a rebalance or restart. Differs from the Collector, where one broken message stops a

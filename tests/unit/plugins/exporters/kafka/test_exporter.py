@@ -6,6 +6,7 @@ import asyncio
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -202,3 +203,20 @@ for kind in (Kind.EXPORTER, Kind.RECEIVER):
     assert factory.extra == "kafka"
 """
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("name", ["kafka-ingest", "kafka-process"])
+def test_a_missing_library_is_named_with_its_extra(name: str) -> None:
+    """A valid configuration that cannot run ends with code 2, and says what to install."""
+    code = """
+import sys
+sys.modules["confluent_kafka"] = None
+from untrace_pipeline.cli import main
+sys.exit(main())
+"""
+    config = Path(__file__).resolve().parents[5] / "configs" / f"{name}.yaml"
+    command = [sys.executable, "-c", code, "run", "--config", str(config)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "kafka cannot be created" in done.stderr
+    assert "the extra [kafka] of its package brings it" in done.stderr
