@@ -61,7 +61,7 @@ class KafkaClient:
 
     def produce(self, topic: str, values: Sequence[bytes], partition: int | None = None, **options: Any) -> None:
         """Write messages, and wait until they are there."""
-        producer = Producer(self._settings)
+        producer = Producer({**self._settings, "enable.idempotence": True})
         failed: list[Any] = []
         where: dict[str, Any] = options if partition is None else {**options, "partition": partition}
         for value in values:

@@ -170,7 +170,7 @@ class KafkaBroker:
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         scram = [f"SCRAM-SHA-{bits}=[name={USER},password={PASSWORD}]" for bits in (256, 512)]
         users = [argument for one in scram for argument in ("--add-scram", one)]
-        tool = ["kafka.tools.StorageTool", "format", "-t", cluster, "-c", "server.properties", *users]
+        tool = ["kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "-c", "server.properties", *users]
         done = subprocess.run(
             self._java(*tool), cwd=self.directory, capture_output=True, text=True, timeout=START_SECONDS, check=False
         )
