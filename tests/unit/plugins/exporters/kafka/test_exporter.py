@@ -219,4 +219,4 @@ sys.exit(main())
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "kafka cannot be created" in done.stderr
-    assert "the extra [kafka] of its package brings it" in done.stderr
+    assert "pip install 'untrace-pipeline[kafka]'" in done.stderr
