@@ -17,13 +17,15 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from untrace_pipeline.api import StartError
 from untrace_plugins.kafka.library import LibraryLog
 from untrace_plugins.receivers.kafka.partition import Key, Record
+from untrace_plugins.receivers.kafka.room import Room
+from untrace_plugins.receivers.kafka.starts import find_starts, key_of
 
-__all__ = ["Ears", "Member", "MemberSettings", "Room"]
+__all__ = ["Ears", "Member", "MemberSettings"]
 
 POLL_SECONDS = 0.1
 """Longest time between two looks at the orders while nothing comes in."""
@@ -31,8 +33,6 @@ BUNCH = 500
 """Most messages that are handed over at once."""
 PATIENCE_SECONDS = 1.0
 """A room that stays full for longer pauses all partitions; shorter, it is cheaper to let the library wait."""
-REQUEST_SECONDS = 5.0
-"""Limit of the questions that an assignment asks the brokers."""
 COMMIT_SECONDS = 5.0
 """Limit of the last commit, so that brokers without a coordinator do not hold up the end."""
 
@@ -81,42 +81,6 @@ class MemberSettings:
     """Whether partitions are given and taken one by one."""
     release_seconds: float
     """How long partitions that go may take to finish what is under way."""
-
-
-class Room:
-    """Bytes of messages between the thread, which takes, and the event loop, which gives back."""
-
-    def __init__(self, capacity: int) -> None:
-        self._capacity = capacity
-        self._changed = threading.Condition()
-        self.used = 0
-
-    @property
-    def full(self) -> bool:
-        """Whether nothing more should be taken."""
-        return self.used >= self._capacity
-
-    @property
-    def roomy(self) -> bool:
-        """Whether it is worth beginning again."""
-        return self.used <= self._capacity // 2
-
-    def take(self, size: int) -> None:
-        """Take room, at once: what is here is here."""
-        with self._changed:
-            self.used += size
-
-    def give_back(self, size: int) -> None:
-        """Give room back."""
-        with self._changed:
-            self.used -= size
-            if self.roomy:
-                self._changed.notify()
-
-    def wait(self, seconds: float) -> None:
-        """Wait until it is roomy, or time is up."""
-        with self._changed:
-            self._changed.wait_for(lambda: self.roomy, seconds)
 
 
 class Member:
@@ -255,48 +219,26 @@ class Member:
     # -------------------------------------------------------------- rebalances
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        starts = self._starts(consumer, partitions)
+        settings, ears = self._settings, self._ears
+        starts = find_starts(consumer, partitions, ears.reached, self._logger, from_latest=settings.from_latest)
         for partition in partitions:
-            start = starts[_key(partition)]
+            start = starts[key_of(partition)]
             if start is not None:
                 partition.offset = start
-        if self._settings.cooperative:
+        if settings.cooperative:
             consumer.incremental_assign(partitions)
         else:
             consumer.assign(partitions)
-        keys = {_key(partition) for partition in partitions}
+        keys = {key_of(partition) for partition in partitions}
         self._rejoining = False
         self._held |= keys
         self._paused -= keys
         self._apply(consumer.pause if self._all_paused else consumer.resume, keys)
-        self._tell(self._ears.assigned, {key: start if start and start >= 0 else None for key, start in starts.items()})
-
-    def _starts(self, consumer: Consumer, partitions: list[TopicPartition]) -> dict[Key, int | None]:
-        """Return where to begin; ``None`` where the committed offset says it.
-
-        Where nothing is committed, the end is asked for and written down: "latest" must not be another place when the
-        partition comes back. Where we got further than what was committed, because a commit failed, we go on there.
-        """
-        starts: dict[Key, int | None] = {_key(partition): None for partition in partitions}
-        try:
-            known = consumer.committed(partitions, timeout=REQUEST_SECONDS)
-            new = [partition for partition in known if partition.offset < 0 and partition.error is None]
-            starts |= {_key(one): self._further(one) for one in known if one.offset >= 0}
-            if not self._settings.from_latest:
-                return starts | {_key(partition): OFFSET_BEGINNING for partition in new}
-            wanted = [TopicPartition(partition.topic, partition.partition, OFFSET_END) for partition in new]
-            found = consumer.offsets_for_times(wanted, timeout=REQUEST_SECONDS) if wanted else []
-            return starts | {_key(one): one.offset for one in found if one.error is None}
-        except KafkaException as error:  # the library finds the committed offset itself, or begins at the beginning
-            self._logger.warning("committed offsets could not be asked for: %s", error.args[0])
-            return starts
-
-    def _further(self, committed: TopicPartition) -> int | None:
-        reached = self._ears.reached(_key(committed))
-        return reached if reached is not None and reached > committed.offset else None
+        offsets = {key: None if start == OFFSET_BEGINNING else start for key, start in starts.items()}
+        self._tell(ears.assigned, offsets)
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        positions = self._released({_key(partition) for partition in partitions})
+        positions = self._released({key_of(partition) for partition in partitions})
         self._rejoining = True
         if not positions:
             return
@@ -308,7 +250,7 @@ class Member:
         self._tell(self._ears.committed, list(positions), error)
 
     def _on_lost(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        keys = {_key(partition) for partition in partitions}
+        keys = {key_of(partition) for partition in partitions}
         self._forget(keys)
         self._tell(self._ears.lost, keys)
 
@@ -354,7 +296,10 @@ class Member:
             code = KafkaError._ALL_BROKERS_DOWN if self._down else KafkaError.REBALANCE_IN_PROGRESS
             self._tell(self._ears.committed, list(held), KafkaError(code))
         elif held:
-            self._commit(consumer, held)
+            try:
+                self._commit(consumer, held)
+            except KafkaException as error:
+                self._tell(self._ears.committed, list(held), error.args[0])
 
     def _pause(self, consumer: Consumer, key: Key) -> None:
         if key in self._held:
@@ -362,12 +307,18 @@ class Member:
             consumer.pause([TopicPartition(*key)])
 
     def _resume(self, consumer: Consumer, key: Key, offset: int) -> None:
-        if key in self._held:
-            self._paused.discard(key)
+        if key not in self._held:
+            return
+        try:
             consumer.seek(TopicPartition(*key, offset))
-            if not self._all_paused:
-                consumer.resume([TopicPartition(*key)])
-            self._tell(self._ears.rewound, key)
+        except KafkaException as error:  # the library is busy with the partition
+            self._logger.debug("%s[%d] is resumed later: %s", *key, error)
+            self.resume(key, offset)
+            return
+        self._paused.discard(key)
+        if not self._all_paused:
+            consumer.resume([TopicPartition(*key)])
+        self._tell(self._ears.rewound, key)
 
     def _apply(self, change: Callable[[list[TopicPartition]], object], keys: set[Key]) -> None:
         if keys:
@@ -377,7 +328,7 @@ class Member:
         self._open_commits -= 1
         failed = error or next((one.error for one in partitions if one.error), None)
         self._down = self._down and failed is not None
-        self._tell(self._ears.committed, [_key(partition) for partition in partitions], failed)
+        self._tell(self._ears.committed, [key_of(partition) for partition in partitions], failed)
 
     def _error(self, error: KafkaError) -> None:
         self._down = self._down or error.name() == "_ALL_BROKERS_DOWN"
@@ -392,7 +343,3 @@ class Member:
 
 def _offsets(positions: Mapping[Key, int]) -> list[TopicPartition]:
     return [TopicPartition(*key, offset) for key, offset in positions.items()]
-
-
-def _key(partition: TopicPartition) -> Key:
-    return partition.topic, partition.partition

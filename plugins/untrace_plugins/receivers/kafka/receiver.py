@@ -14,9 +14,10 @@ from untrace_plugins.kafka.library import client_settings
 from untrace_plugins.receivers.kafka.config import InitialOffset, KafkaReceiverConfig, RebalanceStrategy
 from untrace_plugins.receivers.kafka.decode import Decoder
 from untrace_plugins.receivers.kafka.ends import Ends
-from untrace_plugins.receivers.kafka.member import Member, MemberSettings, Room
+from untrace_plugins.receivers.kafka.member import Member, MemberSettings
 from untrace_plugins.receivers.kafka.meters import Health, Meters
 from untrace_plugins.receivers.kafka.partition import Key, Partition, Partitions, Record, State
+from untrace_plugins.receivers.kafka.room import Room
 from untrace_plugins.receivers.kafka.worker import Desk, Worker
 
 __all__ = ["KafkaReceiver", "consumer_settings"]
