@@ -181,5 +181,6 @@ def measure_overload(
         "refused_with_delay": report["refused_with_delay"],
         "unsent_requests": report["unsent_requests"],
         "rss_bytes": {"min": low, "max": high, "peak": rss.peak()},
+        "rss_series": [[round(at, 1), size] for at, size in rss.samples],
         "ack": report["latency"],
     }
