@@ -26,7 +26,6 @@ T = TypeVar("T")
 Victim = Literal["all", "supervisor", "worker"]
 QUEUE_REQUESTS = 20_000
 CONSUMERS = 10
-TIMEOUT_SECONDS = 2.0
 _BELOW_EPHEMERAL = range(20_000, 32_000)
 
 
@@ -71,6 +70,8 @@ class Setup:
     """More options of the storage."""
     processors: Mapping[str, Any] = field(default_factory=dict)
     """Processors of the pipeline, with their options."""
+    timeout: float = 5.0
+    """Seconds that an exporter waits for an answer: more than a sink needs on a machine that is busy."""
     shutdown_timeout: str = "30s"
 
     def exporter_config(self, endpoint: str) -> dict[str, Any]:
@@ -83,7 +84,7 @@ class Setup:
         config: dict[str, Any] = {
             "endpoint": endpoint,
             "compression": "none",
-            "timeout": f"{TIMEOUT_SECONDS}s",
+            "timeout": f"{self.timeout}s",
             "tls": {"insecure": True},
             "retry_on_failure": {"initial_interval": "50ms", "max_interval": "500ms", "max_elapsed_time": "0s"},
             "circuit_breaker": {"open_duration": "200ms"},

@@ -170,7 +170,8 @@ def _arguments() -> argparse.Namespace:
 def main() -> int:
     """Return 0 when it is proved."""
     arguments = _arguments()
-    setup = Setup(queue=arguments.queue, sending_queue={"sizer": "bytes", "queue_size": "3GiB"})
+    queue = {"sizer": "bytes", "queue_size": "3GiB"}
+    setup = Setup(queue=arguments.queue, sending_queue=queue, timeout=5.0 if arguments.how == "hang" else 30.0)
     plan = Plan(60 * arguments.minutes, arguments.before, arguments.how, arguments.rate, setup=setup)
     with working_directory(arguments.directory) as directory:
         proof = DeadDestination(plan, directory)
