@@ -18,7 +18,7 @@ SHORT = {"longest_run": 0.5, "last_life": 0.5, "rate": 100.0}
 
 async def test_killed_daemon_loses_nothing(tmp_path: Path) -> None:
     """Everything that was acknowledged arrives, whenever the daemon is killed; what comes twice was under way."""
-    plan = Plan(kills=4, seed=3, setup=Setup(shutdown_timeout="1s"), **SHORT)
+    plan = Plan(kills=3, seed=3, setup=Setup(shutdown_timeout="1s"), **SHORT)
     verdict = await Crash(plan, tmp_path).run()
     assert not verdict.faults, str(verdict)
 
@@ -26,16 +26,18 @@ async def test_killed_daemon_loses_nothing(tmp_path: Path) -> None:
 async def test_killed_daemon_with_failing_destinations_loses_nothing(tmp_path: Path) -> None:
     """The same with destinations that fail in every way; what they refuse lies in the dead letters, for a replay."""
     setup = Setup(dead_letters=True, shutdown_timeout="1s")
-    plan = Plan(kills=3, seed=5, faults=Weights.wild(), setup=setup, **SHORT)
+    plan = Plan(kills=2, seed=5, faults=Weights.wild(), setup=setup, **SHORT)
     verdict = await Crash(plan, tmp_path).run()
     assert not verdict.faults, str(verdict)
 
 
 async def test_damaged_files_cost_what_was_damaged(tmp_path: Path) -> None:
     """Files of the queue that are damaged between the lives cost the requests that were hit, and no others."""
-    plan = Plan(kills=4, seed=7, damage=KINDS, stalls=0.7, setup=Setup(batch=True, shutdown_timeout="1s"), **SHORT)
-    verdict = await Crash(plan, tmp_path).run()
+    setup = Setup(batch=True, shutdown_timeout="1s")
+    proof = Crash(Plan(kills=3, seed=7, damage=KINDS, damages=1.0, stalls=0.7, setup=setup, **SHORT), tmp_path)
+    verdict = await proof.run()
     assert not verdict.faults, str(verdict)
+    assert proof.vandal.hit.files
 
 
 async def test_killed_workers_lose_nothing(tmp_path: Path) -> None:

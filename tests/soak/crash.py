@@ -12,6 +12,8 @@ import random
 import secrets
 import sys
 import time
+from collections import Counter
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,8 +28,6 @@ from tests.support.peers import PeerProcessError
 EXPORTERS = ("otlp_grpc/sink", "otlp_http/sink")
 EARLY = 0.15
 """How many of the kills come before the daemon is ready."""
-DAMAGED = 0.5
-"""After how many of the kills files are damaged, if they are."""
 TERMS = 0.1
 """How many lives end by SIGTERM, with little time to drain."""
 SINGLES = 0.5
@@ -51,7 +51,9 @@ class Plan:
     """Requests per second that are offered."""
     faults: Weights = field(default_factory=Weights.calm)
     damage: tuple[Kind, ...] = ()
-    """What is done to the files of the queues after every other kill."""
+    """What is done to files of the queues between two lives."""
+    damages: float = 0.5
+    """How often that happens."""
     stalls: float = 0.2
     """How many of the lives find the destinations unavailable, so that something waits on the disk at the kill."""
     changing_workers: bool = False
@@ -69,7 +71,7 @@ class Crash:
         self.verdict = Verdict()
         self._random = random.Random(plan.seed)
         self._kills: list[tuple[float, float]] = []
-        self._vandal = Vandal(plan.seed, plan.damage)
+        self.vandal = Vandal(plan.seed, plan.damage)
         self._directory = directory
         self._sinks = [
             SinkProcess(seed=plan.seed + place, weights=plan.faults, record=directory / f"sink-{place}.jsonl")
@@ -135,8 +137,8 @@ class Crash:
         stats = [sink.stats()["accepted"] for sink in self._sinks]
         lines = [f"life {number + 1}: {said} at {ending:.3f} after {time.monotonic() - began:.2f} s"]
         lines += [f"acknowledged {sender.accepted_items}, sent again {sent_again}, taken {stats}"]
-        if self.plan.damage and self._happens(DAMAGED):
-            lines += self._vandal.visit(arena.queues)
+        if self.plan.damage and self._happens(self.plan.damages):
+            lines += self.vandal.visit(arena.queues)
         print(*lines, sep="; ", file=sys.stderr)
 
     def _happens(self, share: float) -> bool:
@@ -162,47 +164,44 @@ class Crash:
             sink.set_weights(weights)
 
     def _final(self, arena: Arena, sender: Sender, ledger: Ledger) -> None:
-        verdict, hit = self.verdict, self._vandal.hit
+        verdict, hit = self.verdict, self.vandal.hit
         code = arena.stop()
         verdict.check(code == 0, f"SIGTERM ended with code {code}")
         verdict.sender(sender)
         verdict.ledger(ledger, "at the end")
         again = resent(sender)
         explained = Explained(self._kills, again, hit.repeated, hit.items)
+        letters = {name: dead_letters(arena, name) for name in EXPORTERS if self.plan.setup.dead_letters}
         for name, sink in zip(EXPORTERS, self._sinks, strict=True):
-            letters = dead_letters(arena, name) if self.plan.setup.dead_letters else None
-            verdict.add(count(name, sender.acknowledged, sink.record, explained=explained, letters=letters))
+            verdict.add(count(name, sender.acknowledged, sink.record, explained=explained, letters=letters.get(name)))
             if not hit.sums:
                 self._compare_sums(name, ledger, sender.accepted_items, len(again))
                 self._compare_ends(name, ledger, verdict.counts[-1], sink.received())
-        if self.plan.setup.dead_letters:
-            self._replay(arena, sender, explained)
+        if letters:
+            self._replay(arena, letters, sender, explained)
 
-    def _replay(self, arena: Arena, sender: Sender, explained: Explained) -> None:
+    def _replay(self, arena: Arena, letters: Mapping[str, Counter[int]], sender: Sender, explained: Explained) -> None:
         """Send the dead letters again: then everything is there but what was rejected by name."""
-        letters = [dead_letters(arena, name) for name in EXPORTERS]
-        before = [sink.received() for sink in self._sinks]
+        before = [sink.received().accepted for sink in self._sinks]
         replay(arena)
-        for name, sink, sent, had in zip(EXPORTERS, self._sinks, letters, before, strict=True):
-            received = sink.received()
-            self.verdict.check(not dead_letters(arena, name), f"{name}: letters are left after the replay")
-            self.verdict.check(
-                received.accepted - had.accepted == sent, f"{name}: the replay did not send each letter once"
-            )
+        self.verdict.check(not dead_letters(arena, "*"), "letters are left after the replay")
+        for name, sink, had in zip(EXPORTERS, self._sinks, before, strict=True):
+            once = sink.received().accepted - had == letters[name]
+            self.verdict.check(once, f"{name}: the replay did not send each letter once")
             self.verdict.add(count(f"{name} replayed", sender.acknowledged, sink.record, explained=explained))
 
     def _compare_early(self, ledger: Ledger, acknowledged: int, number: int) -> None:
         """Check the sums right after a start: what was acknowledged before is known."""
         self.verdict.ledger(ledger, f"after start {number}")
-        known = acknowledged - len(self._vandal.hit.items)
-        for name in EXPORTERS if self.plan.setup.queue == "disk" and not self._vandal.hit.sums else ():
+        known = acknowledged - len(self.vandal.hit.items)
+        for name in EXPORTERS if self.plan.setup.queue == "disk" and not self.vandal.hit.sums else ():
             accepted = ledger.of(name, "accepted")
             self.verdict.check(accepted >= known, f"{name}: {accepted} of {known} accepted items after start {number}")
 
     def _compare_sums(self, name: str, ledger: Ledger, acknowledged: int, unanswered: int) -> None:
         """Check what the ledger has accepted, over all lives, against what the sender knows."""
         accepted = ledger.of(name, "accepted")
-        low, high = acknowledged - len(self._vandal.hit.items), acknowledged + unanswered
+        low, high = acknowledged - len(self.vandal.hit.items), acknowledged + unanswered
         fault = f"{name}: the ledger has {accepted} accepted items, the sender {low} to {high}"
         self.verdict.check(low <= accepted <= high, fault)
 
@@ -213,7 +212,7 @@ class Crash:
         fault = f"{name}: the ledger has {delivered} delivered items, the sink {low} to {high}"
         self.verdict.check(low <= delivered <= high, fault)
         given_up = sum(ledger.of(name, state) for state in ("rejected", "dropped", "expired", "dead_lettered"))
-        refused = received.rejected.total() + received.refused.total() + len(self._vandal.hit.items)
+        refused = received.rejected.total() + received.refused.total() + len(self.vandal.hit.items)
         self.verdict.check(given_up <= refused, f"{name}: {given_up} items were given up, {refused} were refused")
 
 
