@@ -18,6 +18,8 @@ from untrace_plugins.exporters.load_balancing.kubernetes import Cluster
 
 __all__ = ["FakeApi", "endpoints"]
 
+CLOSING_TURNS = 10
+"""Of the event loop: connections with TLS close a little after they were told to, at both ends."""
 PATH = "/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices"
 
 
@@ -50,6 +52,7 @@ class FakeApi:
         self._events: list[tuple[int, dict[str, Any]]] = []
         self._changed = asyncio.Condition()
         self._open: list[asyncio.Transport] = []
+        self._connections: set[asyncio.Transport] = set()
 
     @property
     def cluster(self) -> Cluster:
@@ -126,9 +129,15 @@ class FakeApi:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.cut()
+        for transport in self._connections:
+            transport.abort()
         await self._runner.cleanup()
+        for _ in range(CLOSING_TURNS):
+            await asyncio.sleep(0)
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
+        if request.transport is not None:
+            self._connections.add(request.transport)
         self.queries.append(dict(request.query))
         if request.headers.get("Authorization") != f"Bearer {(self.account / 'token').read_text().strip()}":
             return self._status(401, "Unauthorized")
