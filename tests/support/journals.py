@@ -26,6 +26,7 @@ class Keeper:
     def __init__(self) -> None:
         self.trouble = ""
         self.closings = 0
+        self.seconds = 0.0
 
     def failing(self, journal: str, message: str) -> None:
         """Note the trouble."""
@@ -34,6 +35,10 @@ class Keeper:
     def working(self, journal: str) -> None:
         """It is over."""
         self.trouble = ""
+
+    def committed(self, seconds: float) -> None:
+        """Note that it took some time."""
+        self.seconds += seconds
 
     def closed(self, journal: str) -> None:
         """Note it."""

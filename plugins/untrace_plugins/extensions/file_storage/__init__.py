@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from untrace_pipeline.api import ExtensionFactory, Settings, Stability
+from untrace_pipeline.api import ExtensionFactory, MetricKind, MetricSpec, Settings, Stability
 from untrace_plugins.extensions.file_storage.config import FileStorageConfig
 
 if TYPE_CHECKING:
@@ -30,4 +30,19 @@ FACTORY = ExtensionFactory(
     create=_create,
     stability=Stability.BETA,
     extra="crypto",
+    metrics=(
+        MetricSpec(
+            "file_storage_size_bytes", MetricKind.GAUGE, "Bytes that open queues take up on disk.", ("extension",)
+        ),
+        MetricSpec(
+            "file_storage_capacity_bytes", MetricKind.GAUGE, "Bytes that they may take up together.", ("extension",)
+        ),
+        MetricSpec(
+            "file_storage_commit_seconds",
+            MetricKind.HISTOGRAM,
+            "Seconds until what was appended to a queue, many requests together, was on the disk.",
+            ("extension",),
+            (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0),
+        ),
+    ),
 )

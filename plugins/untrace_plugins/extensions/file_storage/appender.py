@@ -49,6 +49,8 @@ class Appended:
     """Segments that nothing more is appended to."""
     error: OSError | None = None
     """Why the others are not held."""
+    seconds: float = 0.0
+    """How long it took."""
 
 
 @dataclass(slots=True)
@@ -77,7 +79,7 @@ class Appender:
 
     def append(self, records: Sequence[Record]) -> Appended:
         """Write records and wait for the disk. Sets their places."""
-        appended, done = Appended(), 0
+        appended, done, begin = Appended(), 0, time.perf_counter()
         try:
             while done < len(records):
                 active = self._active or self._create()
@@ -90,6 +92,7 @@ class Appender:
         except OSError as error:
             appended.error = error
             self._cut_back(error, appended)
+        appended.seconds = time.perf_counter() - begin
         return appended
 
     def seal(self) -> Appended:

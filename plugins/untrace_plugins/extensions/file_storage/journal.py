@@ -39,6 +39,9 @@ class Owner(Protocol):
     def working(self, journal: str) -> None:
         """It does again."""
 
+    def committed(self, seconds: float) -> None:
+        """Records were written, and it took so long until they were on the disk."""
+
     def closed(self, journal: str) -> None:
         """Somebody else may open the journal now."""
 
@@ -150,6 +153,8 @@ class FileJournal:
             self._logger.info("%s: writing works again", self._name)
             self._trouble = ""
             self._owner.working(self._name)
+        if done:
+            self._owner.committed(appended.seconds)
         for _, future in appends[:done]:
             if not future.done():
                 future.set_result(None)

@@ -49,6 +49,9 @@ class Journals:
         self._failing: dict[str, str] = {}
         self._host: Host | None = None
         self._reminding: asyncio.Task[None] | None = None
+        self._meter.gauge("file_storage_size_bytes").observe_with(lambda: self._space.used)
+        self._meter.gauge("file_storage_capacity_bytes").observe_with(lambda: self._space.limit)
+        self._commit_seconds = self._meter.histogram("file_storage_commit_seconds")
 
     def start(self, host: Host, directories: Sequence[Directory], keys: Keys | None) -> None:
         """Begin to open journals; the first directory is the own one."""
@@ -106,6 +109,10 @@ class Journals:
         """Report that a journal works again, unless others do not."""
         if self._failing.pop(journal, None) is not None and not self._failing:
             self._report(Status.OK, "")
+
+    def committed(self, seconds: float) -> None:
+        """Count a commit."""
+        self._commit_seconds.record(seconds)
 
     def closed(self, journal: str) -> None:
         """Let the next owner have a journal."""

@@ -13,6 +13,11 @@ class Space:
         self._used: dict[str, int] = {}
         self._total = 0
 
+    @property
+    def used(self) -> int:
+        """Bytes of all users."""
+        return self._total
+
     def open(self, user: str, used: int) -> None:
         """Add a user who has so much already."""
         self._used[user] = used

@@ -167,6 +167,9 @@ class Writer:
                 self._logger.warning("cannot %s files in %s: %s; it is tried again", what, shelf.path, error)
             self._failing = True
             return False
+        except Exception:  # the thread must go on
+            self._logger.exception("files in %s", shelf.path)
+            return False
         self._failing = False
         return True
 

@@ -13,7 +13,7 @@ import pytest
 from tests.support.journals import append_all, ledger_of, numbers, record, take_all
 from untrace_pipeline.api import Kind, RetryableError, StartError, Status, Workers
 from untrace_pipeline.delivery.storage import QueueStorage
-from untrace_pipeline.testing import StubHost, make_settings
+from untrace_pipeline.testing import RecordingMeter, StubHost, make_settings
 from untrace_plugins.extensions.file_storage import FACTORY
 from untrace_plugins.extensions.file_storage.directory import Directory
 from untrace_plugins.extensions.file_storage.journals import segment_size
@@ -161,6 +161,25 @@ async def test_status_tells_of_a_full_storage(tmp_path: Path) -> None:
             break
         await asyncio.sleep(0.01)
     assert extension.host.reports[-1] == (Status.OK, "")
+    await extension.shutdown()
+
+
+async def test_metrics(tmp_path: Path) -> None:
+    """How much is on disk, how much may be, and how long the disk takes."""
+    meter = RecordingMeter()
+    config = FACTORY.config.model_validate({"directory": str(tmp_path), "max_size": "8MiB"})
+    extension: Any = FACTORY.create(config, make_settings(Kind.EXTENSION, "file_storage", signals=(), meter=meter))
+    await extension.start(StubHost(workers=Workers(0, 2)))
+    journal = await extension.open_journal(NAME)
+    await journal.append(record(1, 1000))
+    assert meter.value("file_storage_capacity_bytes") == 4 * 1024**2
+    assert meter.value("file_storage_size_bytes") == 64 + len(b"header 1") + 1000 + 64
+    [seconds] = meter.recorded("file_storage_commit_seconds")
+    assert 0 < seconds < 10
+    for one in await take_all(journal):
+        journal.end(one, {"delivered": one.items})
+    await journal.close()
+    assert meter.value("file_storage_size_bytes") == 0
     await extension.shutdown()
 
 
