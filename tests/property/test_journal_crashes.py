@@ -159,7 +159,7 @@ async def run(seed: int) -> None:
         budget = rng.choice((500, 5_000, 50_000, 1_000_000)) * rng.randint(1, 10)
         files = SimulatedFiles(disk, budget, failing_syncs=failing)
         try:
-            opened = await open_journal(PATH, segment_size=3000, files=files, fsync=True, keeper=Keeper())
+            opened = await open_journal(PATH, segment_size=3000, files=files, fsync=True, keeper=Keeper(memory=2000))
         except OSError:
             assert files.killed or failing
         else:
@@ -209,6 +209,5 @@ async def finish(session: Session, files: SimulatedFiles, rng: random.Random) ->
 def test_nothing_acknowledged_is_lost(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever happens, what was acknowledged is delivered, once where the end reached the disk, and the sums hold."""
     monkeypatch.setattr(journal, "Writer", InlineWriter)
-    monkeypatch.setattr(journal, "HOT_BYTES", 2000)
     monkeypatch.setattr(backlog.asyncio, "to_thread", run_inline)
     run_with_fake_clock(run(seed))

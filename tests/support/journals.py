@@ -23,7 +23,8 @@ LOGGER = logging.getLogger("untrace_pipeline.test.journal")
 class Keeper:
     """Owner of a journal: remembers what it was told."""
 
-    def __init__(self) -> None:
+    def __init__(self, memory: int = 1 << 24) -> None:
+        self.memory = memory
         self.trouble = ""
         self.closings = 0
         self.seconds = 0.0

@@ -114,7 +114,7 @@ class DiskQueue:
         entry.committed = True
 
     def _arrived(self, written: asyncio.Future[None]) -> None:
-        if written.exception() is None:
+        if not written.cancelled() and written.exception() is None:
             self._offer()
             self._room.filled()
         else:

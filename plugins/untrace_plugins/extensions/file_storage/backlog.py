@@ -48,6 +48,7 @@ class _Cursor:
     """Of the last record."""
     scanner: Scanner | None = None
     file: int = -1
+    """-1 while it is not open, or if it is missing."""
     cipher: Cipher | None = None
     mask: bytes = b""
     """For old segments: which records have ended."""
@@ -116,11 +117,9 @@ def _read(cursor: _Cursor, extent: _Extent, max_bytes: int, chunk: Chunk) -> boo
     scanner = cursor.scanner or _open(cursor)
     size = 0
     while size < max_bytes:
-        found = scanner.next(extent.end, extent.total.requests) if scanner is not None else None
-        if found is not None and scanner is not None:
-            cursor.offset, cursor.passed = scanner.offset, scanner.passed
-        elif extent.complete:
-            found = _rest(cursor, extent.total)
+        found = scanner.next(extent.end, extent.total.requests) if cursor.file >= 0 else None
+        found = found or scanner.skip_to(extent.end, extent.total)
+        cursor.offset = scanner.offset
         if found is None:
             return extent.complete
         if isinstance(found, Gap):
@@ -153,24 +152,14 @@ def _record(cursor: _Cursor, found: Found) -> Record | None:
     return Record(body[: head.header_length], body[head.header_length :], head.items, head.time, place)
 
 
-def _rest(cursor: _Cursor, total: Totals) -> Gap | None:
-    """Return what is missing at the end of a segment, once."""
-    passed, cursor.passed = cursor.passed, total
-    missing = total.minus(passed)
-    return Gap(passed.requests, missing) if missing.requests > 0 else None
-
-
-def _open(cursor: _Cursor) -> Scanner | None:
-    """Open the segment; ``None`` if its file is missing."""
+def _open(cursor: _Cursor) -> Scanner:
     segment = cursor.segment
     cursor.cipher = segment.shelf.cipher(segment)
     if segment.old:
         cursor.mask = bytes(segment.shelf.ends(segment).mask)
     with contextlib.suppress(FileNotFoundError):
         cursor.file = segment.shelf.open_to_read(segment)
-        cursor.scanner = Scanner(
-            segment.shelf.files, cursor.file, segment.mark, offset=cursor.offset, passed=cursor.passed
-        )
+    cursor.scanner = Scanner(segment.shelf.files, cursor.file, segment.mark, offset=cursor.offset, passed=cursor.passed)
     return cursor.scanner
 
 

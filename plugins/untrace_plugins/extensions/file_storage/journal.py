@@ -22,8 +22,6 @@ from untrace_plugins.extensions.file_storage.writer import Append, Writer
 
 __all__ = ["FileJournal", "Owner"]
 
-HOT_BYTES = 16 * 1024 * 1024
-"""Most of what was appended and not taken that stays in memory; the rest is read from the disk when its turn comes."""
 FLUSH_SECONDS = 0.005
 """How late an end reaches the operating system: what a kill in between costs is a repetition."""
 RETRY_SECONDS = 1.0
@@ -32,6 +30,10 @@ RETRY_SECONDS = 1.0
 
 class Owner(Protocol):
     """Who keeps the journal."""
+
+    @property
+    def memory(self) -> int:
+        """Bytes of what was appended and not taken that may stay in memory; the rest is read when its turn comes."""
 
     def failing(self, journal: str, message: str) -> None:
         """The medium does not take what should be appended."""
@@ -168,7 +170,7 @@ class FileJournal:
     def _keep(self, segment: Segment, record: Record) -> None:
         """Keep a durable record in memory, unless reading is behind."""
         size = len(record.header) + len(record.payload)
-        if not self._behind and self._hot_bytes + size > HOT_BYTES and self._hot:
+        if not self._behind and self._hot_bytes + size > self._owner.memory and self._hot:
             self._behind = True
             self._backlog.add(segment, segment.end, segment.total)
         if not self._behind:

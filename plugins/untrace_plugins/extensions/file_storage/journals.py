@@ -25,6 +25,11 @@ SEGMENTS = 64
 """Segments that the size limit is divided into, at least: room comes back a segment at a time."""
 SMALLEST_SEGMENT = 32 * 1024
 LARGEST_SEGMENT = 32 * 1024 * 1024
+MEMORY = 64 * 1024 * 1024
+"""Bytes of records that all journals together keep in memory, so that they need not be read from the disk."""
+MOST_MEMORY = 16 * 1024 * 1024
+LEAST_MEMORY = 1024 * 1024
+"""For one journal, however many there are."""
 CLAIM_SECONDS = 10.0
 """After a start or a reload: queues that nobody has opened by then are told of."""
 
@@ -67,7 +72,6 @@ class Journals:
         if self._reminding is not None:
             self._reminding.cancel()
         await asyncio.gather(*(journal.close() for journal in list(self._open.values())))
-        self._directories = ()
 
     def in_use(self, name: str) -> bool:
         """Return whether somebody in this process has the journal open."""
@@ -75,7 +79,7 @@ class Journals:
 
     async def open(self, name: str) -> FileJournal:
         """Return a journal, as soon as nobody else has it. Raises :class:`StartError`."""
-        if not self._directories:
+        if self._host is None:
             msg = "it is not running"
             raise StartError(msg)
         own = self._directories[0]
@@ -99,6 +103,11 @@ class Journals:
         return self._open[name]
 
     # ------------------------------------------------------------ as an owner
+
+    @property
+    def memory(self) -> int:
+        """Bytes that each journal may keep in memory: less where there are many."""
+        return max(min(MEMORY // max(len(self._open), 1), MOST_MEMORY), LEAST_MEMORY)
 
     def failing(self, journal: str, message: str) -> None:
         """Report that a journal does not take anything."""
@@ -175,7 +184,7 @@ class Journals:
                 if number and not path.is_dir():
                     continue
                 size = segment_size(self._space.limit)
-                rank = _rank(directory.path) if number else 0
+                rank = _rank(directory.path, self._directories[0].path) if number else 0
                 shelf = Shelf(path, self._logger, segment_size=size, fsync=self._fsync, rank=rank, keys=self._keys)
                 found = shelf.open()
                 shelves.append(shelf)
@@ -193,10 +202,9 @@ def _filled(folders: Sequence[Path]) -> list[tuple[Path, int]]:
     return [(queue, size) for queue, size in sizes if size]
 
 
-def _rank(path: Path) -> int:
-    """Return a number for an adopted directory that is always the same: 1, or n + 2 for ``worker-<n>``."""
-    word, _, digits = path.name.rpartition("-")
-    return int(digits) + 2 if word == "worker" and digits.isdigit() else 1
+def _rank(adopted: Path, own: Path) -> int:
+    """Return a number for an adopted directory that is always the same: 1 for the one above, n + 2 for ``worker-n``."""
+    return 1 if adopted == own.parent else int(adopted.name.rpartition("-")[2]) + 2
 
 
 def _close_all(shelves: list[Shelf]) -> None:

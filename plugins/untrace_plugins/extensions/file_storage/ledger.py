@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import secrets
 import struct
@@ -82,6 +83,8 @@ class Ledger:
                 "gone": _ranges(self._gone),
             }
         ).encode()
+        if len(content) > SLOT_SIZE - _FRONT.size:  # thousands of segments of which every other one has ended
+            raise OSError(errno.EFBIG, "the ledger is full")
         generation = max(self._generations) + 1
         slot = self._generations.index(min(self._generations))
         front = _FRONT.pack(_MAGIC, crc32(content, _seed(len(content), generation)), len(content), generation)

@@ -66,6 +66,12 @@ class Scanner:
         self.passed = self.passed.plus(Totals(1, head.items, head.payload_length))
         return Found(head, body)
 
+    def skip_to(self, end: int, total: Totals) -> Gap | None:
+        """Go on to an offset before which so much lies in all; return what of it was not found."""
+        self.offset, self._next = end, None
+        missing = total.minus(self.passed)
+        return self._skip(missing) if missing.requests > 0 else None
+
     def _skip(self, amount: Totals) -> Gap:
         gap = Gap(self.passed.requests, amount)
         self.passed = self.passed.plus(amount)

@@ -11,7 +11,6 @@ import pytest
 from tests.support.journals import Keeper, append_all, ledger_of, numbers, open_journal, record, take_all
 from untrace_pipeline.api import RetryableError
 from untrace_pipeline.delivery.storage import Journal, Totals
-from untrace_plugins.extensions.file_storage import journal as module
 from untrace_plugins.extensions.file_storage.journal import FileJournal
 
 
@@ -123,10 +122,9 @@ async def test_segments_that_ended_are_deleted(tmp_path: Path) -> None:
     await journal.close()
 
 
-async def test_a_backlog_is_read_from_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_backlog_is_read_from_the_disk(tmp_path: Path) -> None:
     """What does not fit into memory is read when its turn comes, and what comes meanwhile waits behind it."""
-    monkeypatch.setattr(module, "HOT_BYTES", 1000)
-    journal = await open_journal(tmp_path)
+    journal = await open_journal(tmp_path, keeper=Keeper(memory=1000))
     seen: list[int] = []
     for turn in range(30):
         await append_all(journal, [record(turn * 20 + number) for number in range(20)])
@@ -138,6 +136,42 @@ async def test_a_backlog_is_read_from_the_disk(tmp_path: Path, monkeypatch: pyte
     assert seen + numbers(rest) == list(range(600))
     await append_all(journal, [record(number) for number in range(5)])
     assert len(journal._hot) == 5, "reading has caught up"
+    await journal.close()
+
+
+async def test_damage_while_it_runs(tmp_path: Path) -> None:
+    """What somebody spoils on the disk before it was read is counted and skipped, at the end of the newest file too."""
+    for spoilt in (3, 9):
+        path = tmp_path / str(spoilt)
+        journal = await open_journal(path, keeper=Keeper(memory=1))
+        await append_all(journal, [record(number, items=1) for number in range(10)])
+        [file] = path.glob("*.seg")
+        data = file.read_bytes()
+        begin = data.index(b"header %d" % spoilt) - 64
+        file.write_bytes(data[:begin] + bytes(64) + data[begin + 64 :])
+        taken = await take_all(journal)
+        assert numbers(taken) == [number for number in range(10) if number != spoilt]
+        assert journal.take_damaged() == 1
+        for one in taken:
+            journal.end(one, {"delivered": 1})
+        await journal.append(record(10, items=1))
+        assert numbers(await take_all(journal)) == [10]
+        await journal.close()
+        journal = await open_journal(path)
+        assert ledger_of(journal) == {"delivered": 9, "damaged": 1, "held": 1}
+        await journal.close()
+
+
+async def test_a_file_that_vanishes(tmp_path: Path) -> None:
+    """A segment that somebody deletes while it waits is counted as damaged; the others are delivered."""
+    journal = await open_journal(tmp_path, keeper=Keeper(memory=1))
+    await append_all(journal, [record(number, items=1) for number in range(100)])
+    (tmp_path / "00000002.seg").unlink()
+    taken = await take_all(journal)
+    damaged = journal.take_damaged()
+    assert 10 < damaged < 30
+    assert len(taken) == 100 - damaged
+    assert journal.held.items == len(taken)
     await journal.close()
 
 
