@@ -33,8 +33,17 @@ async def test_members_and_brokers_may_go(tmp_path: Path) -> None:
 
 
 async def test_loss_would_be_seen(tmp_path: Path) -> None:
-    """With a queue in memory offsets run ahead, and a kill loses what lies in it: the proof can fail."""
-    plan = Plan(spans=8_000, partitions=4, items=(10, 30), rate=100, slowness=1.5, patience=12, queue={"enabled": True})
+    """With queues in memory offsets run ahead, and a kill loses what lies in them: the proof can fail."""
+    plan = Plan(
+        spans=8_000,
+        partitions=4,
+        items=(10, 30),
+        rate=100,
+        slowness=1.5,
+        patience=12,
+        killed=("first", "second", "third"),
+        queue={"enabled": True},
+    )
     report = await Run(plan, tmp_path).run()
     assert any("is committed" in fault for fault in report.faults), str(report)
     assert any("acknowledged spans are missing" in fault for fault in report.faults), str(report)

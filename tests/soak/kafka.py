@@ -51,6 +51,8 @@ class Plan:
     """Requests per second; 0 = as fast as they are acknowledged."""
     slowness: float = 0.0
     """Seconds that the sink takes for a request."""
+    killed: tuple[str, ...] = ("first",)
+    """Members that are killed at once."""
     queue: dict[str, Any] = field(default_factory=lambda: {"enabled": False})
     """Queue of the processing tier; the shipped configuration has none."""
     patience: float = 600.0
@@ -129,7 +131,7 @@ class Run:
     async def _play(self, ingest: Daemon, broker: KafkaBroker, sink: Sink, stack: AsyncExitStack) -> None:
         events: list[tuple[float, Callable[[], Awaitable[None]]]] = [
             (0.15, lambda: self._join("third", broker, sink, stack)),
-            (0.30, lambda: self._kill("first")),
+            (0.30, lambda: self._kill(*self._plan.killed)),
             (0.50, lambda: self._restart(broker)),
             (0.65, lambda: self._join("fourth", broker, sink, stack)),
             (0.80, lambda: self._stop("second")),
@@ -176,10 +178,11 @@ class Run:
         self._watch(name, daemon, stack)
         self._event(f"member {name} joins")
 
-    async def _kill(self, name: str) -> None:
-        self._event(f"member {name} is killed with SIGKILL")
+    async def _kill(self, *names: str) -> None:
         begin = time.time()
-        os.kill(self._members[name].pid, signal.SIGKILL)
+        for name in names:
+            self._event(f"member {name} is killed with SIGKILL")
+            os.kill(self._members[name].pid, signal.SIGKILL)
         self._unsettled.append((begin, time.time(), "kill"))
 
     async def _stop(self, name: str) -> None:
