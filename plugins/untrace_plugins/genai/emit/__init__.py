@@ -1,24 +1,40 @@
 """The way out: canonical attributes of one span become the form that a destination reads.
 
 A form replaces what it has a word for, so that no prompt is sent twice, and leaves everything else as it is: nothing is
-lost, and what a form cannot hold arrives under its canonical name. Emitting is pure, and never raises for any values
-of attributes.
+lost, and what a form cannot hold arrives under its canonical name. ``docs/genai-forms.md`` says what that is. Emitting
+is pure, and never raises for any values of attributes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Final
 
 from untrace_pipeline.data import Value
-from untrace_plugins.genai.emit.form import Changes, Form, Span
+from untrace_plugins.genai import names
 from untrace_plugins.genai.emit.genai import emit_genai
+from untrace_plugins.genai.emit.genai_legacy import emit_genai_legacy
+from untrace_plugins.genai.emit.langfuse import emit_langfuse
+from untrace_plugins.genai.emit.openinference import emit_openinference
+from untrace_plugins.genai.emit.openllmetry import emit_openllmetry
+from untrace_plugins.genai.emit.posthog import emit_posthog
+from untrace_plugins.genai.emit.span import Changes, Span
+from untrace_plugins.genai.emit.untrace import emit_untrace
+from untrace_plugins.genai.names import Form
 
-__all__ = ["Changes", "Form", "Span", "emit"]
+__all__ = ["Form", "emit"]
 
-_EMITTERS: Mapping[Form, Callable[[Span], Changes]] = {
+_EMITTERS: Final[Mapping[Form, Callable[[Span], Changes]]] = {
     Form.GENAI: emit_genai,
+    Form.GENAI_LEGACY: emit_genai_legacy,
+    Form.OPENINFERENCE: emit_openinference,
+    Form.OPENLLMETRY: emit_openllmetry,
+    Form.LANGFUSE: emit_langfuse,
+    Form.POSTHOG: emit_posthog,
+    Form.UNTRACE: emit_untrace,
     Form.AS_IS: lambda _span: {},
 }
+_CANONICAL: Final = frozenset({Form.GENAI, Form.AS_IS})
 
 
 def emit(
@@ -27,5 +43,12 @@ def emit(
     """Return what to change in a span's attributes, which are in canonical form; ``None`` removes an attribute.
 
     Times are nanoseconds since the Unix epoch, for the forms that have a place for moments and durations; 0 = unknown.
+    JSON that is nested too deeply to be written again stays as it is, with the whole span.
     """
-    return _EMITTERS[form](Span(attributes, start_time_unix_nano, end_time_unix_nano))
+    try:
+        changes = _EMITTERS[form](Span(attributes, start_time_unix_nano, end_time_unix_nano))
+    except RecursionError:
+        return {}
+    if changes and form not in _CANONICAL and names.DIALECT in attributes:
+        changes[names.DIALECT] = None  # it is in that dialect no more, and may be read anew
+    return changes

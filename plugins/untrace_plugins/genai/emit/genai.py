@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from untrace_plugins.genai.emit.form import Changes, Span
+from untrace_plugins.genai.emit.span import Changes, Span
 
 __all__ = ["emit_genai"]
 

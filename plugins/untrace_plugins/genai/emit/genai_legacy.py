@@ -1,0 +1,67 @@
+"""OpenTelemetry GenAI until v1.36, as LangSmith, Respan and others read it beside the current names.
+
+Messages move under numbered keys; everything else keeps its name and gets its older one too. LangSmith's own words say
+what the old convention has none for: kinds, tags, metadata, and what went into spans that are no LLM calls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from untrace_plugins.genai import names
+from untrace_plugins.genai.emit.content import as_text
+from untrace_plugins.genai.emit.indexed import indexed_messages
+from untrace_plugins.genai.emit.span import Changes, Span, strings
+from untrace_plugins.genai.emit.words import metadata, moved_in_out, total_tokens, word_of
+from untrace_plugins.genai.names import Kind, Operation
+
+__all__ = ["emit_genai_legacy"]
+
+_OLDER_NAMES: Final = {
+    names.PROVIDER: names.SYSTEM,
+    names.USAGE_INPUT: "gen_ai.usage.prompt_tokens",
+    names.USAGE_OUTPUT: "gen_ai.usage.completion_tokens",
+    names.USAGE_CACHE_READ: "gen_ai.usage.cache_read_input_tokens",
+    names.USAGE_CACHE_CREATION: "gen_ai.usage.cache_creation_input_tokens",
+    names.USAGE_REASONING: "gen_ai.usage.details.reasoning_tokens",
+    names.REQUEST_SEED: "gen_ai.openai.request.seed",
+    names.OPENAI_REQUEST_SERVICE_TIER: "gen_ai.openai.request.service_tier",
+    names.OPENAI_RESPONSE_SERVICE_TIER: "gen_ai.openai.response.service_tier",
+    names.OPENAI_SYSTEM_FINGERPRINT: "gen_ai.openai.response.system_fingerprint",
+    names.SESSION_ID: "langsmith.trace.session_id",
+}
+_LANGSMITH_KINDS: Final[Mapping[str, str]] = {
+    Operation.CHAT: "llm",
+    Operation.GENERATE_CONTENT: "llm",
+    Operation.TEXT_COMPLETION: "llm",
+    Operation.EMBEDDINGS: "embedding",
+    Operation.RETRIEVAL: "retriever",
+    Operation.EXECUTE_TOOL: "tool",
+    Kind.PROMPT: "prompt",
+}
+
+
+def emit_genai_legacy(span: Span) -> Changes:
+    """Return the older names beside the current ones, and messages under numbered keys instead of JSON."""
+    attributes = span.attributes
+    changes = {older: attributes[name] for name, older in _OLDER_NAMES.items() if attributes.get(name) is not None}
+    total = total_tokens(span)
+    if total is not None:
+        changes["gen_ai.usage.total_tokens"] = total
+    word = word_of(span)
+    if word is not None:
+        changes["langsmith.span.kind"] = _LANGSMITH_KINDS.get(word, "chain")
+    return changes | _attached(span) | moved_in_out(span, "input.value", "output.value") | indexed_messages(span)
+
+
+def _attached(span: Span) -> Changes:
+    changes: Changes = {}
+    tags = strings(span.attributes.get(names.TAGS))
+    if tags and not any("," in tag for tag in tags):
+        changes |= {names.TAGS: None, "langsmith.span.tags": ",".join(tags)}
+    attached = metadata(span)
+    if attached is not None:
+        changes[names.METADATA] = None
+        changes |= {f"langsmith.metadata.{key}": as_text(value) for key, value in attached.items()}
+    return changes

@@ -1,0 +1,68 @@
+"""What spans that are no LLM calls have in common: their kind, what went in and came out, tags and metadata."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import orjson
+
+from untrace_plugins.genai import names
+from untrace_plugins.genai.emit.content import as_text
+from untrace_plugins.genai.emit.span import Changes, Span
+
+__all__ = ["in_out", "is_llm_call", "metadata", "moved_in_out", "total_tokens", "word_of"]
+
+_INPUTS: Final = (names.INPUT, names.TOOL_CALL_ARGUMENTS, names.RETRIEVAL_QUERY)
+_OUTPUTS: Final = (names.OUTPUT, names.TOOL_CALL_RESULT, names.RETRIEVAL_DOCUMENTS)
+
+
+def is_llm_call(span: Span) -> bool:
+    """Return whether the span describes a request to a model."""
+    return span.text(names.OPERATION) in names.LLM_CALLS
+
+
+def word_of(span: Span) -> str | None:
+    """Return the operation of the convention, or else our kind, ``None`` for a span that is no business of ours."""
+    return span.text(names.OPERATION) or span.text(names.SPAN_KIND)
+
+
+def in_out(span: Span) -> tuple[tuple[str, str] | None, tuple[str, str] | None]:
+    """Return canonical name and text of what went into a span and what came out, whatever the span is."""
+    return _first(span, _INPUTS), _first(span, _OUTPUTS)
+
+
+def _first(span: Span, candidates: tuple[str, ...]) -> tuple[str, str] | None:
+    for name in candidates:
+        value = span.attributes.get(name)
+        if value is not None:
+            return name, as_text(value)
+    return None
+
+
+def moved_in_out(span: Span, input_name: str, output_name: str) -> Changes:
+    """Return the changes that give what went in and came out one name each, for all kinds of spans."""
+    changes: Changes = {}
+    for found, name in zip(in_out(span), (input_name, output_name), strict=True):
+        if found is not None:
+            changes[found[0]] = None
+            changes[name] = found[1]
+    return changes
+
+
+def metadata(span: Span) -> dict[str, Any] | None:
+    """Return what the application attached, ``None`` if that is nothing or no JSON object."""
+    text = span.text(names.METADATA)
+    if text is None:
+        return None
+    try:
+        found = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return None
+    return found if isinstance(found, dict) and found else None
+
+
+def total_tokens(span: Span) -> int | None:
+    """Return the sum of input and output tokens, ``None`` where neither is known."""
+    counts = [span.count(names.USAGE_INPUT), span.count(names.USAGE_OUTPUT)]
+    known = [count for count in counts if count is not None]
+    return sum(known) if known else None
