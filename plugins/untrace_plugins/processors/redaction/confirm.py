@@ -7,7 +7,7 @@ from typing import Any
 
 import re2
 
-from untrace_plugins.processors.redaction.syntax import UnsupportedError, consumes, is_nullable, parse
+from untrace_plugins.scanning.syntax import UnsupportedError, consumes, is_nullable, parse
 
 __all__ = ["Pattern"]
 

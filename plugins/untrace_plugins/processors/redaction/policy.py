@@ -13,8 +13,8 @@ from untrace_pipeline.data import Searcher, Value
 from untrace_plugins.processors.redaction.config import HashFunction, RedactionConfig, Summary
 from untrace_plugins.processors.redaction.confirm import Pattern
 from untrace_plugins.processors.redaction.mask import STARS, make_mask
-from untrace_plugins.processors.redaction.scanner import Candidates, Scanner
 from untrace_plugins.processors.redaction.text import as_string
+from untrace_plugins.scanning.scanner import Candidates, Scanner
 
 __all__ = ["Changes", "Notes", "Policy"]
 

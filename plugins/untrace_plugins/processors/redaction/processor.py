@@ -14,7 +14,7 @@ from untrace_pipeline.data import ATTRIBUTES, Batch, Field, Found, Level, Search
 from untrace_plugins.processors.redaction.config import RedactionConfig, Summary
 from untrace_plugins.processors.redaction.locate import LAYOUTS, Place, locate
 from untrace_plugins.processors.redaction.policy import Changes, Notes, Policy
-from untrace_plugins.processors.redaction.scanner import Hit, Scanner, Suspects
+from untrace_plugins.scanning.scanner import Hit, Scanner, Suspects
 
 __all__ = ["Redaction"]
 

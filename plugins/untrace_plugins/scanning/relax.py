@@ -13,7 +13,7 @@ long runs of digits; but it doubles the time of every scan, and what it saves is
 
 from __future__ import annotations
 
-from untrace_plugins.processors.redaction.syntax import (
+from untrace_plugins.scanning.syntax import (
     EMPTY,
     Alt,
     Cat,

@@ -16,14 +16,14 @@ from untrace_pipeline.api import Kind
 from untrace_pipeline.data import Batch, Signal, Value
 from untrace_pipeline.testing import make_settings
 from untrace_pipeline.testing.generate import to_any_value
-from untrace_plugins.processors.redaction import scanner as scanner_module
 from untrace_plugins.processors.redaction.config import RedactionConfig
 from untrace_plugins.processors.redaction.confirm import Pattern
 from untrace_plugins.processors.redaction.policy import Policy
 from untrace_plugins.processors.redaction.processor import Redaction
-from untrace_plugins.processors.redaction.relax import relax
-from untrace_plugins.processors.redaction.scanner import Scanner
-from untrace_plugins.processors.redaction.syntax import UnsupportedError
+from untrace_plugins.scanning import scanner as scanner_module
+from untrace_plugins.scanning.relax import relax
+from untrace_plugins.scanning.scanner import Scanner
+from untrace_plugins.scanning.syntax import UnsupportedError
 
 ALPHABET = "ab1 .-\n_@é\u017f\u212a世😀kS\0"
 REAL = (

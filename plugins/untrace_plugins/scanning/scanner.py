@@ -7,7 +7,7 @@ it finds still has to be confirmed (``confirm.py``). Hyperscan where it is insta
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from importlib import import_module
@@ -16,8 +16,8 @@ from typing import Any, Protocol, TypeAlias
 
 import re2
 
-from untrace_plugins.processors.redaction.relax import relax
-from untrace_plugins.processors.redaction.syntax import UnsupportedError
+from untrace_plugins.scanning.relax import relax
+from untrace_plugins.scanning.syntax import UnsupportedError
 
 __all__ = ["Candidates", "Hit", "Scanner", "Suspects"]
 
@@ -106,6 +106,11 @@ class Scanner:
         """Return the same for several texts at once, by place in ``texts``, for those that have any."""
         return self._engine.candidates_in(texts)
 
+    def matching(self, text: bytes) -> Collection[int]:
+        """Return the numbers of the patterns that may match a text, those that cannot be scanned for among them."""
+        found = self._engine.matching(text)
+        return {*found, *self.unscanned} if self.unscanned else found
+
 
 class _Engine(Protocol):
     name: str
@@ -115,6 +120,8 @@ class _Engine(Protocol):
     def candidates(self, text: bytes) -> Candidates: ...
 
     def candidates_in(self, texts: Sequence[bytes]) -> Mapping[int, Candidates]: ...
+
+    def matching(self, text: bytes) -> Collection[int]: ...
 
 
 class _NoEngine:
@@ -131,6 +138,9 @@ class _NoEngine:
     def candidates_in(self, texts: Sequence[bytes]) -> Mapping[int, Candidates]:
         return {}
 
+    def matching(self, text: bytes) -> Collection[int]:
+        return ()
+
 
 class _Hyperscan:
     """Reports the end of every match of every pattern in one pass; without starts, which would cost tenfold."""
@@ -139,6 +149,7 @@ class _Hyperscan:
 
     def __init__(self, patterns: Mapping[int, bytes]) -> None:
         self._numbers = list(patterns)
+        self._patterns = patterns
         self._database = _database(patterns)
         self._terminated: type[Exception] = _hyperscan().ScanTerminated
 
@@ -181,6 +192,16 @@ class _Hyperscan:
             found.setdefault(place, {})[number] = end - starts[place]
         return found
 
+    def matching(self, text: bytes) -> Collection[int]:
+        found: list[int] = []
+        self._once.scan(text, match_event_handler=_note_number, context=found)
+        return found
+
+    @cached_property
+    def _once(self) -> Any:
+        """The same patterns, each of which reports its first match only."""
+        return _database(self._patterns, _hyperscan().HS_FLAG_SINGLEMATCH)
+
     def _hits(self, data: bytes) -> list[Hit] | None:
         """Return all hits, or ``None`` if there are too many."""
         hits: list[Hit] = []
@@ -208,6 +229,7 @@ class _Re2:
 
     def __init__(self, patterns: Mapping[int, bytes]) -> None:
         self._numbers = list(patterns)
+        self._patterns = patterns
         self._search = _alternation(patterns).search
 
     def suspects(self, data: bytes, ranges: Callable[[], Ranges]) -> Suspects:
@@ -225,6 +247,17 @@ class _Re2:
             place: dict.fromkeys(self._numbers, len(text)) for place, text in enumerate(texts) if self._search(text)
         }
 
+    def matching(self, text: bytes) -> Collection[int]:
+        return [number for number, search in self._single.items() if search(text)] if self._search(text) else ()
+
+    @cached_property
+    def _single(self) -> Mapping[int, Callable[[bytes], object]]:
+        return {number: _alternation({number: pattern}).search for number, pattern in self._patterns.items()}
+
+
+def _note_number(number: int, _start: int, _end: int, _flags: int, found: list[int]) -> None:
+    found.append(number)
+
 
 def _note_last(number: int, _start: int, end: int, _flags: int, found: dict[int, int]) -> None:
     if end > found.get(number, 0):
@@ -240,10 +273,10 @@ def _hyperscan() -> Any:
         return None
 
 
-def _database(patterns: Mapping[int, bytes]) -> Any:
+def _database(patterns: Mapping[int, bytes], flags: int = 0) -> Any:
     hyperscan = _hyperscan()
     database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
-    database.compile(expressions=list(patterns.values()), ids=list(patterns), flags=[0] * len(patterns))
+    database.compile(expressions=list(patterns.values()), ids=list(patterns), flags=[flags] * len(patterns))
     return database
 
 
