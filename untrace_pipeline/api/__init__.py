@@ -21,6 +21,7 @@ from untrace_pipeline.api.component import (
 )
 from untrace_pipeline.api.config import ComponentConfig, ConfigModel, Duration, Secret, Size, format_duration
 from untrace_pipeline.api.consumer import Consumer, Intake
+from untrace_pipeline.api.detector import DETECTOR_GROUP, Detector, Finding, installed_detectors, load_detector
 from untrace_pipeline.api.factory import (
     Affinity,
     ConnectorFactory,
@@ -58,6 +59,7 @@ from untrace_pipeline.errors import (
 )
 
 __all__ = [
+    "DETECTOR_GROUP",
     "Acceptance",
     "Admission",
     "Affinity",
@@ -75,6 +77,7 @@ __all__ = [
     "Counter",
     "Credentials",
     "DecodeError",
+    "Detector",
     "Drainable",
     "Dropped",
     "Duration",
@@ -83,6 +86,7 @@ __all__ = [
     "Extension",
     "ExtensionFactory",
     "Factory",
+    "Finding",
     "Gauge",
     "Histogram",
     "Host",
@@ -119,5 +123,7 @@ __all__ = [
     "consume_all",
     "count_overflow",
     "format_duration",
+    "installed_detectors",
+    "load_detector",
     "worst",
 ]

@@ -1,0 +1,97 @@
+"""Keys and tokens: those whose vendor gives them a form, and others beside a name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from untrace_pipeline.api import Finding
+from untrace_plugins.detectors.regex import Regex
+from untrace_plugins.detectors.secrets import is_opaque, is_placeholder, is_random
+from untrace_plugins.detectors.tables import column_head
+from untrace_plugins.detectors.vendors import VENDORS
+
+__all__ = ["API_KEY", "ApiKeyDetector"]
+
+_KEY = (
+    r"(?:api|access|secret|auth|private|signing|encryption|master|license|subscription|shared|account|service|client|"
+    r"webhook|admin|storage|function|hmac|aws|openai|anthropic|azure|mistral|cohere)[_ -]?keys?|"
+    r"tokens?|secrets?|credentials?|authorization|auth|bearer|sig|signature|\bkey|"
+    r"キー|clé(?: d'api| api)?|schlüssel|密钥|密鑰|klucz(?: api)?|chave(?: de api| api)?|clave(?: de api| api)?"
+)
+"""Names of values that are secrets if they look random."""
+_IS = r"(?:is|ist|lautet|est|es|é|è|to|är|jest|was)(?: now)?"
+_TYPE = r"(?:str|string|secretstr|bytes)"
+_SCHEME = r"(?:(?:bearer|token|basic|apikey|key)\s{1,2})?"
+_VALUE = r"[A-Za-z0-9_+/=.~:-]"
+_PUBLIC_NAME = Regex(
+    r"(?i)(?:public|primary|foreign|partition|sort|cache|idempotency|dedup\w*|routing|composite|row|object|lookup|page|"
+    r"next|continuation|csrf|xsrf|cursor|sync)[_ -]?(?:key|token)?$"
+)
+"""Names of keys and tokens that are no secrets."""
+_BEFORE = 24
+_MIN_VARIETY = 8
+"""Different characters of a vendor's key; ``sk-xxxxxxxx`` has fewer."""
+
+
+class ApiKeyDetector:
+    """Finds keys in the form of their vendor, values beside a name for keys, and what follows ``Bearer``."""
+
+    name = "api_key"
+
+    def __init__(self) -> None:
+        self._vendor = Regex(rf"\b(?:{'|'.join(VENDORS.values())})")
+        self._named = Regex(
+            rf"(?i)({_KEY})[\"'`\])*]{{0,3}}\s{{0,4}}(?::\s?{_TYPE}\s?)?"
+            rf"(?:=>|:=|={{1,2}}|:|>|は|\s{_IS}:?\s|\s)\s{{0,4}}[\"'`]{{0,3}}{_SCHEME}({_VALUE}{{16,512}})"
+        )
+        self._bearer = Regex(rf"(?i)\bbearer\s{{1,4}}({_VALUE}{{16,512}})")
+        self._cell = Regex(r"\b[A-Za-z0-9_-]{24,256}\b")
+        self._head = Regex(
+            r"(?i)(?:^|[^\pL])(?:api[_ -]?keys?|secrets?|tokens?|access[_ -]?keys?|credentials?|authorization)(?:$|"
+            r"[^\pL])"
+        )
+        self.prefilter: Sequence[str] = (
+            *VENDORS.values(),
+            rf"(?i)bearer\s{{1,4}}{_VALUE}{{16}}",
+            (
+                rf"(?i)(?:{_KEY})(?:[^A-Za-z0-9]{{1,14}}|[^A-Za-z0-9]{{1,8}}{_TYPE}[^A-Za-z0-9]{{1,8}}|"
+                rf"\s{_IS}[^A-Za-z0-9]{{1,6}}){_SCHEME}{_VALUE}{{16}}"
+            ),
+            r"(?i)(?:key|token|secret|credential)s?[ *\"]{0,4}(?:[|,;\t]|\\+t)",
+        )
+
+    def find(self, text: str) -> Iterator[Finding]:
+        """Yield the keys in a text."""
+        last = 0
+        for match in self._vendor.matches(text):
+            start, end = match.spans[0]
+            if start >= last and _is_vendors(text[start:end]):
+                last = end
+                yield self._finding(start, end)
+        for match in self._named.matches(text):
+            name, (start, end) = match.spans[1], match.span
+            end = start + len(text[start:end].rstrip(".:"))
+            if is_opaque(text[start:end]) and not _PUBLIC_NAME.search(text[max(0, name[0] - _BEFORE) : name[1]]):
+                yield self._finding(start, end)
+        for match in self._bearer.matches(text):
+            if not is_placeholder(match.value):
+                yield self._finding(*match.span)
+        if "\n" in text and self._head.search(text):
+            yield from self._in_columns(text)
+
+    def _in_columns(self, text: str) -> Iterator[Finding]:
+        for match in self._cell.matches(text):
+            start, end = match.spans[0]
+            if self._head.search(column_head(text, start)) and is_opaque(text[start:end]):
+                yield self._finding(start, end)
+
+    def _finding(self, start: int, end: int) -> Finding:
+        return Finding(start, end, "API_KEY", self.name)
+
+
+def _is_vendors(value: str) -> bool:
+    """Whether it is no placeholder, nor, behind the prefix that many use, a name with dashes."""
+    return is_random(value) if value.startswith("sk-") else len(set(value)) >= _MIN_VARIETY
+
+
+API_KEY = ApiKeyDetector()

@@ -1,0 +1,145 @@
+"""Addresses of devices: IP (RFC 791, RFC 4291) and MAC (IEEE 802)."""
+
+# ruff: noqa: PLR2004  octets and groups
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from ipaddress import IPv4Address, IPv6Address
+
+from untrace_pipeline.api import Finding
+from untrace_plugins.detectors.regex import Regex
+
+__all__ = ["IP", "MAC", "IpDetector", "MacDetector"]
+
+_OCTET = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
+_VERSION = Regex(
+    r"(?i)(?:version|versión|versione|versão|wersj[aię]|versie|バージョン|版本|release|build|firmware|driver|"
+    r"upgrade[d]?(?: from| to)?|"
+    r"chrome|firefox|safari|edge|edg|opera|chromium|applewebkit|v|ver|rev|section|kapitel|chapter|§)"
+    r"[\"'\s/:=.]{0,4}$|(?:[=<>~]=|[@^~])$"
+)
+_ADDRESS = Regex(
+    r"(?i)(?:\bip\b|ipv4|addr|host|server|client|remote|peer|gateway|dns|subnet|ping|ssh|curl|https?|://|\b(?:from|"
+    r"to)\s)[^0-9]{0,24}$"
+)
+_SMALL = 40
+"""Four numbers below this are more often a version than an address."""
+_BEFORE = 32
+
+
+class IpDetector:
+    """Finds addresses of both versions; loopback, unspecified, broadcast addresses and masks are nobody's."""
+
+    name = "ip"
+    prefilter: Sequence[str] = (
+        rf"{_OCTET}\.{_OCTET}\.{_OCTET}\.\d",
+        r"[0-9A-Fa-f]{1,4}:[0-9A-Fa-f]{0,4}:[0-9A-Fa-f]{0,4}:[0-9A-Fa-f]",
+        r"[0-9A-Fa-f]{4}::[0-9A-Fa-f]",
+        r"[0-9A-Fa-f]{4}:[0-9A-Fa-f]{1,4}::",
+        r"(?i)::ffff:",
+    )
+
+    def __init__(self) -> None:
+        self._v4 = Regex(rf"\b{_OCTET}(?:\.{_OCTET}){{3}}\b")
+        self._v6 = Regex(r"[0-9A-Fa-f]{0,4}:[0-9A-Fa-f:.]{1,40}")
+
+    def find(self, text: str) -> Iterator[Finding]:
+        """Yield the addresses in a text."""
+        for match in self._v4.matches(text):
+            start, end = match.spans[0]
+            if _is_v4(text, start, end):
+                yield Finding(start, end, "IP_V4", self.name)
+        last = 0
+        for match in self._v6.matches(text):
+            start, end = match.spans[0]
+            if start < last:
+                continue
+            last = end
+            while text[end - 1] in ".:" and text[start:end][-2:] != "::":
+                end -= 1
+            if _is_v6(text, start, end):
+                yield Finding(start, end, "IP_V6", self.name)
+
+
+def _is_v4(text: str, start: int, end: int) -> bool:
+    address = IPv4Address(text[start:end])
+    before, after = text[max(0, start - _BEFORE) : start], text[end : end + 2]
+    if (
+        before[-1:] == "."
+        or (before[-1:] in {"-", "+", ","} and before[-2:-1].isdigit())
+        or (after[:1] == "." and after[1:].isdigit())
+    ):
+        return False
+    if after[:1] in {"-", "+"} and after[1:].isalpha():
+        return False
+    if address.is_loopback or address.is_unspecified or int(address) >> 24 == 255 or address.is_multicast:
+        return False
+    if _VERSION.search(before):
+        return False
+    return address.is_private or max(address.packed) >= _SMALL or _ADDRESS.search(before)
+
+
+def _is_v6(text: str, start: int, end: int) -> bool:
+    before, after = text[start - 1 : start], text[end : end + 1]
+    if (
+        (before.isalnum() and before.isascii())
+        or before == "_"
+        or after == "_"
+        or (after.isalnum() and after.isascii())
+    ):
+        return False
+    value = text[start:end]
+    try:
+        address = IPv6Address(value)
+    except ValueError:
+        return False
+    if address.is_loopback or address.is_unspecified:
+        return False
+    groups = [group for group in value.split(":") if group]
+    # ``a::b`` is more often code than an address.
+    return (
+        len(groups) >= 4
+        or address.is_link_local
+        or address.ipv4_mapped is not None
+        or (len(groups) >= 2 and len(groups[0]) == 4)
+    )
+
+
+class MacDetector:
+    """Finds MAC addresses with colons, dashes or Cisco's dots, of one case and one separator."""
+
+    name = "mac"
+    prefilter: Sequence[str] = (
+        r"[0-9A-Fa-f]{2}:[0-9A-Fa-f]{2}:[0-9A-Fa-f]{2}:[0-9A-Fa-f]{2}:[0-9A-Fa-f]{2}:[0-9A-Fa-f]{2}",
+        r"[0-9A-Fa-f]{2}-[0-9A-Fa-f]{2}-[0-9A-Fa-f]{2}-[0-9A-Fa-f]{2}-[0-9A-Fa-f]{2}-[0-9A-Fa-f]{2}",
+        r"[0-9A-Fa-f]{4}\.[0-9A-Fa-f]{4}\.[0-9A-Fa-f]{4}",
+    )
+
+    def __init__(self) -> None:
+        byte = "[0-9A-Fa-f]{2}"
+        self._regex = Regex(
+            rf"\b(?:{byte}(?::{byte}){{5}}|{byte}(?:-{byte}){{5}}|[0-9A-Fa-f]{{4}}(?:\.[0-9A-Fa-f]{{4}}){{2}})\b"
+        )
+
+    def find(self, text: str) -> Iterator[Finding]:
+        """Yield the addresses in a text."""
+        for match in self._regex.matches(text):
+            start, end = match.spans[0]
+            value = text[start:end]
+            digits = set(value) - set(":-.")
+            if digits in ({"0"}, {"f"}, {"F"}) or _is_longer(text, start, end):
+                continue
+            if "." in value and not digits & set("abcdefABCDEF"):
+                continue  # three groups of digits: an amount, or a version
+            yield Finding(start, end, "MAC", self.name)
+
+
+def _is_longer(text: str, start: int, end: int) -> bool:
+    """Whether more bytes follow with the same separator, as in a fingerprint."""
+    separator = text[start + 4] if text[start + 4] == "." else text[start + 2]
+    before, after = text[max(0, start - 2) : start], text[end : end + 2]
+    return (before[-1:] == separator and before[:1].isalnum()) or (after[:1] == separator and after[1:].isalnum())
+
+
+IP = IpDetector()
+MAC = MacDetector()

@@ -1,0 +1,144 @@
+"""Texts as a reader sees them: escapes, entities and odd characters replaced by what they stand for.
+
+Detectors look at this form, and what they find is carried back to the offsets of the text as it was: an address whose
+at sign is ``\\u0040``, ``%40`` or ``&#64;`` is one, and the ``n`` of ``\\n0171 539`` is no letter before a number.
+Escapes are JSON's, at any depth of nesting.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from bisect import bisect_right
+
+__all__ = ["TRIGGERS", "Readable", "readable"]
+
+_SPACES = "\u00a0\u2000-\u200a\u202f\u205f\u3000"
+_DASHES = "\u2010-\u2015\u2212\ufe58\ufe63"
+_INVISIBLE = "\u00ad\u180e\u200b-\u200f\u2060-\u2064\ufeff"
+_DIGITS = "\u0660-\u0669\u06f0-\u06f9\u0966-\u096f"
+_WIDE = "\uff01-\uff5e"
+_SURROGATES = "\ud800-\udfff"
+"""Halves of characters, which have no UTF-8."""
+
+# Every alternative is bounded, so each position is looked at a bounded number of times.
+_UNUSUAL = re.compile(
+    r"\\{1,32}(?:u([0-9A-Fa-f]{4})|x([0-9A-Fa-f]{2})|([\"'/bfnrt]|[!-/:-@\[\]-`{-~]))"
+    r"|%([2-7][0-9A-Fa-f])"
+    r"|(&(?:#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6}|[a-z]{2,6});)"
+    f"|([{_SPACES}{_DASHES}{_INVISIBLE}{_DIGITS}{_WIDE}{_SURROGATES}])"
+)
+_CONTROL = {"b": " ", "f": " ", "n": "\n", "r": "\r", "t": "\t"}
+_WIDE_SHIFT = 0xFF01 - 0x21
+_IS_INVISIBLE = re.compile(f"[{_INVISIBLE}]").match
+_IS_SPACE = re.compile(f"[{_SPACES}]").match
+_IS_DASH = re.compile(f"[{_DASHES}]").match
+
+_ESCAPE = r"\\+u"
+TRIGGERS: tuple[str, ...] = (
+    # Escaped ASCII, full width and digits of other scripts.
+    _ESCAPE + r"(?i:00[2-7]|ff[0-5]|06[6f]|096)",
+    r"\\x[2-7]",
+    # Odd spaces, dashes and nothing at all, inside of what would be a number or an address without them.
+    r"[0-9A-Za-z@._]\\+u(?i:00a[0d]|180e|20[016]|202f|205f|2212|3000|fe|feff)",
+    r"[0-9]\\+[nrt][0-9]",
+    r"[0-9A-Za-z@._](?:\x{ad}|\x{200b}|\x{200c}|\x{200d}|\x{200e}|\x{200f}|\x{2060}|\x{feff}|\x{180e})",
+    r"[0-9)](?:"
+    + "|".join(f"\\x{{{code:x}}}" for code in (0xA0, *range(0x2000, 0x2016), 0x202F, 0x205F, 0x2212, 0x3000))
+    + ")",
+    "|".join(
+        f"\\x{{{code:x}}}"
+        for code in (0xFF20, *range(0xFF10, 0xFF1A), *range(0x660, 0x66A), *range(0x6F0, 0x6FA), *range(0x966, 0x970))
+    ),
+    r":\\+/",
+    r"[0-9A-Za-z]\\+[._@+-]",
+    r"%(?:40|2[0BDEbde]|3[0-9ADad])",
+    r"&(?:#|commat;|period;)",
+)
+"""Patterns over the text as it was. Where neither they nor those of a detector match, there is no finding."""
+
+
+class Readable:
+    """A text and its readable form."""
+
+    __slots__ = ("_ends", "_raws", "_starts", "text")
+
+    def __init__(self, text: str, starts: list[int], raws: list[int], ends: list[int]) -> None:
+        self.text = text
+        self._starts = starts
+        self._raws = raws
+        self._ends = ends
+
+    def original(self, start: int, end: int) -> tuple[int, int]:
+        """Return where a part of the readable form lies in the text as it was."""
+        if not self._starts:
+            return start, end
+        return self._place(start)[0], self._place(end - 1)[1]
+
+    def _place(self, offset: int) -> tuple[int, int]:
+        """Return where one character lies."""
+        piece = bisect_right(self._starts, offset) - 1
+        if piece < 0:
+            return offset, offset + 1
+        distance = offset - self._starts[piece]
+        if distance == 0 and self._ends[piece]:
+            return self._raws[piece], self._ends[piece]
+        raw = (self._ends[piece] - 1 if self._ends[piece] else self._raws[piece]) + distance
+        return raw, raw + 1
+
+
+def readable(text: str) -> Readable:
+    """Return the readable form of a text; its ``text`` is the same object if nothing is unusual in it."""
+    pieces: list[str] = []
+    starts: list[int] = []
+    raws: list[int] = []
+    ends: list[int] = []
+    last = size = 0
+    for match in _UNUSUAL.finditer(text):
+        meaning = _meaning(match)
+        if meaning is None:
+            continue
+        begin, end = match.span()
+        pieces.append(text[last:begin])
+        size += begin - last
+        last = end
+        if starts and starts[-1] == size:  # nothing is left of what was replaced before
+            starts.pop(), raws.pop(), ends.pop()
+        starts.append(size)
+        raws.append(begin if meaning else end)
+        ends.append(end if meaning else 0)
+        pieces.append(meaning)
+        size += len(meaning)
+    if not starts:
+        return Readable(text, starts, raws, ends)
+    pieces.append(text[last:])
+    return Readable("".join(pieces), starts, raws, ends)
+
+
+def _meaning(match: re.Match[str]) -> str | None:
+    """Return the character that an unusual sequence stands for, "" for an invisible one, ``None`` if it is as usual."""
+    code, byte, escaped, percent, entity, character = match.groups()
+    if character:
+        return _plain(character)
+    if code:
+        return _plain(chr(int(code, 16)))
+    if escaped:
+        return _CONTROL.get(escaped, escaped)
+    if entity:
+        found = html.unescape(entity)
+        return _plain(found) if len(found) == 1 else None
+    return chr(int(byte or percent, 16))
+
+
+def _plain(character: str) -> str:
+    if _IS_INVISIBLE(character):
+        return ""
+    if _IS_SPACE(character):
+        return " "
+    if _IS_DASH(character):
+        return "-"
+    if "\uff01" <= character <= "\uff5e":
+        return chr(ord(character) - _WIDE_SHIFT)
+    if "\ud800" <= character <= "\udfff":
+        return "\ufffd"
+    return str(int(character)) if character.isdecimal() else character
