@@ -6,7 +6,9 @@ says what is wrong and where; asking never fails, whatever the data.
 """
 
 from untrace_pipeline.conditions.condition import Condition, Conditions, compile_condition, group_level
-from untrace_pipeline.conditions.config import ConditionConfig, ConditionSource, Operator, checked
+from untrace_pipeline.conditions.config import ConditionConfig, ConditionSource, ErrorMode, Operator, checked
+from untrace_pipeline.conditions.expression import Expression
+from untrace_pipeline.conditions.form import compile_form
 from untrace_pipeline.conditions.properties import MatchProperties, MatchType, selected
 
 __all__ = [
@@ -14,11 +16,14 @@ __all__ = [
     "ConditionConfig",
     "ConditionSource",
     "Conditions",
+    "ErrorMode",
+    "Expression",
     "MatchProperties",
     "MatchType",
     "Operator",
     "checked",
     "compile_condition",
+    "compile_form",
     "group_level",
     "selected",
 ]

@@ -10,7 +10,15 @@ from pydantic import AfterValidator, Field, model_validator
 from untrace_pipeline.api.config import ConfigModel
 from untrace_pipeline.data import Level, Signal
 
-__all__ = ["ConditionConfig", "ConditionSource", "Operator", "checked"]
+__all__ = ["ConditionConfig", "ConditionSource", "ErrorMode", "Operator", "checked"]
+
+
+class ErrorMode(enum.StrEnum):
+    """What happens where a condition or statement has no answer: an index out of bounds, a division by zero …"""
+
+    IGNORE = "ignore"
+    SILENT = "silent"
+    PROPAGATE = "propagate"
 
 
 class Operator(enum.StrEnum):

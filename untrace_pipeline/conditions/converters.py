@@ -5,8 +5,8 @@ The text of an error goes to the log: it names types, never values of the data.
 
 from __future__ import annotations
 
-import hashlib
 import json
+import struct
 from collections.abc import Callable
 
 from pydantic import TypeAdapter, ValidationError
@@ -29,7 +29,6 @@ __all__ = [
     "matches",
     "nanoseconds",
     "parse_json",
-    "sha256",
     "split",
     "substring",
     "to_bool",
@@ -148,14 +147,15 @@ def parse_json(text: object) -> Value:
     return found
 
 
-def sha256(text: object) -> str:
-    """Return the SHA-256 of a text in hexadecimal."""
-    return hashlib.sha256(as_text(text).encode("utf-8", "surrogatepass")).hexdigest()
-
-
 def to_hex(value: object) -> str:
-    """Return bytes or text in hexadecimal."""
-    return value.hex() if isinstance(value, bytes) else as_text(value).encode().hex()
+    """Return bytes, text or the big-endian bytes of a number in hexadecimal; of nothing, the empty string."""
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, bool):
+        return f"{value:02x}"
+    if isinstance(value, int | float):
+        return struct.pack(">q" if isinstance(value, int) else ">d", value).hex()
+    return "" if value is None else as_text(value).encode("utf-8", "surrogatepass").hex()
 
 
 def first_present(*values: Value) -> Value:

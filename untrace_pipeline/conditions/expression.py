@@ -50,13 +50,17 @@ class Kind(enum.Enum):
 
 @dataclass(slots=True)
 class Frame:
-    """What an expression is evaluated over. ``batch`` is absent when only the request's context is known."""
+    """What an expression is evaluated over. ``batch`` is absent when only the request's context is known.
+
+    ``rows`` are the rows of the level that are meant, ``None`` for all of them; columns have a value for each of them.
+    """
 
     context: Context
     size: int
     level: Level = Level.ITEM
     columns: Mapping[Field, Column] = field(default_factory=dict)
     batch: Batch | None = None
+    rows: Sequence[int] | None = None
 
 
 @dataclass(frozen=True, slots=True)

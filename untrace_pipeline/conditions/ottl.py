@@ -34,7 +34,16 @@ from untrace_pipeline.conditions.values import wrap_int64
 from untrace_pipeline.data import Level, Signal, Value
 from untrace_pipeline.errors import ConditionError, EvaluationError
 
-__all__ = ["compile_ottl", "compile_tree", "innermost_level", "paths_of"]
+__all__ = [
+    "compile_ottl",
+    "compile_tree",
+    "compile_value",
+    "elements",
+    "innermost_level",
+    "named_level",
+    "paths_of",
+    "single",
+]
 
 
 def compile_ottl(text: str, signal: Signal, level: Level) -> Expression:
@@ -60,16 +69,24 @@ def innermost_level(texts: Sequence[str], signal: Signal) -> Level:
     """
     from untrace_pipeline.conditions.syntax import parse_condition  # noqa: PLC0415  see above
 
+    return named_level([(text, path) for text in texts for path in paths_of(parse_condition(text))], signal)
+
+
+def named_level(paths: Sequence[tuple[str, Path]], signal: Signal) -> Level:
+    """Return the level of the innermost context that paths name, each with the text it stands in.
+
+    Without any path, that of items. Raises :class:`ConditionError` where a path leaves its context out and no other
+    names one.
+    """
     levels: list[Level] = []
     bare: ConditionError | None = None
-    for text in texts:
-        for path in paths_of(parse_condition(text)):
-            name = path.segments[0].name
-            if name in CONTEXTS and len(path.segments) > 1:
-                levels.append(CONTEXTS[name][0])
-            elif name not in {"otelcol", "request"} and bare is None:
-                msg = f"which {name}? Name the context: {', '.join(_outermost(signal))}"
-                bare = ConditionError(msg, text, path.position)
+    for text, path in paths:
+        name = path.segments[0].name
+        if name in CONTEXTS and len(path.segments) > 1:
+            levels.append(CONTEXTS[name][0])
+        elif name not in {"otelcol", "request"} and bare is None:
+            msg = f"which {name}? Name the context: {', '.join(_outermost(signal))}"
+            bare = ConditionError(msg, text, path.position)
     if not levels and bare is not None:
         raise bare
     return max(levels, default=Level.ITEM)
@@ -114,7 +131,7 @@ def _boolean(node: Node, scope: Scope) -> Expression:
             message = "a path is no condition by itself: compare it, for example with == true or != nil"
             raise scope.fail(message, node.position)
         case Call() | Binary() | Literal():
-            expression = _value(node, scope)
+            expression = compile_value(node, scope)
         case _:
             raise scope.fail("this is no condition", node.position)
     if expression.constant and not isinstance(expression.constant[0], bool):
@@ -129,14 +146,15 @@ def _checked(value: object) -> bool:
     raise EvaluationError(msg)
 
 
-def _value(node: Node, scope: Scope) -> Expression:
+def compile_value(node: Node, scope: Scope) -> Expression:
+    """Compile a parsed value. Raises :class:`ConditionError`."""
     match node:
         case Literal():
             return constant(node.value)
         case Enumerator():
             return _enumerator(node, scope)
         case Path():
-            keys = [[_value(key, scope) for key in segment.keys] for segment in node.segments]
+            keys = [[compile_value(key, scope) for key in segment.keys] for segment in node.segments]
             return scope.resolve(node, keys)
         case Call():
             return _call(node, scope)
@@ -159,7 +177,7 @@ def _enumerator(node: Enumerator, scope: Scope) -> Expression:
 
 
 def _list(node: ListOf, scope: Scope) -> Expression:
-    elements = [_value(one, scope) for one in node.elements]
+    elements = [compile_value(one, scope) for one in node.elements]
     return apply(lambda *values: list(values), elements, safe=True) if elements else constant([])
 
 
@@ -169,7 +187,7 @@ def _map(node: MapOf, scope: Scope) -> Expression:
         return constant({})
     return apply(
         lambda *values: dict(zip(names, values, strict=True)),
-        [_value(entry, scope) for _, entry in node.entries],
+        [compile_value(entry, scope) for _, entry in node.entries],
         safe=True,
     )
 
@@ -182,23 +200,24 @@ def _call(node: Call, scope: Scope) -> Expression:
     try:
         places = function.bind([name for name, _ in node.arguments])
         given = {
-            place: _elements(argument, scope) if listed else _single(_value(argument, scope))
+            place: elements(argument, scope) if listed else single(compile_value(argument, scope))
             for (place, listed), (_, argument) in zip(places, node.arguments, strict=True)
         }
         result = function.build(scope, given)
     except ConditionError as error:
         raise error if error.position is not None else scope.fail(str(error), node.position) from None
-    keys = [_value(key, scope) for key in node.keys]
+    keys = [compile_value(key, scope) for key in node.keys]
     return apply(reach_strictly, (result, *keys)) if keys else result
 
 
-def _elements(node: Node, scope: Scope) -> list[Expression]:
+def elements(node: Node, scope: Scope) -> list[Expression]:
+    """Compile the elements of a list that is written out. Raises :class:`ConditionError`."""
     if not isinstance(node, ListOf):
         raise scope.fail("a list written out is needed here: [a, b]", node.position)
-    return [_single(_value(one, scope)) for one in node.elements]
+    return [single(compile_value(one, scope)) for one in node.elements]
 
 
-def _single(expression: Expression) -> Expression:
+def single(expression: Expression) -> Expression:
     """Return the first of several values: functions take one."""
     if expression.kind is not Kind.MANY:
         return expression
@@ -206,7 +225,7 @@ def _single(expression: Expression) -> Expression:
 
 
 def _signed(node: Unary, scope: Scope) -> Expression:
-    operand = _value(node.operand, scope)
+    operand = compile_value(node.operand, scope)
     if node.operator == "+":
         return operand
     try:
@@ -225,7 +244,7 @@ def _negative(value: object) -> Value:
 
 
 def _binary(node: Binary, scope: Scope) -> Expression:
-    left, right = _value(node.left, scope), _value(node.right, scope)
+    left, right = compile_value(node.left, scope), compile_value(node.right, scope)
     try:
         if node.operator not in _ARITHMETIC:
             return comparison(Comparison(node.operator), left, right)

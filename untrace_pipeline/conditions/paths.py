@@ -13,18 +13,25 @@ from untrace_pipeline.conditions.tree import Path, Segment
 from untrace_pipeline.data import ATTRIBUTES, Context, Field, Level, Signal
 from untrace_pipeline.errors import ConditionError
 
-__all__ = ["Scope"]
+__all__ = ["CACHE", "Scope"]
+
+CACHE = "cache"
+"""Name of the field that stands for the map that statements keep notes in."""
 
 _MAPS = frozenset({"attributes", "metadata"})
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Where a condition stands: what its paths may name. ``text`` is the condition, for messages."""
+    """Where a condition stands: what its paths may name. ``text`` is the condition, for messages.
+
+    ``cache`` says that there is one: for statements.
+    """
 
     signal: Signal
     level: Level
     text: str
+    cache: bool = False
 
     def fail(self, message: str, position: int) -> ConditionError:
         """Return an error that points into the condition."""
@@ -37,14 +44,14 @@ class Scope:
             return self._request(path, keys)
         if first == "otelcol":
             return self._otelcol(path, keys)
-        context, level, segments = self._context(path)
+        context, level, segments = self.context_of(path)
         keys = keys[-len(segments) :]
         for segment, indexes in zip(segments[:-1], keys[:-1], strict=True):
             if indexes:
                 raise self.fail(f"{segment.name} cannot be indexed and then followed by a name", segment.position)
         return self._leaf(context, level, segments, keys[-1])
 
-    def _context(self, path: Path) -> tuple[str, Level, tuple[Segment, ...]]:
+    def context_of(self, path: Path) -> tuple[str, Level, tuple[Segment, ...]]:
         """Split a path into its context, named or implied, and the rest."""
         own = own_context(self.signal, self.level)
         first, *rest = path.segments
@@ -65,7 +72,9 @@ class Scope:
     ) -> Expression:
         name = ".".join(segment.name for segment in segments)
         if name == "attributes" or (context == "metric" and name == "metadata"):
-            return _attributes(level, keys)
+            return _attributes(Field(level, ATTRIBUTES), keys)
+        if name == CACHE and self.cache and level is self.level:
+            return _attributes(Field(level, CACHE), keys)
         leaf = PATHS[context].get(name)
         if leaf is None:
             known = [*PATHS[context], *sorted(_MAPS if context == "metric" else {"attributes"})]
@@ -97,14 +106,14 @@ class Scope:
         return apply(reach, (from_context(reader), *keys[-1]), safe=not keys[-1])
 
 
-def _attributes(level: Level, keys: Sequence[Expression]) -> Expression:
+def _attributes(whole: Field, keys: Sequence[Expression]) -> Expression:
     if not keys:
-        return apply(_map, (read(Field(level, ATTRIBUTES)),), safe=True)
+        return apply(_map, (read(whole),), safe=True)
     first, *rest = keys
     if first.constant and isinstance(first.constant[0], str):
-        found = read(Field(level, ATTRIBUTES, first.constant[0]))
+        found = read(Field(whole.level, whole.name, first.constant[0]))
         return apply(reach, (found, *rest)) if rest else found
-    return apply(reach, (read(Field(level, ATTRIBUTES)), *keys))
+    return apply(reach, (read(whole), *keys))
 
 
 def _map(value: object) -> object:

@@ -1,4 +1,5 @@
-"""The grammar of OTTL (pkg/ottl/LANGUAGE.md): from text to a tree. What names mean is decided in ``ottl``.
+"""The grammar of OTTL (pkg/ottl/LANGUAGE.md): from text to a tree. What names mean is decided in ``ottl`` and
+``statements``.
 
 The grammar is a little wider than OTTL's own, because OTTL's needs more than one token of look-ahead to tell
 ``(1 + 2) > x`` from ``(a == b) and c``; what is too wide is refused by the compiler, with a better message.
@@ -24,15 +25,18 @@ from untrace_pipeline.conditions.tree import (
     Node,
     Path,
     Segment,
+    Statement,
     Unary,
 )
 from untrace_pipeline.data import Value
 from untrace_pipeline.errors import ConditionError
 
-__all__ = ["parse_condition"]
+__all__ = ["parse_condition", "parse_statement", "parse_value"]
 
 _GRAMMAR = r"""
+statement: call ["where" or_]
 condition: or_
+value: sum
 ?or_: and_ | or_ "or" and_             -> binary_or
 ?and_: not_ | and_ "and" not_          -> binary_and
 ?not_: comparison | "not" not_         -> negation
@@ -100,11 +104,25 @@ _WORDS = {
 
 def parse_condition(text: str) -> Node:
     """Return the tree of a condition. Raises :class:`ConditionError` that points to what is not understood."""
+    return cast("Node", _parse(text, "condition"))
+
+
+def parse_value(text: str) -> Node:
+    """Return the tree of a value: a path, a literal, a call, arithmetic. Raises :class:`ConditionError`."""
+    return cast("Node", _parse(text, "value"))
+
+
+def parse_statement(text: str) -> Statement:
+    """Return the tree of a statement, ``editor(arguments) where condition``. Raises :class:`ConditionError`."""
+    return cast("Statement", _parse(text, "statement"))
+
+
+def _parse(text: str, what: str) -> object:
     if not text.strip():
-        msg = "the condition is empty"
+        msg = f"the {what} is empty"
         raise ConditionError(msg)
     try:
-        return cast("Node", _parser().parse(text))
+        return _parser().parse(text, start=what)
     except UnexpectedToken as error:
         position = len(text.rstrip()) if error.token.type == "$END" else error.token.start_pos or 0
         msg = f"{_shown(error.token)} is not expected here; expected {_wanted(error.accepts or error.expected)}"
@@ -115,7 +133,7 @@ def parse_condition(text: str) -> Node:
         position = error.pos_in_stream or 0
         raise ConditionError(_strange(text, position), text, position) from None
     except UnexpectedEOF:
-        msg = "the condition ends too early"
+        msg = f"the {what} ends too early"
         raise ConditionError(msg, text, len(text)) from None
     except _BadLiteral as error:
         raise ConditionError(str(error), text, error.position) from None
@@ -137,7 +155,7 @@ def _strange(text: str, position: int) -> str:
         return 'strings stand in double quotes: "…"'
     if text[position] == "=":
         return "comparison is written =="
-    return f"{text[position]!r} means nothing in a condition"
+    return f"{text[position]!r} means nothing here"
 
 
 class _BadLiteral(ValueError):  # noqa: N818  carries a position to the one place that catches it
@@ -186,6 +204,12 @@ class _Builder(Transformer):  # type: ignore[type-arg]
 
     def condition(self, node: Node) -> Node:
         return node
+
+    def value(self, node: Node) -> Node:
+        return node
+
+    def statement(self, editor: Call, where: Node | None) -> Statement:
+        return Statement(editor, where)
 
     def binary(self, left: Node, operator: Any, right: Node) -> Binary:
         return Binary(str(operator), left, right, operator.start_pos)
@@ -241,7 +265,7 @@ def _parser() -> Lark:
     return Lark(
         _GRAMMAR,
         parser="lalr",
-        start="condition",
+        start=["condition", "statement", "value"],
         transformer=_Builder(),
         maybe_placeholders=True,
     )

@@ -1,4 +1,4 @@
-"""The tree of a condition, as ``syntax`` reads it. Positions are characters of the text, from 0."""
+"""The tree of a condition or statement, as ``syntax`` reads it. Positions are characters of the text, from 0."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ __all__ = [
     "Node",
     "Path",
     "Segment",
+    "Statement",
     "Unary",
 ]
 
@@ -100,3 +101,11 @@ class Binary:
 
 
 Node: TypeAlias = Literal | ListOf | MapOf | Path | Enumerator | Call | Unary | Binary
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """``set(name, "x") where kind == 1``."""
+
+    editor: Call
+    where: Node | None

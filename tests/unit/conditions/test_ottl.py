@@ -226,7 +226,7 @@ def test_what_is_not_needed_cannot_fail(text: str) -> None:
         ("TraceID(0xab) == trace_id", "16 bytes", 0),
         ('HasAttrKeyOnDatapoint("x")', "only a metric", 0),
         ('Concat(name, "x") == "x"', "a list written out", 7),
-        ('ConvertCase(name, "snake") == "x"', "lower or upper", 0),
+        ('ConvertCase(name, "title") == "x"', "one of lower, upper, snake, camel", 0),
         ("otelcol.client.nope == 1", "there is no otelcol.client.nope", 0),
         ("request == 1", "headers are written", 0),
         ("(name == nil) == 1", "cannot be used as a value", 6),
