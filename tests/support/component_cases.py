@@ -77,6 +77,7 @@ CASES = {
     (Kind.PROCESSOR, "probabilistic_sampler"): Case(fixed(sampling_percentage=50)),
     (Kind.PROCESSOR, "redaction"): Case(fixed(allow_all_keys=True, blocked_values=["gpt-[0-9a-z]+"])),
     (Kind.PROCESSOR, "resource"): Case(fixed(attributes=ACTIONS)),
+    (Kind.PROCESSOR, "transform"): Case(fixed(trace_statements=['set(span.attributes["a"], 1)'])),
     (Kind.CONNECTOR, "failover"): Case(
         fixed(priority_levels=[["traces/main", "logs"], ["traces/spare", "metrics"]]),
         outputs=("traces/main", "traces/spare", "logs", "metrics"),

@@ -20,6 +20,7 @@ ALLOWED = {
     "api": {"data"},
     "data": set(),
     "conditions": {"api", "data"},
+    "statements": {"conditions", "data"},
     "net": {"api", "data"},
     "delivery": {"api", "data", "net"},
     "registry": {"api"},
@@ -31,7 +32,7 @@ ALLOWED = {
     "supervisor": {"api", "config", "engine", "hop", "net", "registry", "telemetry"},
     "testing": {"api", "config", "data", "registry"},
 }
-COMPONENTS = {"api", "data", "delivery", "conditions", "net", "admin"}
+COMPONENTS = {"api", "data", "delivery", "conditions", "statements", "net", "admin"}
 
 
 def imports(path: Path) -> Iterator[str]:

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import enum
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from untrace_pipeline.api import ComponentConfig, ConfigModel
-from untrace_pipeline.conditions import ConditionSource, MatchProperties, checked, compile_condition, group_level
+from untrace_pipeline.conditions import (
+    ConditionSource,
+    ErrorMode,
+    MatchProperties,
+    checked,
+    compile_condition,
+    group_level,
+)
 from untrace_pipeline.conditions.properties import AttributeProperties, MatchType, SeverityProperties
 from untrace_pipeline.data import Level, Signal
+from untrace_plugins.processors.grouping import grouped
 
-__all__ = ["ConditionGroup", "ErrorMode", "FilterConfig"]
-
-
-class ErrorMode(enum.StrEnum):
-    """What happens where a condition has no answer: an index out of bounds, a division by zero …"""
-
-    IGNORE = "ignore"
-    SILENT = "silent"
-    PROPAGATE = "propagate"
+__all__ = ["ConditionGroup", "FilterConfig"]
 
 
 class TraceFilters(ConfigModel):
@@ -161,18 +160,6 @@ class ConditionGroup(ConfigModel):
     """Overrides the processor's ``error_mode`` for this group."""
 
 
-def _grouped(value: object) -> object:
-    """Gather conditions that stand in the list directly into one group, as the Collector does."""
-    if not isinstance(value, list):
-        return value
-    groups = [one for one in value if isinstance(one, dict) and "conditions" in one]
-    direct = [one for one in value if not (isinstance(one, dict) and "conditions" in one)]
-    if groups and direct:
-        msg = "either conditions or groups of conditions, not both in one list"
-        raise ValueError(msg)
-    return [{"conditions": direct}] if direct else groups
-
-
 def _groups(signal: Signal) -> Any:
     """Return the type of a flat list of conditions on a signal; they are compiled when they are checked."""
 
@@ -185,7 +172,9 @@ def _groups(signal: Signal) -> Any:
 
     written = list[ConditionGroup | ConditionSource]
     return Annotated[
-        list[ConditionGroup], BeforeValidator(_grouped, json_schema_input_type=written), AfterValidator(check)
+        list[ConditionGroup],
+        BeforeValidator(grouped("conditions"), json_schema_input_type=written),
+        AfterValidator(check),
     ]
 
 

@@ -9,13 +9,14 @@ from untrace_pipeline.conditions import (
     Condition,
     Conditions,
     ConditionSource,
+    ErrorMode,
     MatchProperties,
     compile_condition,
     group_level,
     selected,
 )
 from untrace_pipeline.data import Batch, Level, Signal
-from untrace_plugins.processors.filter.config import ErrorMode, FilterConfig
+from untrace_plugins.processors.filter.config import FilterConfig
 
 __all__ = ["FilterProcessor"]
 

@@ -1,0 +1,75 @@
+"""Options of the transform processor."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from untrace_pipeline.api import ComponentConfig, ConfigModel
+from untrace_pipeline.conditions import ConditionSource, ErrorMode, compile_form
+from untrace_pipeline.data import Signal
+from untrace_pipeline.statements import StatementSequence, compile_sequence, statement_level
+from untrace_plugins.processors.grouping import grouped
+
+__all__ = ["StatementGroup", "TransformConfig"]
+
+
+class StatementGroup(ConfigModel):
+    """Statements over one context, run in order on each of its rows."""
+
+    context: str = ""
+    """``resource``, ``scope``, ``span``, ``spanevent``, ``metric``, ``datapoint`` or ``log``; without it, the innermost
+    context that the paths of the group name."""
+    conditions: list[ConditionSource] = []
+    """The statements run on what satisfies one of these: OTTL strings, or conditions of our own form."""
+    statements: list[str] = Field(min_length=1)
+    """OTTL: ``set(span.attributes["tier"], "gold") where resource.attributes["team"] == "a"``."""
+    error_mode: ErrorMode | None = None
+    """Overrides the processor's ``error_mode`` for this group."""
+
+    def compile(self, signal: Signal) -> StatementSequence:
+        """Return the statements for a signal. Raises :class:`ConditionError`."""
+        texts = [one for one in self.conditions if isinstance(one, str)]
+        level = statement_level(self.statements, texts, self.context, signal)
+        conditions = [compile_form(one, signal, level) for one in self.conditions]
+        return compile_sequence(self.statements, conditions, signal, level)
+
+
+def _groups(signal: Signal) -> Any:
+    """Return the type of a list of statements on a signal; they are compiled when they are checked."""
+
+    def check(groups: list[StatementGroup]) -> list[StatementGroup]:
+        for group in groups:
+            group.compile(signal)
+        return groups
+
+    written = list[StatementGroup | str]
+    return Annotated[
+        list[StatementGroup],
+        BeforeValidator(grouped("statements"), json_schema_input_type=written),
+        AfterValidator(check),
+    ]
+
+
+class TransformConfig(ComponentConfig):
+    """Changes telemetry by statements."""
+
+    error_mode: ErrorMode = ErrorMode.IGNORE
+    """Where a statement has no answer for an item: ``ignore`` leaves it alone and logs, ``silent`` does not log,
+    ``propagate`` refuses the whole request permanently."""
+    trace_statements: _groups(Signal.TRACES) = []  # type: ignore[valid-type]
+    """Statements on spans, their events, scopes and resources; paths name their context: ``set(span.name, "x")``."""
+    metric_statements: _groups(Signal.METRICS) = []  # type: ignore[valid-type]
+    """Statements on metrics, data points, scopes and resources."""
+    log_statements: _groups(Signal.LOGS) = []  # type: ignore[valid-type]
+    """Statements on log records, scopes and resources."""
+
+    def groups(self, signal: Signal) -> list[StatementGroup]:
+        """Return the statements on a signal."""
+        by_signal: dict[Signal, list[StatementGroup]] = {
+            Signal.TRACES: self.trace_statements,
+            Signal.METRICS: self.metric_statements,
+            Signal.LOGS: self.log_statements,
+        }
+        return by_signal[signal]
