@@ -73,6 +73,7 @@ CASES = {
     (Kind.PROCESSOR, "attributes"): Case(fixed(actions=ACTIONS)),
     (Kind.PROCESSOR, "batch"): Case(fixed(timeout="20ms")),
     (Kind.PROCESSOR, "filter"): Case(fixed(traces={"span": ['name == "chat 1"']})),
+    (Kind.PROCESSOR, "llm_cost"): Case(fixed(prices=[{"model": "*", "input": 1}])),
     (Kind.PROCESSOR, "memory_limiter"): Case(fixed(check_interval="1s", limit_mib=4096)),
     (Kind.PROCESSOR, "probabilistic_sampler"): Case(fixed(sampling_percentage=50)),
     (Kind.PROCESSOR, "redaction"): Case(fixed(allow_all_keys=True, blocked_values=["gpt-[0-9a-z]+"])),

@@ -207,6 +207,13 @@ class _KeepOdd:
         return batch.select([row % 2 == 1 for row in range(batch.item_count)])
 
 
+class _Prepared(_Fake):
+    """A transform that has to start before it can work."""
+
+    def process(self, batch: Batch) -> Batch | None:
+        return batch if self.running else None
+
+
 class _Broken:
     def __init__(self, config: FakeConfig, settings: Settings) -> None:
         pass
@@ -224,6 +231,7 @@ FACTORIES: dict[tuple[Kind, str], Factory[Any]] = {
     (Kind.CONNECTOR, "fake"): ConnectorFactory(create=FakeConnector, **_COMMON),
     (Kind.EXTENSION, "fake"): ExtensionFactory(create=FakeExtension, **_COMMON),
     (Kind.PROCESSOR, "odd"): TransformFactory(create=_KeepOdd, drop_reason="filtered", **_COMMON),
+    (Kind.PROCESSOR, "prepared"): TransformFactory(create=_Prepared, **_COMMON),
     (Kind.PROCESSOR, "broken"): TransformFactory(create=_Broken, **_COMMON),
     (Kind.RECEIVER, "once"): ReceiverFactory(create=FakeReceiver, once=True, **_COMMON),
     (Kind.PROCESSOR, "together"): ProcessorFactory(create=FakeProcessor, affinity=Affinity.TRACE_ID, **_COMMON),

@@ -122,7 +122,10 @@ class Extension(Component, Protocol):
 
 @runtime_checkable
 class Transform(Protocol):
-    """A pure step of a pipeline; the engine wraps it and runs neighbours in one pass, without awaiting."""
+    """A pure step of a pipeline; the engine wraps it and runs neighbours in one pass, without awaiting.
+
+    One that has to read something before it can work has ``start`` and ``shutdown`` of :class:`Component` as well.
+    """
 
     def process(self, batch: Batch) -> Batch | None:
         """Return the batch, edited or replaced, or ``None`` if all of it is dropped on purpose.

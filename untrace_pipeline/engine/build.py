@@ -7,7 +7,7 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Any
 
-from untrace_pipeline.api.component import Drainable, Settings
+from untrace_pipeline.api.component import Component, Drainable, Settings
 from untrace_pipeline.api.factory import Factory, TransformFactory
 from untrace_pipeline.api.identity import Kind
 from untrace_pipeline.api.telemetry import Counter
@@ -113,6 +113,8 @@ def _fill(unit: Unit, factory: Any, settings: Settings) -> None:
     blueprint, config = unit.blueprint, unit.blueprint.spec.config
     if isinstance(factory, TransformFactory):
         unit.step = _step(unit, factory, settings)
+        if isinstance(unit.step.transform, Component):
+            unit.component = unit.step.transform
         return
     match unit.kind:
         case Kind.RECEIVER:

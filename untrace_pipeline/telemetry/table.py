@@ -142,6 +142,26 @@ _PROCESSORS = (
         "Combinations of metadata values that are batched apart.",
         ("processor",),
     ),
+    MetricSpec(
+        "processor_llm_cost_spans",
+        COUNTER,
+        "LLM call spans by what became of their cost: ok, reported, duplicate, no_usage, invalid_usage, no_model or "
+        "unknown_model.",
+        ("processor", "status"),
+    ),
+    MetricSpec(
+        "processor_llm_cost_usd",
+        COUNTER,
+        "US dollars that calls to models cost; provider and model as the price list names them, reported where only "
+        "the instrumentation knew.",
+        ("processor", "provider", "model"),
+    ),
+    MetricSpec(
+        "processor_llm_cost_invalid_durations",
+        COUNTER,
+        "LLM call spans that end before they start; they have no speed.",
+        ("processor",),
+    ),
 )
 
 _DELIVERY = (

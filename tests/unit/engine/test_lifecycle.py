@@ -18,7 +18,7 @@ from untrace_pipeline.engine.unit import Graph
 from untrace_pipeline.engine.wiring import Wiring
 from untrace_pipeline.errors import StartError
 from untrace_pipeline.telemetry.metrics import Metrics
-from untrace_pipeline.testing import run_with_fake_clock
+from untrace_pipeline.testing import make_batch, run_with_fake_clock
 
 CHAIN = {"traces": (["fake/in"], ["fake/p"], ["fake/out"])}
 
@@ -44,6 +44,20 @@ async def test_order(world: World) -> None:
     assert world.events[:5] == [f"start {name}" for name in started]
     assert world.events[5:8] == [f"stop {name}" for name in reversed(started[2:])]
     assert sorted(world.events[8:]) == [f"stop {name}" for name in started[:2]]
+
+
+async def test_a_transform_starts_if_it_has_to(world: World) -> None:
+    """One that reads something first is started before data comes, stopped after it, and may refuse to start."""
+    chain = {"traces": (["fake/in"], ["odd", "prepared"], ["fake/out"])}
+    graph = build(make_spec(chain))
+    await start_all(graph.units.values())
+    await world.get("receiver fake/in").next.consume(make_batch(items=4))
+    await stop(graph)
+    names = ["exporter fake/out", "processor prepared", "receiver fake/in"]
+    assert world.events == [*(f"start {name}" for name in names), *(f"stop {name}" for name in reversed(names))]
+    assert world.get("exporter fake/out").item_count == 2
+    with pytest.raises(StartError, match=r"^processor prepared\b"):
+        await start_all(build(make_spec(chain, {"processor prepared": {"fail_start": True}})).units.values())
 
 
 async def test_a_failed_start_stops_what_had_started_and_names_the_component(world: World) -> None:

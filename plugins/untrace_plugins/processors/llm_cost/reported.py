@@ -1,0 +1,68 @@
+"""Costs that instrumentations report, in all the places where they do."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, Final
+
+import orjson
+
+from untrace_pipeline.data import Batch, Level, Value, attribute
+from untrace_plugins.genai import names
+from untrace_plugins.genai.emit.cost import Cost
+
+__all__ = ["reported_costs"]
+
+_LANGFUSE: Final = "langfuse.observation.cost_details"
+_PLACES: Final = (
+    (names.USAGE_COST, names.COST_INPUT, names.COST_OUTPUT),
+    ("operation.cost", "", ""),
+    ("gen_ai.cost.total_cost", "gen_ai.cost.input_cost", "gen_ai.cost.output_cost"),
+    ("llm.cost.total", "llm.cost.prompt", "llm.cost.completion"),
+    ("langwatch.span.cost", "", ""),
+)
+"""Attributes of total, input and output cost; the first place that has a total is taken."""
+_KEYS: Final = [name for place in _PLACES for name in place if name]
+_FIELDS: Final = [attribute(name) for name in [*_KEYS, _LANGFUSE]]
+_MOST: Final = 1e6
+"""US dollars; what says more for one call is broken."""
+
+
+def reported_costs(batch: Batch, rows: Sequence[int]) -> list[Cost | None]:
+    """Return for each of the rows the cost that its instrumentation has reported."""
+    columns = dict(zip([*_KEYS, _LANGFUSE], batch.columns(_FIELDS, Level.ITEM, rows), strict=True))
+    absent: list[Value] = [None] * len(rows)
+    costs: list[Cost | None] = [None] * len(rows)
+    details = zip(*[[value.get(key) for value in map(_details, columns[_LANGFUSE])] for key in _DETAILS], strict=True)
+    places = [zip(*[columns.get(name, absent) for name in place], strict=True) for place in _PLACES]
+    for place in [*places, details]:
+        for row, values in enumerate(place):
+            if costs[row] is None:
+                costs[row] = _cost(values)
+    return costs
+
+
+_DETAILS: Final = ("total", "input", "output")
+
+
+def _details(value: Value) -> dict[str, Any]:
+    if not isinstance(value, str):
+        return {}
+    try:
+        found = orjson.loads(value)
+    except orjson.JSONDecodeError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _cost(values: Sequence[Value]) -> Cost | None:
+    """Return a cost, ``None`` without a sensible total: 0 is what libraries report for models they do not know."""
+    total, sent, answered = map(_amount, values)
+    return Cost(total, sent, answered) if total else None
+
+
+def _amount(value: Value) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if math.isfinite(value) and 0 <= value <= _MOST else None
