@@ -12,8 +12,8 @@ from untrace_plugins.processors.probabilistic_sampler.config import (
     Mode,
     ProbabilisticSamplerConfig,
 )
-from untrace_plugins.processors.probabilistic_sampler.hashing import Hasher, randomness_of_hash
-from untrace_plugins.processors.probabilistic_sampler.thresholds import (
+from untrace_plugins.sampling.hashing import Hasher, randomness_of_hash
+from untrace_plugins.sampling.thresholds import (
     ALL_RANDOMNESS,
     ALWAYS,
     NEVER,
@@ -22,7 +22,7 @@ from untrace_plugins.processors.probabilistic_sampler.thresholds import (
     threshold_of,
     threshold_text,
 )
-from untrace_plugins.processors.probabilistic_sampler.tracestate import Marks, parse_trace_state
+from untrace_plugins.sampling.tracestate import Marks, parse_trace_state
 
 __all__ = ["ProbabilisticSampler"]
 
@@ -66,7 +66,7 @@ class _Rule:
         self._buckets = buckets
         self._fallback = NEVER if config.fail_closed else ALWAYS
         self._proportional = ratio if config.mode is Mode.PROPORTIONAL else None
-        self._hasher = Hasher(config.hash_seed)
+        self._hasher = Hasher(config.hash_seed.to_bytes(4, "little"))
         if self.never:
             self.plain = NEVER
         elif self.hashing:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from untrace_plugins.processors.probabilistic_sampler.thresholds import (
+from untrace_plugins.sampling.thresholds import (
     parse_randomness,
     parse_threshold,
     randomness_text,

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from untrace_plugins.processors.probabilistic_sampler.hashing import Hasher, randomness_of_hash
-from untrace_plugins.processors.probabilistic_sampler.thresholds import (
+from untrace_plugins.sampling.hashing import FNV_64, Hasher, randomness_of_hash
+from untrace_plugins.sampling.thresholds import (
     ALL_RANDOMNESS,
     NEVER,
     parse_randomness,
@@ -18,7 +18,7 @@ from untrace_plugins.processors.probabilistic_sampler.thresholds import (
     threshold_of,
     threshold_text,
 )
-from untrace_plugins.processors.probabilistic_sampler.tracestate import parse_trace_state
+from untrace_plugins.sampling.tracestate import parse_trace_state
 
 IDS = st.lists(st.binary(min_size=16, max_size=16), max_size=70)
 
@@ -31,12 +31,30 @@ def fnv1a(data: bytes) -> int:
     return state
 
 
+def fnv1a_64(data: bytes) -> int:
+    """FNV-1a of 64 bits, as its authors define it."""
+    state = 0xCBF29CE484222325
+    for byte in data:
+        state = (state ^ byte) * 0x100000001B3 % 2**64
+    return state
+
+
 @given(st.integers(0, 2**32 - 1), IDS)
 def test_all_ids_at_once_hash_as_one_by_one(seed: int, ids: list[bytes]) -> None:
     """Lanes of one large integer give the hash of seed and id."""
     expected = [fnv1a(seed.to_bytes(4, "little") + one) for one in ids]
-    assert Hasher(seed).hash_ids(ids) == expected
-    assert [Hasher(seed).hash(one) for one in ids] == expected
+    hasher = Hasher(seed.to_bytes(4, "little"))
+    assert hasher.hash_ids(ids) == expected
+    assert [hasher.hash(one) for one in ids] == expected
+
+
+@given(st.binary(max_size=9), IDS)
+def test_the_same_with_64_bits(prefix: bytes, ids: list[bytes]) -> None:
+    """The wider hash, which tail sampling uses."""
+    expected = [fnv1a_64(prefix + one) for one in ids]
+    hasher = Hasher(prefix, FNV_64)
+    assert hasher.hash_ids(ids) == expected
+    assert [hasher.hash(one) for one in ids] == expected
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 2**14))
