@@ -28,6 +28,7 @@ class MemoryJournal:
         self.recovery: Recovery | None = Recovery(0)
         self._waiting: list[tuple[int, Record]] = []
         self._pending: list[tuple[Record, asyncio.Future[None]]] = []
+        self._taken = False
 
     @property
     def held(self) -> Totals:
@@ -35,8 +36,9 @@ class MemoryJournal:
         held = [*self.records.values(), *(record for record, _ in self._pending)]
         return Totals(len(held), sum(r.items for r in held), sum(len(r.payload) for r in held))
 
-    def append(self, record: Record) -> asyncio.Future[None]:
+    def append(self, record: Record, *, taken: bool = False) -> asyncio.Future[None]:
         """Hold a record."""
+        self._taken = taken
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._pending.append((record, future))
         if not self.manual:
@@ -51,7 +53,8 @@ class MemoryJournal:
                 record.place = self.appended
                 self.appended += 1
                 self.records[record.place] = record
-                heapq.heappush(self._waiting, (record.place, record))
+                if not self._taken:
+                    heapq.heappush(self._waiting, (record.place, record))
             if future.done():
                 continue
             if self.error is None:
@@ -65,6 +68,10 @@ class MemoryJournal:
         while self._waiting and sum(len(record.payload) for record in taken) < max_bytes:
             taken.append(heapq.heappop(self._waiting)[1])
         return taken
+
+    async def payloads(self, records: Sequence[Record]) -> list[bytes | None]:
+        """Return what is held."""
+        return [self.records[record.place].payload for record in records]
 
     def key(self, record: Record) -> str:
         """Return the place."""

@@ -86,7 +86,8 @@ class ModelJournal:
     def recovery(self) -> Recovery | None:
         return self._recovery
 
-    def append(self, record: Record) -> asyncio.Future[None]:
+    def append(self, record: Record, *, taken: bool = False) -> asyncio.Future[None]:
+        assert not taken, "queues take"
         loop = asyncio.get_running_loop()
         future = loop.create_future()
         record.place = self._disk.places
@@ -104,6 +105,9 @@ class ModelJournal:
         while self._ready and sum(len(record.payload) for record in taken) < max_bytes:
             taken.append(self._ready.popleft())
         return taken
+
+    async def payloads(self, records: Sequence[Record]) -> list[bytes | None]:
+        return [self._held[record.place].payload for record in records]
 
     def key(self, record: Record) -> str:
         return f"model-{record.place}"

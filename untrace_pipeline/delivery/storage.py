@@ -45,6 +45,8 @@ class Record:
     """When it was appended, seconds since the Unix epoch."""
     place: int = -1
     """Set by the journal: grows with every record, and never comes again in the life of the journal."""
+    position: int = -1
+    """Set by the journal, for itself: where it finds the record again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +74,11 @@ class Journal(Protocol):
     def recovery(self) -> Recovery | None:
         """What came from an earlier process; ``None`` when this process had the journal open before."""
 
-    def append(self, record: Record) -> asyncio.Future[None]:
+    def append(self, record: Record, *, taken: bool = False) -> asyncio.Future[None]:
         """Append a record; the future ends when it is durable, and from then on :meth:`take` finds it.
 
+        ``taken``: it counts as taken then, and :meth:`take` does not find it. Only for a journal of which everything
+        from before was taken, and to which nothing else is appended.
         Records appended meanwhile become durable together (group commit). The future raises :class:`RetryableError`
         when the medium is full or fails, in which case the record is not held; cancelling it changes nothing.
         """
@@ -83,6 +87,13 @@ class Journal(Protocol):
         """Return the oldest records that were not taken, of about that many bytes together; none if there are none.
 
         Cancelled, it has taken nothing.
+        """
+
+    async def payloads(self, records: Sequence[Record]) -> list[bytes | None]:
+        """Read the payloads of records that were taken, and of which somebody has kept all but that.
+
+        ``None`` where it cannot be read any more; the caller ends such a record as ``damaged``. Raises
+        :class:`RetryableError` while the medium does not let itself be read.
         """
 
     def key(self, record: Record) -> str:

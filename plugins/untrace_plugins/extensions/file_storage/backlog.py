@@ -130,6 +130,8 @@ def _read(cursor: _Cursor, extent: _Extent, max_bytes: int, chunk: Chunk) -> boo
         if head.ordinal < len(cursor.mask) and cursor.mask[head.ordinal]:
             continue
         record = _record(cursor, found)
+        if record is not None:
+            record.position = scanner.offset - len(found.body) - BLOCK_SIZE
         if record is None:
             _note(cursor, Gap(head.ordinal, Totals(1, head.items, head.payload_length)), chunk)
         else:

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from untrace_pipeline.api import RetryableError
 from untrace_pipeline.delivery.storage import Record, Recovery, Totals
+from untrace_plugins.extensions.file_storage.again import read_again
 from untrace_plugins.extensions.file_storage.appender import Appended
 from untrace_plugins.extensions.file_storage.backlog import Backlog, Damage
 from untrace_plugins.extensions.file_storage.files import is_full
@@ -86,6 +87,8 @@ class FileJournal:
         self._given_back: list[tuple[int, Record]] = []
         self._taken: dict[int, float] = {}
         """Place and time of the records that somebody works on, in the order of taking."""
+        self._claiming = False
+        """Whether what is appended counts as taken."""
         self._damaged = 0
         self._refuse_until = 0.0
         self._trouble = ""
@@ -104,8 +107,10 @@ class FileJournal:
 
     # ----------------------------------------------------------------- append
 
-    def append(self, record: Record) -> asyncio.Future[None]:
+    def append(self, record: Record, *, taken: bool = False) -> asyncio.Future[None]:
         """Hand a record to the writer."""
+        if taken:
+            self._claiming = True
         future: asyncio.Future[None] = self._loop.create_future()
         refusal = self._refusal(record)
         if refusal is not None:
@@ -168,14 +173,22 @@ class FileJournal:
                 self._backlog.add(segment)
 
     def _keep(self, segment: Segment, record: Record) -> None:
-        """Keep a durable record in memory, unless reading is behind."""
+        """Keep a durable record in memory, unless reading is behind or its owner has it."""
         size = len(record.header) + len(record.payload)
+        record.position = segment.end
+        if self._claiming:
+            self._taken[record.place] = record.time
+            self._note(segment, record, size)
+            return
         if not self._behind and self._hot_bytes + size > self._owner.memory and self._hot:
             self._behind = True
             self._backlog.add(segment, segment.end, segment.total)
         if not self._behind:
             self._hot.append(record)
             self._hot_bytes += size
+        self._note(segment, record, size)
+
+    def _note(self, segment: Segment, record: Record, size: int) -> None:
         segment.total = segment.total.plus(_amount(record))
         segment.end += self._shelf.overhead + size
 
@@ -202,6 +215,14 @@ class FileJournal:
             size += len(record.payload)
             self._taken[record.place] = record.time
         return taken
+
+    async def payloads(self, records: Sequence[Record]) -> list[bytes | None]:
+        """Read again, in a thread, what was taken."""
+        places = [(self._segments[record.place >> SERIAL_SHIFT], record) for record in records]
+        try:
+            return await asyncio.to_thread(read_again, places)
+        except OSError as error:
+            raise RetryableError(f"{self._name} cannot be read: {error}", retry_after=RETRY_SECONDS) from error
 
     def key(self, record: Record) -> str:
         """Return the id of the shelf and the place in it, so that it does not change when another worker adopts it."""

@@ -301,3 +301,40 @@ async def test_an_adopted_folder_is_finished(tmp_path: Path) -> None:
     journal = await open_journal(tmp_path / "own", tmp_path / "other")
     assert ledger_of(journal) == {"own": 50, "other": 50, "delivered": 60, "held": 41}
     await journal.close()
+
+
+async def test_payloads_are_read_again(tmp_path: Path) -> None:
+    """Whoever lets go of the payloads finds them where they are, in the process that wrote them and in the next one."""
+    journal = await open_journal(tmp_path)
+    records = [record(number) for number in range(100)]
+    payloads = [one.payload for one in records]
+    await asyncio.gather(*(journal.append(one, taken=True) for one in records))
+    assert await journal.take(1 << 20) == []
+    for one in records:
+        one.payload = b""
+    assert await journal.payloads(records) == payloads
+    journal.end(records[0], {"passed": records[0].items})
+    await journal.close()
+    journal = await open_journal(tmp_path)
+    taken = await take_all(journal)
+    assert numbers(taken) == list(range(1, 100))
+    assert await journal.payloads(taken[::-1]) == payloads[:0:-1]
+    await journal.close()
+
+
+async def test_a_payload_that_is_damaged_is_none(tmp_path: Path) -> None:
+    """Of records that are read again, damage costs those that it hits; a file that is gone, all of its own."""
+    journal = await open_journal(tmp_path)
+    records = [record(number) for number in range(60)]
+    await asyncio.gather(*(journal.append(one, taken=True) for one in records))
+    first = segments(tmp_path)[0]
+    data = bytearray((tmp_path / first).read_bytes())
+    data[records[2].position + 70] ^= 1
+    (tmp_path / first).write_bytes(data)
+    found = await journal.payloads(records[:5])
+    assert found == [records[0].payload, records[1].payload, None, records[3].payload, records[4].payload]
+    (tmp_path / first).unlink()
+    assert await journal.payloads(records[:1]) == [None]
+    for one in records:
+        journal.end(one, {"passed": one.items})
+    await journal.close()
