@@ -20,7 +20,7 @@ from untrace_pipeline.api.component import (
     Transform,
 )
 from untrace_pipeline.api.config import ComponentConfig, ConfigModel, Duration, Secret, Size, format_duration
-from untrace_pipeline.api.consumer import Consumer, Intake
+from untrace_pipeline.api.consumer import Consumer, Intake, Outlet
 from untrace_pipeline.api.detector import DETECTOR_GROUP, Detector, Finding, installed_detectors, load_detector
 from untrace_pipeline.api.factory import (
     Affinity,
@@ -97,6 +97,7 @@ __all__ = [
     "MeterPart",
     "MetricKind",
     "MetricSpec",
+    "Outlet",
     "Outputs",
     "OversizeError",
     "Part",

@@ -41,6 +41,8 @@ class Settings:
     """Own metrics; the labels that name the component are already set."""
     logger: logging.Logger
     """Own logger; the component id is already set."""
+    pipeline: PipelineId | None = None
+    """The pipeline that a processor stands in, each instance in one; ``None`` for everything else."""
 
 
 class Host(Protocol):
@@ -102,7 +104,7 @@ class Receiver(Component, Protocol):
 
 @runtime_checkable
 class Processor(Component, Consumer, Protocol):
-    """Stands between; made with ``next: Consumer``. One instance per pipeline."""
+    """Stands between; made with ``next: Outlet``. One instance per pipeline."""
 
 
 @runtime_checkable
@@ -145,7 +147,7 @@ class Admission(Protocol):
 
 @runtime_checkable
 class Drainable(Protocol):
-    """An exporter that can tell what it still holds; asked after ``shutdown``, for the last line of the log."""
+    """An exporter or processor that can tell what it still holds; asked after ``shutdown``, for the end of the log."""
 
     def pending_items(self) -> int:
         """Return how many accepted items have no outcome yet: they lie in a queue, in memory or on disk."""

@@ -1,4 +1,4 @@
-"""Consumer and Intake: the one direction and the one verb of the data flow."""
+"""Consumer, Intake and Outlet: the one direction and the one verb of the data flow."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Protocol, runtime_checkable
 
 from untrace_pipeline.data import Batch
 
-__all__ = ["Consumer", "Intake"]
+__all__ = ["Consumer", "Intake", "Outlet"]
 
 
 @runtime_checkable
@@ -21,6 +21,17 @@ class Consumer(Protocol):
         Runs many times at once: keep no per-call state on ``self``.
 
         Raises :class:`RetryableError` or :class:`PermanentError`. On ``CancelledError`` the batch counts as refused.
+        """
+
+
+@runtime_checkable
+class Outlet(Consumer, Protocol):
+    """What a processor is given: the rest of its pipeline, and the books of what never gets there."""
+
+    def dropped(self, reason: str, items: int) -> None:
+        """Count accepted items that end here: ``sampled``, ``too_large``, ``shutdown`` …
+
+        They count as ``dropped_items`` of the processor, and in the ledger of each exporter behind it.
         """
 
 

@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 
 from untrace_pipeline.api.component import Connector, Exporter, Extension, Processor, Receiver, Settings, Transform
 from untrace_pipeline.api.config import ComponentConfig
-from untrace_pipeline.api.consumer import Consumer, Intake
+from untrace_pipeline.api.consumer import Consumer, Intake, Outlet
 from untrace_pipeline.api.identity import Kind, PipelineId
 from untrace_pipeline.api.telemetry import MetricSpec
 from untrace_pipeline.data.signal import Signal
@@ -84,9 +84,12 @@ class ReceiverFactory(Factory[C]):
 class ProcessorFactory(Factory[C]):
     """Makes processors: steps that wait, hold items back, or limit."""
 
-    create: Callable[[C, Settings, Consumer], Processor]
+    create: Callable[[C, Settings, Outlet], Processor]
     affinity: Affinity | None = None
     """What must reach the same worker; the engine then sends each item to the worker that it belongs to."""
+    holds: bool = False
+    """Whether it has accepted items before ``next`` has: it keeps them, and passes them on or drops them later. Such a
+    processor counts its items in the ledger (``ledger_items``, ``processor_pending_items``)."""
     kind = Kind.PROCESSOR
 
 

@@ -19,6 +19,9 @@ __all__ = ["Account", "Left"]
 
 logger = logging.getLogger(__name__)
 
+_HOLDING = {Kind.EXPORTER.singular: "queued", Kind.PROCESSOR.singular: "held"}
+"""What the ledger calls that which a component still has after it stopped, by kind."""
+
 
 @dataclass(frozen=True)
 class Left:
@@ -27,7 +30,7 @@ class Left:
     lost: Mapping[str, float] = field(default_factory=dict)
     """Accepted and given up, by component: ``exporter otlp``."""
     held: Mapping[str, float] = field(default_factory=dict)
-    """Accepted and kept, on a disk or in a component that had to be left behind, by exporter: ``otlp``."""
+    """Accepted and kept, on a disk or in a component that had to be left behind, by component: ``otlp``."""
 
     @classmethod
     def total(cls, several: Iterable[Left]) -> Self:
@@ -40,11 +43,12 @@ class Left:
         return cls(lost, held)
 
     def tell(self, what: str, snapshot: Snapshot) -> None:
-        """Log the ledger of each exporter that stopped, and in a last line how it ended: ``stopped in 0.20 s; …``."""
+        """Log the ledger of what could hold something, and in a last line how it ended: ``stopped in 0.20 s; …``."""
         for account in read_ledger(snapshot):
-            if account.kind == Kind.EXPORTER.singular and account.component in self.held:
+            state = _HOLDING.get(account.kind)
+            if state is not None and account.component in self.held:
                 account.pending.clear()
-                account.pending["queued"] = int(self.held[account.component])
+                account.pending[state] = int(self.held[account.component])
                 logger.log(logging.ERROR if account.balance else logging.INFO, "ledger: %s", account.line())
         texts = {word: _listed(word, items) for word, items in (("lost", self.lost), ("still held", self.held))}
         level = logging.ERROR if texts["lost"] else logging.INFO
@@ -68,8 +72,10 @@ class Account:
         """Log how it ended, and return what was left."""
         before = self._before
         lost = {name: items - before.get(name, 0) for name, items in self._dropped().items()}
-        exporters = [unit for unit in units if isinstance(unit.component, Drainable)]
-        held = {str(unit.id.component): unit.component.pending_items() for unit in exporters}
+        holding = [unit for unit in units if isinstance(unit.component, Drainable)]
+        held: Counter[str] = Counter()
+        for unit in holding:
+            held[str(unit.id.component)] += unit.component.pending_items()
         left = Left(lost, held)
         left.tell(f"{what} in {time.monotonic() - self._started:.2f} s", self._metrics.snapshot())
         return left

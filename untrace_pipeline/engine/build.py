@@ -75,7 +75,7 @@ class Builder:
         host = ComponentHost(status, logger, self._statuses, self._workers)
         faults = Faults(component, meter, logger, self._clock)
         unit = Unit(blueprint, meter, logger, faults, status, host)
-        settings = Settings(component, blueprint.signals, meter, logger)
+        settings = Settings(component, blueprint.signals, meter, logger, blueprint.id.pipeline)
         _guarded(unit, factory, lambda: _fill(unit, factory, settings))
         return unit
 
@@ -122,7 +122,7 @@ def _fill(unit: Unit, factory: Any, settings: Settings) -> None:
             unit.component = factory.create(config, settings, unit.intake)
             return
         case Kind.PROCESSOR:
-            unit.port = Port(unit.meter.counter("processor_outgoing_items", **_processor_labels(blueprint)))
+            unit.port = _port(unit)
             unit.component = factory.create(config, settings, unit.port)
         case Kind.CONNECTOR:
             unit.ports = {pipeline: Port() for pipeline in sorted(blueprint.outputs)}
@@ -146,6 +146,16 @@ def _accepted(unit: Unit) -> tuple[Counter, ...]:
     if unit.kind is Kind.EXPORTER and not isinstance(unit.component, Drainable):
         ends = ("delivered",)  # it holds nothing, so that what it accepts is delivered
     return tuple([unit.meter.counter("ledger_items", state=state) for state in ("accepted", *ends)])
+
+
+def _port(processor: Unit) -> Port:
+    """Return the way out of a processor that is no transform."""
+    meter, labels = processor.meter, _processor_labels(processor.blueprint)
+
+    def drops(reason: str) -> Counter:
+        return meter.counter("dropped_items", signal=labels["otel_signal"], reason=reason)
+
+    return Port(meter.counter("processor_outgoing_items", **labels), drops)
 
 
 def _processor_labels(blueprint: Blueprint) -> dict[str, str]:

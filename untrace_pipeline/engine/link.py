@@ -109,11 +109,15 @@ class Port:
     A batch that has passed goes on where the port led at that time.
     """
 
-    __slots__ = ("_count", "target")
+    __slots__ = ("_count", "_drops", "books", "target")
 
-    def __init__(self, count: Counter | None = None) -> None:
+    def __init__(self, count: Counter | None = None, drops: Callable[[str], Counter] | None = None) -> None:
+        """``drops`` returns what counts the component's own drops for a reason."""
         self._count = count
+        self._drops = drops
         self.target: Consumer | None = None
+        self.books: Callable[[str, int], None] | None = None
+        """Counts what the component drops for the exporters that the port leads to."""
 
     def consume(self, batch: Batch) -> Coroutine[Any, Any, None]:
         """Count the items and pass the batch on."""
@@ -121,3 +125,10 @@ class Port:
         if self._count is not None:
             self._count.add(batch.item_count)
         return self.target.consume(batch)
+
+    def dropped(self, reason: str, items: int) -> None:
+        """Count items that end in the component."""
+        if self._drops is not None:
+            self._drops(reason).add(items)
+        if self.books is not None:
+            self.books(reason, items)

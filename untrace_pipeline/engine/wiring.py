@@ -31,7 +31,7 @@ class Wiring:
         self._books = books
         self._hops = hops
         self._places: dict[PipelineId, Consumer] = {}
-        self._after: dict[UnitId, Consumer] = {}
+        self._after: dict[UnitId, tuple[Consumer, DropOnTheWay]] = {}
         self._heads = {pipeline.id: self._chain(pipeline) for pipeline in graph.spec.pipelines.values()}
 
     def apply(self, units: Collection[Unit]) -> None:
@@ -40,7 +40,7 @@ class Wiring:
         for unit in units:
             unit.host.extensions = extensions
             if unit.port is not None:
-                unit.port.target = self._after[unit.id]
+                unit.port.target, unit.port.books = self._after[unit.id]
             for pipeline, port in unit.ports.items():
                 port.target = self._heads[pipeline]
             if unit.intake is not None:
@@ -65,7 +65,7 @@ class Wiring:
             if unit.step is not None:
                 steps.insert(0, unit.step)
                 continue
-            self._after[unit.id] = _run(steps, head, dropped)
+            self._after[unit.id] = _run(steps, head, dropped), dropped
             steps = []
             assert unit.inlet is not None
             head = unit.inlet

@@ -1,8 +1,10 @@
 """The ledger: for every exporter and connector, what became of each item that was accepted for it.
 
+Processors that hold items back (``holds`` of their factory) have an account, too.
+
 Computed from a snapshot of the metrics alone, of one process or of several merged. For each of them::
 
-    accepted + unacknowledged = the sum of all states + queued + in_flight - undecided
+    accepted + unacknowledged = the sum of all states + queued + in_flight + held - undecided
 
 ``unacknowledged`` items were taken although their sender was told to come again, or had left: they may be there twice.
 ``undecided`` items have not been answered yet. What a queue on disk had in earlier processes is included.
@@ -21,15 +23,17 @@ __all__ = ["Account", "left_behind", "read_ledger"]
 
 _INCOMING = ("accepted", "unacknowledged")
 _PENDING = ("queued", "in_flight", "undecided")
+_HELD = ("held",)
 _ENDS = ("delivered", "passed", "rejected", "filtered", "sampled", "expired", "dead_lettered", "left_behind")
 """States with a line of their own; every other one is a reason for a drop."""
+_PENDING_BY_KIND = {"exporter": _PENDING, "processor": _HELD}
 _SELDOM = {"passed", "left_behind"}
 """Ends that are shown where there are any."""
 
 
 @dataclass(slots=True)
 class Account:
-    """One exporter or connector. All numbers are items."""
+    """One exporter, connector, or processor that holds items. All numbers are items."""
 
     kind: str
     component: str
@@ -40,7 +44,8 @@ class Account:
     def balance(self) -> int:
         """Items that are nowhere (> 0) or counted twice (< 0)."""
         ended = sum(items for state, items in self.states.items() if state not in _INCOMING)
-        held = self.pending["queued"] + self.pending["in_flight"] - self.pending["undecided"]
+        pending = self.pending
+        held = pending["queued"] + pending["in_flight"] + pending["held"] - pending["undecided"]
         return self.states["accepted"] + self.states["unacknowledged"] - ended - held
 
     def as_json(self) -> dict[str, Any]:
@@ -53,7 +58,7 @@ class Account:
             **{state: self.states[state] for state in _INCOMING},
             **{end: self.states[end] for end in ends},
             "dropped": dropped,
-            **{state: self.pending[state] for state in _PENDING if self.kind == "exporter"},
+            **{state: self.pending[state] for state in _PENDING_BY_KIND.get(self.kind, ())},
             "balance": self.balance,
         }
 
@@ -69,7 +74,7 @@ class Account:
         yield from ((end, self.states[end]) for end in _ENDS)
         known = {*_INCOMING, *_ENDS}
         yield from ((f"dropped ({state})", items) for state, items in sorted(self.states.items()) if state not in known)
-        yield from ((state, self.pending[state]) for state in ("queued", "in_flight"))
+        yield from ((state, self.pending[state]) for state in ("queued", "in_flight", "held"))
 
 
 def read_ledger(snapshot: Snapshot) -> list[Account]:
@@ -83,6 +88,8 @@ def read_ledger(snapshot: Snapshot) -> list[Account]:
         account(labels["kind"], labels["component"]).states[labels["state"]] += value
     for labels, value in _series(snapshot, "exporter_pending_items"):
         account("exporter", labels["exporter"]).pending[labels["state"]] += value
+    for labels, value in _series(snapshot, "processor_pending_items"):
+        account("processor", labels["processor"]).pending["held"] += value
     for labels, value in _series(snapshot, "dropped_items"):
         if labels["kind"] == "connector" and (labels["kind"], labels["component"]) in accounts:
             states = account("connector", labels["component"]).states

@@ -99,6 +99,12 @@ _LINKS = (
         ("pipeline", "way"),
     ),
     MetricSpec(
+        "processor_pending_items",
+        GAUGE,
+        "Items that a processor has accepted and holds back: undecided, or not taken by what comes next.",
+        ("processor",),
+    ),
+    MetricSpec(
         "dropped_items",
         COUNTER,
         "Items that end here, by reason: filtered, sampled, no_route, queue_full, expired, permanent, too_large, "
@@ -213,8 +219,8 @@ _DELIVERY = (
     MetricSpec(
         "ledger_items",
         COUNTER,
-        "Items of each exporter and connector by what became of them; accepted and unacknowledged are the sum of all "
-        "other states and of exporter_pending_items.",
+        "Items of each exporter, connector and processor that holds items, by what became of them; accepted and "
+        "unacknowledged are the sum of all other states, of exporter_pending_items and processor_pending_items.",
         ("kind", "component", "state"),
     ),
     MetricSpec(

@@ -12,7 +12,8 @@ What is checked, by kind:
 * transforms: every signal, empty requests; the context survives; what others hold of the same data does not change
 * processors: everything accepted arrives exactly once, under concurrency, and is accepted after ``next`` has; a refusal
   of ``next`` reaches the caller with its code and wait; a caller who is cancelled does not hang, nor does the component
-  after it; ``shutdown`` lets go of what was held back
+  after it; ``shutdown`` lets go of what was held back. Those that hold items (``holds``): what they accepted arrives or
+  is counted as dropped, and a refusal of ``next`` that may pass loses nothing
 * connectors: as processors, into the pipelines given as outputs
 * exporters: every signal is accepted while running; ``consume`` after ``shutdown`` is refused, not swallowed
 * receivers: with ``send``, what the sender is told matches what ``next`` did

@@ -7,7 +7,17 @@ import logging
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Any
 
-from untrace_pipeline.api import ComponentId, Extension, Kind, Settings, StartError, Status, StatusEvent, Workers
+from untrace_pipeline.api import (
+    ComponentId,
+    Extension,
+    Kind,
+    PipelineId,
+    Settings,
+    StartError,
+    Status,
+    StatusEvent,
+    Workers,
+)
 from untrace_pipeline.api.workers import ALONE
 from untrace_pipeline.data import Signal
 
@@ -119,6 +129,7 @@ def make_settings(
     *,
     signals: Iterable[Signal] = tuple(Signal),
     meter: RecordingMeter | None = None,
+    pipeline: str | None = None,
 ) -> Settings:
     """Return settings for a component made by hand."""
     return Settings(
@@ -126,4 +137,5 @@ def make_settings(
         signals=frozenset(signals),
         meter=meter or RecordingMeter(),
         logger=logging.getLogger(f"untrace_pipeline.test.{kind.singular}.{id}"),
+        pipeline=PipelineId.parse(pipeline) if pipeline else None,
     )

@@ -11,6 +11,7 @@ from untrace_pipeline.api import (
     ConnectorFactory,
     Consumer,
     Kind,
+    Outlet,
     PipelineId,
     ProcessorFactory,
     TransformFactory,
@@ -51,14 +52,21 @@ def check_transform(factory: TransformFactory[Any], config: ComponentConfig, sig
 async def check_processor(factory: ProcessorFactory[Any], config: ComponentConfig, host: StubHost) -> None:
     """Check a processor. Raises :class:`ContractError`."""
 
-    def make(next: Consumer, signal: Signal = Signal.TRACES) -> Component:
+    def make(next: Outlet, signal: Signal = Signal.TRACES) -> Component:
         settings = make_settings(Kind.PROCESSOR, factory.type_name, signals=[signal])
         return factory.create(config, settings, next)
 
     await check_lifecycle(lambda: make(Sink()), host)
     for signal in factory.signals:
         sink = Sink()
-        await _check_passing(make(sink, signal), [sink], signal, host)
+        if factory.holds:
+            await _check_holding(make(sink, signal), sink, signal, host)
+            retried = FailingSink([RetryableError("try again", retry_after=0.01)])
+            await _check_holding(make(retried, signal), retried, signal, host)
+        else:
+            await _check_passing(make(sink, signal), [sink], signal, host)
+    if factory.holds:
+        return
     await _check_waiting(make, host)
     for error in _REFUSALS:
         await _check_refusal(make(FailingSink(error)), error, host)
@@ -104,6 +112,22 @@ async def _check_passing(component: Any, sinks: list[Sink], signal: Signal, host
     if len(sinks) == 1:
         require(arrived == [offered], f"accepted {signal.item} arrive: {arrived[0]} of {offered}")
     await settle(before)
+
+
+async def _check_holding(component: Any, sink: Sink, signal: Signal, host: StubHost) -> None:
+    before = asyncio.all_tasks()
+    await component.start(host)
+    batches = [make_batch(signal, 5, seed=seed) for seed in range(20)]
+    await asyncio.gather(*(component.consume(batch) for batch in batches))
+    await component.shutdown()
+    ended = sink.item_count + sum(sink.drops.values())
+    require(ended == 20 * 5, f"accepted {signal.item} arrive or are counted as dropped: {ended} of 100")
+    try:
+        await component.consume(make_batch(signal))
+    except ConsumeError:
+        await settle(before)
+    else:
+        require(False, "consume() after shutdown() is refused")
 
 
 async def _check_waiting(make: Callable[[BlockingSink], Any], host: StubHost) -> None:

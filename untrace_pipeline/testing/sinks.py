@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 
 from untrace_pipeline.data import Batch, Field, Level, Value
@@ -16,10 +17,16 @@ class Sink:
 
     def __init__(self) -> None:
         self.batches: list[Batch] = []
+        self.drops: Counter[str] = Counter()
+        """Items that the component before it dropped, by reason."""
         self._arrived = asyncio.Condition()
 
     def admit(self, byte_size: int) -> None:
         """Admit everything."""
+
+    def dropped(self, reason: str, items: int) -> None:
+        """Count what ends before it gets here."""
+        self.drops[reason] += items
 
     async def consume(self, batch: Batch) -> None:
         """Keep the batch."""
