@@ -79,6 +79,9 @@ CASES = {
     (Kind.PROCESSOR, "redaction"): Case(fixed(allow_all_keys=True, blocked_values=["gpt-[0-9a-z]+"])),
     (Kind.PROCESSOR, "resource"): Case(fixed(attributes=ACTIONS)),
     (Kind.PROCESSOR, "transform"): Case(fixed(trace_statements=['set(span.attributes["a"], 1)'])),
+    (Kind.PROCESSOR, "tail_sampling"): Case(
+        fixed(decision_wait="10ms", policies=[{"name": "all", "type": "always_sample"}])
+    ),
     (Kind.CONNECTOR, "failover"): Case(
         fixed(priority_levels=[["traces/main", "logs"], ["traces/spare", "metrics"]]),
         outputs=("traces/main", "traces/spare", "logs", "metrics"),

@@ -47,6 +47,12 @@ class Record:
     """Set by the journal: grows with every record, and never comes again in the life of the journal."""
     position: int = -1
     """Set by the journal, for itself: where it finds the record again."""
+    size: int = -1
+    """Bytes of the payload, also while nobody keeps that."""
+
+    def __post_init__(self) -> None:
+        if self.size < 0:
+            self.size = len(self.payload)
 
 
 @dataclass(frozen=True, slots=True)

@@ -170,6 +170,80 @@ _PROCESSORS = (
     ),
 )
 
+_MILLISECONDS = (1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0, 200.0, 500.0, 1000.0, 2000.0, 5000.0, 10000.0, 50000.0)
+_AGES = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, 3600.0, 14400.0, 86400.0)
+"""From a usual trace to one of a whole day."""
+_HOLDER = ("processor",)
+
+_SAMPLING = (
+    MetricSpec(
+        "processor_tail_sampling_count_traces_sampled",
+        COUNTER,
+        "Traces about which a policy was asked, by what it said.",
+        (*_HOLDER, "policy", "sampled", "decision"),
+    ),
+    MetricSpec(
+        "processor_tail_sampling_global_count_traces_sampled",
+        COUNTER,
+        "Traces that were decided.",
+        (*_HOLDER, "sampled", "decision"),
+    ),
+    MetricSpec(
+        "processor_tail_sampling_early_releases_from_cache_decision",
+        COUNTER,
+        "Spans that came after the decision and followed it.",
+        (*_HOLDER, "sampled"),
+    ),
+    MetricSpec("processor_tail_sampling_new_trace_id_received", COUNTER, "Traces that began to wait.", _HOLDER),
+    MetricSpec(
+        "processor_tail_sampling_sampling_policy_evaluation_error",
+        COUNTER,
+        "Times that a policy had no answer about a trace.",
+        _HOLDER,
+    ),
+    MetricSpec(
+        "processor_tail_sampling_traces_dropped_too_large",
+        COUNTER,
+        "Traces that grew beyond maximum_trace_size_bytes.",
+        _HOLDER,
+    ),
+    MetricSpec(
+        "processor_tail_sampling_sampling_traces_decided_early",
+        COUNTER,
+        "Traces that were decided before their time, because num_traces or memory_limit was reached.",
+        _HOLDER,
+    ),
+    MetricSpec(
+        "processor_tail_sampling_spilled_fragments",
+        COUNTER,
+        "Pieces of traces that were left to the disk, because memory_limit was reached.",
+        _HOLDER,
+    ),
+    MetricSpec("processor_tail_sampling_sampling_traces_on_memory", GAUGE, "Traces that wait.", _HOLDER),
+    MetricSpec("processor_tail_sampling_pending_bytes", GAUGE, "Bytes of waiting spans in memory.", _HOLDER),
+    MetricSpec(
+        "processor_tail_sampling_sampling_decision_timer_latency",
+        HISTOGRAM,
+        "Milliseconds that deciding about all traces that were due took.",
+        _HOLDER,
+        _MILLISECONDS,
+    ),
+    MetricSpec(
+        "processor_tail_sampling_sampling_late_span_age",
+        HISTOGRAM,
+        "Seconds from a decision to spans that came after it.",
+        _HOLDER,
+        _AGES,
+    ),
+    MetricSpec(
+        "processor_tail_sampling_sampling_trace_removal_age",
+        HISTOGRAM,
+        "Seconds that a trace waited.",
+        _HOLDER,
+        _AGES,
+    ),
+)
+
 _DELIVERY = (
     *_per_signal("exporter_sent_{items}", "{items} that the destination accepted.", ("exporter",)),
     *_per_signal("exporter_send_failed_{items}", "{items} given up on after the last attempt.", ("exporter",)),
@@ -309,6 +383,7 @@ SECTIONS: tuple[tuple[str, tuple[MetricSpec, ...]], ...] = (
     ("Processing", _LINKS),
     ("HTTP servers", _SERVERS),
     ("The batch processor", _PROCESSORS),
+    ("Samplers that wait for whole traces", _SAMPLING),
     ("Exporters and destinations", _DELIVERY),
     ("Dead letters", _DEAD_LETTERS),
     ("Process and configuration", _PROCESS),

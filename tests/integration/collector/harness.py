@@ -16,7 +16,7 @@ import yaml
 from google.protobuf.message import Message
 
 from tests.integration.collector.inputs import INPUTS
-from tests.support.peers import ConfiguredProcess, PeerProcessError
+from tests.support.peers import ConfiguredProcess, Daemon, PeerProcessError
 from tests.support.peers.canonical import SignalName, canonical_items, parse_proto, read_framed
 
 CASES = Path(__file__).parent / "cases"
@@ -35,6 +35,7 @@ class Case:
     component: str
     name: str
     processors: Mapping[str, Any] = field(default_factory=dict)
+    ours: Mapping[str, Any] = field(default_factory=dict)
     routing: Mapping[str, Any] | None = None
     signals: Sequence[SignalName] = ("traces", "metrics", "logs")
     input: str = "varied"
@@ -119,8 +120,8 @@ def _add_pipelines(config: dict[str, Any], case: Case, processors: list[str]) ->
             pipelines[f"{signal}/{case.slug}_{output}"] = {"receivers": [connector], "exporters": [exporter]}
 
 
-def build_config(cases: Sequence[Case]) -> dict[str, Any]:
-    """Answer one config that runs all cases beside each other."""
+def build_config(cases: Sequence[Case], *, ours: bool) -> dict[str, Any]:
+    """Answer one config that runs all cases beside each other, with the options that only we have."""
     config: dict[str, Any] = {"receivers": {}, "processors": {}, "connectors": {}, "exporters": {}}
     config["service"] = {"pipelines": {}}
     for case in cases:
@@ -134,7 +135,10 @@ def build_config(cases: Sequence[Case]) -> dict[str, Any]:
         config["receivers"][f"otlp/{case.slug}"] = {"protocols": protocols}
         names = {name: f"{name.replace('/', '/' + case.slug + '_')}" for name in case.processors}
         ids = {name: full if "/" in name else f"{name}/{case.slug}" for name, full in names.items()}
-        config["processors"] |= {ids[name]: options for name, options in case.processors.items()}
+        own = case.ours if ours else {}
+        config["processors"] |= {
+            ids[name]: {**options, **own.get(name, {})} for name, options in case.processors.items()
+        }
         _add_pipelines(config, case, list(ids.values()))
     return {key: value for key, value in config.items() if value}
 
@@ -183,7 +187,8 @@ def _collect(case: Case, directory: Path, answers: tuple[str, ...]) -> Outcome:
 def _run_together(subject: type[ConfiguredProcess], cases: Sequence[Case]) -> dict[str, Outcome]:
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
-        with subject(build_config(cases), directory=directory) as process:
+        config = build_config(cases, ours=subject is Daemon)
+        with subject(config, directory=directory) as process:
             answers = {case.name: send(case, process.endpoint(case.port)) for case in cases}
         return {case.name: _collect(case, directory, answers[case.name]) for case in cases}
 

@@ -316,6 +316,94 @@ def _sampled_logs(rng: random.Random, count: int) -> list[Message]:
     return [request]
 
 
+NUMBERS: tuple[Any, ...] = (None, None, 0, 50, 75, 100, 101, -5, 2**63 - 1, 60.5, "75", True, [75])
+TEXTS: tuple[Any, ...] = (None, None, None, "value1", "value2", "a value", "", "VALUE1", 7, True, ["value1"], "välue1")
+TRUTHS: tuple[Any, ...] = (None, None, None, True, False, "true", 1)
+WAYS = (
+    "",
+    "",
+    "key3=value1",
+    "key3=value2,other=1",
+    "other=1, key3=value1 ",
+    "KEY3=value1",
+    "key3=value1,key3=value1",
+    "key3=value1,,",
+    "key3=value1=2",
+    "t1@key3=value1",
+    "ot=th:8",
+    "ot=th:8;rv:f29d6a7215ced0",
+    "ot=rv:100d6a7215ced0",
+    "key3=value1,ot=th:c",
+    "ot=zz:9,key3=value2",
+)
+LARGE = 26
+"""Traces whose id begins with a smaller byte have a long text."""
+TIMES = (0, 0, 1, START, START + 5_000_000_000, 2**63 + 5, 2**64 - 1)
+
+
+def _tail_content(rng: random.Random) -> dict[str, Any]:
+    chosen = {"key1": rng.choice(NUMBERS), "key2": rng.choice(TEXTS), "key4": rng.choice(TRUTHS)}
+    return {key: value for key, value in chosen.items() if value is not None and rng.random() < 0.6}
+
+
+def _tail_times(rng: random.Random) -> tuple[int, int]:
+    """Answer start and end: mostly within ten seconds, sometimes backwards, without a value, or beyond 63 bits."""
+    if rng.random() < 0.1:
+        return rng.choice(TIMES), rng.choice(TIMES)
+    start = START + rng.randrange(8_000) * 1_000_000
+    return start, start + rng.choice((-1, 0, 1, 999_999, 1_000_000, 499_999_999, 1_000_000_000, 4_000_000_000))
+
+
+def _tail_span(rng: random.Random, trace_id: bytes, index: int) -> Span:
+    """Answer a span for policies of tail sampling: what each of them looks at, in all its types."""
+    start, end = _tail_times(rng)
+    span = Span(
+        trace_id=trace_id,
+        span_id=(index + 1).to_bytes(8, "big"),
+        parent_span_id=rng.randbytes(8) if rng.random() < 0.7 else b"",
+        trace_state=rng.choice(WAYS),
+        flags=rng.choice((0, 0, 0, 1, 0x101, 0x100, 0xFE)),
+        name=rng.choice(("chat", "tool", "health")),
+        start_time_unix_nano=start,
+        end_time_unix_nano=end,
+        attributes=attributes(_tail_content(rng) | {"index": index}),
+        status=Status(code=rng.choice(list(Status.StatusCode.values()) if rng.random() < 0.3 else [0])),
+    )
+    for number in range(rng.choice((0, 0, 0, 1, 2))):
+        span.events.add(
+            time_unix_nano=number, name=rng.choice(("exception", "choice")), attributes=attributes(_tail_content(rng))
+        )
+    if trace_id[0] < LARGE:
+        span.attributes.extend(attributes({"text": "x" * 5000}))
+    return span
+
+
+def _tail() -> Inputs:
+    """Answer 400 traces of one to eight spans, which come in any order, over many requests and resources.
+
+    A tenth of them is larger than 5000 bytes, the others are smaller than 4000.
+    """
+    rng = random.Random(6)
+    traces = [rng.randbytes(16) for _ in range(400)]
+    spans = [trace_id for trace_id in traces for _ in range(rng.choice((1, 1, 2, 3, 5, 8)))]
+    rng.shuffle(spans)
+    requests: list[Message] = []
+    while spans:
+        request = ExportTraceServiceRequest()
+        for _ in range(rng.randrange(1, 4)):
+            group = request.resource_spans.add(
+                resource=Resource(
+                    attributes=attributes(_tail_content(rng) if rng.random() < 0.05 else {"service": "a"})
+                )
+            )
+            for scope in _scopes()[: rng.randrange(1, 3)]:
+                taken, spans = spans[:10], spans[10:]
+                inner = group.scope_spans.add(scope=scope)
+                inner.spans.extend(_tail_span(rng, one, len(spans) + place) for place, one in enumerate(taken))
+        requests.append(request)
+    return {"traces": requests, "metrics": [], "logs": []}
+
+
 def _odd() -> Inputs:
     """Answer requests without items or with empty groups."""
     span, metric, record = Span(name="bare"), Metric(name="bare"), LogRecord()
@@ -350,4 +438,4 @@ def _sampling() -> Inputs:
     }
 
 
-INPUTS: Mapping[str, Callable[[], Inputs]] = {"varied": _varied, "sampling": _sampling, "odd": _odd}
+INPUTS: Mapping[str, Callable[[], Inputs]] = {"varied": _varied, "sampling": _sampling, "tail": _tail, "odd": _odd}

@@ -345,7 +345,7 @@ class FileJournal:
 
 
 def _amount(record: Record) -> Totals:
-    return Totals(1, record.items, len(record.payload))
+    return Totals(1, record.items, record.size)
 
 
 def _recovery(shelves: Sequence[Shelf], segments: Sequence[Segment]) -> Recovery:

@@ -1,0 +1,68 @@
+"""When traces are due: many of them, each with a time that may change, and one timer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from untrace_plugins.sampling.trace import Trace
+
+__all__ = ["Schedule"]
+
+
+class Schedule:
+    """Slots of equal length; a trace lies in the slot of its due time, and perhaps in others that are passed over."""
+
+    def __init__(self, interval: float, due: Callable[[Trace], float], fire: Callable[[list[Trace]], None]) -> None:
+        """``due`` returns when a trace is due by now; ``fire`` takes those that are."""
+        self._interval = interval
+        self._due = due
+        self._fire = fire
+        self._slots: dict[int, list[Trace]] = {}
+        self._timer: asyncio.TimerHandle | None = None
+
+    def put(self, trace: Trace) -> None:
+        """Let a trace be looked at when it is due; again, where that has come nearer."""
+        trace.due = self._due(trace)
+        slot = int(trace.due / self._interval) + 1
+        found = self._slots.get(slot)
+        if found is None:
+            self._slots[slot] = [trace]
+            if self._timer is None or slot * self._interval < self._timer.when():
+                self._arm()
+        else:
+            found.append(trace)
+
+    def close(self) -> None:
+        """Fire no more."""
+        self._slots.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _arm(self) -> None:
+        loop = asyncio.get_running_loop()
+        if self._timer is not None:
+            self._timer.cancel()
+        slot = max(min(self._slots), int(loop.time() / self._interval) + 1)
+        self._timer = loop.call_at(slot * self._interval, self._tick)
+
+    def _tick(self) -> None:
+        now = asyncio.get_running_loop().time()
+        self._timer = None
+        ripe: dict[int, Trace] = {}
+        for slot in [slot for slot in self._slots if slot * self._interval <= now + _SLACK]:
+            for trace in self._slots.pop(slot):
+                if trace.decided:
+                    continue
+                if self._due(trace) <= now + _SLACK:
+                    ripe[id(trace)] = trace
+                else:
+                    self.put(trace)
+        if ripe:
+            self._fire(list(ripe.values()))
+        if self._slots and self._timer is None:
+            self._arm()
+
+
+_SLACK = 0.001
+"""Seconds by which a timer may fire early: event loops round to milliseconds."""
