@@ -7,15 +7,16 @@ tokens do; ``gen_ai.usage.cost`` is the total.
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter
+from typing import Final, NamedTuple, TypeAlias
 
+from untrace_pipeline.data import Value
 from untrace_plugins.genai import names
 from untrace_plugins.genai.emit.content import to_json
 from untrace_plugins.genai.emit.span import Changes, Span
 
-__all__ = ["Cost", "CostForm", "cost_attributes", "cost_of"]
+__all__ = ["Cost", "CostForm", "cost_attributes", "cost_columns", "cost_of"]
 
 
 class CostForm(enum.StrEnum):
@@ -29,8 +30,7 @@ class CostForm(enum.StrEnum):
     POSTHOG = "posthog"
 
 
-@dataclass(frozen=True, slots=True)
-class Cost:
+class Cost(NamedTuple):
     """What one call cost, in US dollars; parts are ``None`` where only the total is known, or where there are none."""
 
     total: float
@@ -53,20 +53,13 @@ def cost_of(span: Span) -> Cost | None:
 
 def cost_attributes(cost: Cost, form: CostForm) -> Changes:
     """Return the attributes of one family; parts that are not known are absent."""
-    return _known(_FAMILIES[form](cost))
+    found = {name: of(cost) for name, of in _FAMILIES[form].items()}
+    return {name: value for name, value in found.items() if value is not None}
 
 
-_PARTS: Final = (
-    names.COST_INPUT,
-    names.COST_OUTPUT,
-    names.COST_CACHE_READ,
-    names.COST_CACHE_WRITE,
-    names.COST_REASONING,
-)
-
-
-def _known(values: Mapping[str, float | str | None]) -> Changes:
-    return {name: value for name, value in values.items() if value is not None}
+def cost_columns(costs: Sequence[Cost], form: CostForm) -> dict[str, list[Value]]:
+    """Return the attributes of one family for many calls, ``None`` where a part is not known."""
+    return {name: [of(cost) for cost in costs] for name, of in _FAMILIES[form].items()}
 
 
 def _fresh(cost: Cost) -> float | None:
@@ -79,29 +72,7 @@ def _spoken(cost: Cost) -> float | None:
     return None if cost.output is None else max(0.0, cost.output - (cost.reasoning or 0))
 
 
-def _genai(cost: Cost) -> dict[str, float | str | None]:
-    return {names.USAGE_COST: cost.total}
-
-
-def _untrace(cost: Cost) -> dict[str, float | str | None]:
-    parts = (cost.input, cost.output, cost.cache_read, cost.cache_write, cost.reasoning)
-    return {**dict(zip(_PARTS, parts, strict=True)), names.COST_TOTAL: cost.total}
-
-
-def _openinference(cost: Cost) -> dict[str, float | str | None]:
-    return {
-        "llm.cost.total": cost.total,
-        "llm.cost.prompt": cost.input,
-        "llm.cost.completion": cost.output,
-        "llm.cost.prompt_details.input": _fresh(cost),
-        "llm.cost.prompt_details.cache_read": cost.cache_read,
-        "llm.cost.prompt_details.cache_write": cost.cache_write,
-        "llm.cost.completion_details.output": _spoken(cost),
-        "llm.cost.completion_details.reasoning": cost.reasoning,
-    }
-
-
-def _langfuse(cost: Cost) -> dict[str, float | str | None]:
+def _langfuse(cost: Cost) -> str:
     details = {
         "input": _fresh(cost),
         "input_cache_read": cost.cache_read,
@@ -110,26 +81,42 @@ def _langfuse(cost: Cost) -> dict[str, float | str | None]:
         "output_reasoning": cost.reasoning,
         "total": cost.total,
     }
-    return {"langfuse.observation.cost_details": to_json(_known(details))}
+    return to_json({name: value for name, value in details.items() if value is not None})
 
 
-def _langwatch(cost: Cost) -> dict[str, float | str | None]:
-    return {"langwatch.span.cost": cost.total}
+_Reader: TypeAlias = Callable[[Cost], Value]
+_total: Final[_Reader] = attrgetter("total")
+_input: Final[_Reader] = attrgetter("input")
+_output: Final[_Reader] = attrgetter("output")
+_cache_read: Final[_Reader] = attrgetter("cache_read")
+_cache_write: Final[_Reader] = attrgetter("cache_write")
+_reasoning: Final[_Reader] = attrgetter("reasoning")
 
-
-def _posthog(cost: Cost) -> dict[str, float | str | None]:
-    return {
-        "$ai_total_cost_usd": cost.total,
-        "$ai_input_cost_usd": cost.input,
-        "$ai_output_cost_usd": cost.output,
-    }
-
-
-_FAMILIES: Final[Mapping[CostForm, Callable[[Cost], dict[str, float | str | None]]]] = {
-    CostForm.GENAI: _genai,
-    CostForm.UNTRACE: _untrace,
-    CostForm.OPENINFERENCE: _openinference,
-    CostForm.LANGFUSE: _langfuse,
-    CostForm.LANGWATCH: _langwatch,
-    CostForm.POSTHOG: _posthog,
+_PARTS: Final = {
+    names.COST_INPUT: _input,
+    names.COST_OUTPUT: _output,
+    names.COST_CACHE_READ: _cache_read,
+    names.COST_CACHE_WRITE: _cache_write,
+    names.COST_REASONING: _reasoning,
+}
+_FAMILIES: Final[Mapping[CostForm, Mapping[str, _Reader]]] = {
+    CostForm.GENAI: {names.USAGE_COST: _total},
+    CostForm.UNTRACE: {names.COST_TOTAL: _total, **_PARTS},
+    CostForm.OPENINFERENCE: {
+        "llm.cost.total": _total,
+        "llm.cost.prompt": _input,
+        "llm.cost.completion": _output,
+        "llm.cost.prompt_details.input": _fresh,
+        "llm.cost.prompt_details.cache_read": _cache_read,
+        "llm.cost.prompt_details.cache_write": _cache_write,
+        "llm.cost.completion_details.output": _spoken,
+        "llm.cost.completion_details.reasoning": _reasoning,
+    },
+    CostForm.LANGFUSE: {"langfuse.observation.cost_details": _langfuse},
+    CostForm.LANGWATCH: {"langwatch.span.cost": _total},
+    CostForm.POSTHOG: {
+        "$ai_total_cost_usd": _total,
+        "$ai_input_cost_usd": _input,
+        "$ai_output_cost_usd": _output,
+    },
 }

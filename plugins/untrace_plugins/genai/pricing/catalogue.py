@@ -123,7 +123,7 @@ class _ConstrainedSchedule:
 
     def at(self, unix_nano: int) -> Tariff | None:
         """Return the tariff of a moment. Raises ``ValueError`` for prices that the library cannot apply."""
-        met = tuple([check(unix_nano) for check in self._checks])
+        met = tuple([check(unix_nano) for check in self._checks]) if self._checks else ()
         tariff = self._compiled.get(met)
         if tariff is None:
             seconds = min(unix_nano / _NANOSECONDS, _LAST_SECOND)

@@ -11,8 +11,7 @@ from untrace_plugins.genai.emit.cost import Cost
 __all__ = ["FixedSchedule", "Found", "Rates", "Schedule", "Step", "Tariff", "Usage"]
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(NamedTuple):
     """Tokens of one call, as the convention counts them: cached ones within input, reasoning within output."""
 
     input: int = 0

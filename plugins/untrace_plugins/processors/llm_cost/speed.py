@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from untrace_pipeline.api import Counter
 from untrace_pipeline.data import Batch, Field, Level, Value, attribute
 from untrace_plugins.genai import names
 
-__all__ = ["add_speed"]
+__all__ = ["Pace", "add_speed"]
 
 _NANOSECONDS: Final = 1_000_000_000
-_START: Final = Field(Level.ITEM, "start_time_unix_nano")
-_END: Final = Field(Level.ITEM, "end_time_unix_nano")
-_OUTPUT: Final = attribute(names.USAGE_OUTPUT)
 _FIRST_CHUNK: Final = attribute(names.RESPONSE_TIME_TO_FIRST_CHUNK)
 _SPEED: Final = attribute(names.TOKENS_PER_SECOND)
 _EVENTS: Final = (Field(Level.EVENT, "name"), Field(Level.EVENT, "time_unix_nano"))
@@ -29,29 +26,38 @@ _CHUNKS: Final = frozenset(
 )
 
 
-def add_speed(batch: Batch, rows: Sequence[int], invalid: Counter) -> None:
+class Pace(NamedTuple):
+    """What a span says of its pace, as it stands there."""
+
+    start: int
+    end: int
+    output: Value
+    first_chunk: Value
+
+
+def add_speed(batch: Batch, rows: Sequence[int], paces: Sequence[Pace], invalid: Counter) -> None:
     """Add output tokens per second of the span's duration, and time to first chunk where an event tells it.
 
     ``rows`` are the calls that count. Spans that end before they start have neither, and are counted.
     """
-    starts, ends, outputs, firsts = batch.columns([_START, _END, _OUTPUT, _FIRST_CHUNK], Level.ITEM, rows)
-    durations = [end - start for start, end in zip(starts, ends, strict=True)]  # type: ignore[operator]
-    backwards = sum(duration < 0 for duration in durations)
+    speeds: dict[int, Value] = {}
+    backwards = 0
+    for row, (start, end, output, _) in zip(rows, paces, strict=True):
+        duration = end - start
+        if duration < 0:
+            backwards += 1
+        elif duration and isinstance(output, int | float) and output > 0:
+            speeds[row] = output * _NANOSECONDS / duration
     if backwards:
         invalid.add(backwards)
-    speeds = {
-        row: output * _NANOSECONDS / duration
-        for row, duration, output in zip(rows, durations, outputs, strict=True)
-        if duration > 0 and isinstance(output, int | float) and output > 0
-    }
     if speeds:
         batch.set(_SPEED, [*speeds.values()], [*speeds])
     if batch.row_count(Level.EVENT):
-        unknown = {row: start for row, start, first in zip(rows, starts, firsts, strict=True) if first is None}
-        _add_first_chunk(batch, unknown)
+        starts = {row: pace.start for row, pace in zip(rows, paces, strict=True) if pace.first_chunk is None}
+        _add_first_chunk(batch, starts)
 
 
-def _add_first_chunk(batch: Batch, starts: dict[int, Value]) -> None:
+def _add_first_chunk(batch: Batch, starts: dict[int, int]) -> None:
     """Set the time to first chunk of the spans whose start is given and that have an event for it."""
     found: dict[int, float] = {}
     names_, times = batch.columns(_EVENTS)

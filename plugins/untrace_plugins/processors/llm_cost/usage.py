@@ -33,21 +33,26 @@ class Status(enum.StrEnum):
     """There is no price for the model at that provider at that time."""
 
 
+_NOTHING: Final = (None,) * 5
+
+
 def read_usage(counts: tuple[Value, ...]) -> Usage | Status:
     """Return input, output, cache read, cache creation and reasoning tokens, or what is wrong with them."""
-    tokens = [_count(value) for value in counts]
-    if tokens[0] is None and tokens[1] is None and not any(tokens):
-        return Status.NO_USAGE if all(value is None for value in counts) else Status.INVALID_USAGE
-    if any(count is None and value is not None for count, value in zip(tokens, counts, strict=True)):
+    if counts == _NOTHING:
+        return Status.NO_USAGE
+    try:
+        usage = Usage(*[0 if value is None else value if type(value) is int else _whole(value) for value in counts])
+    except ValueError:
         return Status.INVALID_USAGE
-    usage = Usage(*[count or 0 for count in tokens])
-    if usage.cache_read + usage.cache_write > usage.input or usage.reasoning > usage.output:
-        return Status.INVALID_USAGE
-    return usage
+    # Parts within their sum, nothing below zero: with that, no part is greater than the greatest sum either.
+    valid = (
+        0 <= usage.cache_read + usage.cache_write <= usage.input <= _MOST and usage.reasoning <= usage.output <= _MOST
+    )
+    return usage if valid and min(usage) >= 0 else Status.INVALID_USAGE
 
 
-def _count(value: Value) -> int | None:
-    """Return a count of tokens, ``None`` for anything that is none; some libraries send whole floats."""
+def _whole(value: Value) -> int:
+    """Return a whole float as a count: some libraries send those. Raises ``ValueError`` for anything else."""
     if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MOST else None
+        return int(value)
+    raise ValueError
