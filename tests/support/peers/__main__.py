@@ -1,4 +1,4 @@
-"""`python -m tests.support.peers build collector h2spec kafka kfake`: build peers, print where they are."""
+"""`python -m tests.support.peers build collector h2spec kafka kfake prometheus`: build peers, print where they are."""
 
 from __future__ import annotations
 
@@ -10,8 +10,15 @@ from tests.support.peers.collector import collector_binary
 from tests.support.peers.h2spec import h2spec_binary
 from tests.support.peers.kafka import kafka_jars
 from tests.support.peers.kfake import kfake_binary
+from tests.support.peers.prometheus import prometheus_binaries
 
-BUILDERS = {"collector": collector_binary, "h2spec": h2spec_binary, "kafka": kafka_jars, "kfake": kfake_binary}
+BUILDERS = {
+    "collector": collector_binary,
+    "h2spec": h2spec_binary,
+    "kafka": kafka_jars,
+    "kfake": kfake_binary,
+    "prometheus": prometheus_binaries,
+}
 
 
 def main() -> int:

@@ -7,7 +7,7 @@ import hashlib
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -41,15 +41,20 @@ def _locked(path: Path) -> Iterator[None]:
         yield
 
 
-def _go_build(recipe: Path, target: Path) -> None:
-    """Compile with the committed go.mod and go.sum: the same versions everywhere, checksums verified."""
+def _go_build(recipe: Path, target: Path, packages: Sequence[str] = (".",), tags: str = "") -> None:
+    """Compile with the committed go.mod and go.sum: the same versions everywhere, checksums verified.
+
+    The target is one program, or a directory of programs where there are several packages.
+    """
     go = shutil.which("go")
     if go is None:
         raise PeerUnavailable(f"{target.name}: no Go toolchain on PATH; install Go or name a ready binary")
     parallel = str(min(2, os.cpu_count() or 1))
     scratch = target.with_suffix(".new")
-    command = [go, "build", "-mod=readonly", "-p", parallel, "-trimpath", "-buildvcs=false"]
-    command += ["-ldflags=-s -w", "-o", str(scratch), "."]
+    if len(packages) > 1:
+        scratch.mkdir(exist_ok=True)
+    command = [go, "build", "-mod=readonly", "-p", parallel, "-trimpath", "-buildvcs=false", f"-tags={tags}"]
+    command += ["-ldflags=-s -w", "-o", str(scratch), *packages]
     environment = os.environ | {"GOMAXPROCS": parallel, "GOWORK": "off"}
     try:
         build = subprocess.run(
@@ -71,6 +76,17 @@ def _go_build(recipe: Path, target: Path) -> None:
 def build_go_program(name: str, recipe: Path, override: str | None = None, *, build: bool = True) -> Path:
     """Answer the binary of a Go recipe (a directory with go.mod), building it at the first call; see `build_once`."""
     return build_once(name, recipe, _go_build, override, build=build)
+
+
+def build_go_programs(
+    name: str, recipe: Path, packages: Sequence[str], override: str | None = None, *, tags: str = "", build: bool = True
+) -> Path:
+    """Answer the directory of the binaries of packages that a Go recipe requires, as `build_go_program` does."""
+
+    def make(recipe: Path, target: Path) -> None:
+        _go_build(recipe, target, packages, tags)
+
+    return build_once(name, recipe, make, override, build=build)
 
 
 def build_once(
