@@ -94,6 +94,8 @@ CASES = {
         ),
         outputs=("traces/rest", "traces/one", "metrics/rest", "logs/rest"),
     ),
+    (Kind.CONNECTOR, "llm_metrics"): Case(fixed(exclude_dimensions=["server.address"])),
+    (Kind.CONNECTOR, "span_metrics"): Case(fixed(dimensions=[{"name": "gen_ai.request.model"}])),
     (Kind.EXPORTER, "debug"): Case(fixed(verbosity="detailed")),
     (Kind.EXPORTER, "file"): Case(lambda directory, _stack: {"path": str(directory / "out.jsonl")}),
     (Kind.EXPORTER, "kafka"): Case(kafka),
