@@ -74,6 +74,9 @@ CASES = {
     (Kind.PROCESSOR, "batch"): Case(fixed(timeout="20ms")),
     (Kind.PROCESSOR, "filter"): Case(fixed(traces={"span": ['name == "chat 1"']})),
     (Kind.PROCESSOR, "llm_cost"): Case(fixed(prices=[{"model": "*", "input": 1}])),
+    (Kind.PROCESSOR, "genai_normalizer"): Case(
+        fixed(emit="openinference", mappings={"my.model": "gen_ai.request.model"}, join_events={})
+    ),
     (Kind.PROCESSOR, "memory_limiter"): Case(fixed(check_interval="1s", limit_mib=4096)),
     (Kind.PROCESSOR, "probabilistic_sampler"): Case(fixed(sampling_percentage=50)),
     (Kind.PROCESSOR, "redaction"): Case(fixed(allow_all_keys=True, blocked_values=["gpt-[0-9a-z]+"])),

@@ -32,6 +32,9 @@ _PLAIN: Mapping[str, tuple[str, bool]] = {
 }
 """Older span events: the attribute with the content, and whether it is an answer."""
 
+_NESTED = frozenset({"message", "tool_calls"})
+"""Attributes of span events that are JSON, since attributes have no maps; content is text, whatever it looks like."""
+
 CONTENT_EVENTS = frozenset({DETAILS, _CHOICE, *_ROLES, *_PLAIN})
 """Names of events that have content of a span."""
 
@@ -68,7 +71,9 @@ def event_content(name: str, body: Value, attributes: Mapping[str, Value]) -> di
     if name == DETAILS:
         found = {**attributes, **(body if isinstance(body, dict) else {})}
         return {key: _text(found[key]) for key in _DETAILS if found.get(key) is not None}
-    flat = {key: _plain(value) for key, value in {**attributes, **(body if isinstance(body, dict) else {})}.items()}
+    flat = {key: structure(value) if key in _NESTED else value for key, value in attributes.items()}
+    if isinstance(body, dict):
+        flat |= body
     if isinstance(body, str):
         flat["content"] = body
     asked, answered = conversation([{**flat, "event.name": name}])
@@ -97,11 +102,6 @@ def _text(value: Value) -> Value:
 
 def _structured(value: list[Value]) -> bool:
     return any(isinstance(one, dict) for one in value)
-
-
-def _plain(value: Value) -> Value:
-    """Return what a JSON text in an attribute of a span event says: OTel has no maps there."""
-    return structure(value) if isinstance(value, str) and value[:1] in ("[", "{") else value
 
 
 def merged(contents: Iterable[Mapping[str, Value]]) -> dict[str, Value]:

@@ -84,7 +84,7 @@ def message(given: Mapping[str, Any], role: str = "user") -> Message:
     """Return one message of any known shape."""
     given = _unwrapped(given)
     found: Message = dict(given) if isinstance(given.get("parts"), list) else {}
-    for key in ("name", "finish_reason"):
+    for key in ("name", "finish_reason", "tool_calls", "tool_call_id"):
         found.pop(key, None)
     found |= {"role": _role(given, role), "parts": list(_parts(given))}
     name = given.get("name")
@@ -246,7 +246,7 @@ def _parts(given: Mapping[str, Any]) -> Iterator[Part]:
     answers = given.get("tool_call_id", given.get("toolCallId"))
     if answers is None and _ROLES.get(str(given.get("role")), given.get("role")) == "tool":
         answers = given.get("id", given.get("name")) if not isinstance(content, list) else None
-    if isinstance(answers, str) and "parts" not in given:
+    if isinstance(answers, str) and _is_answer(content):
         yield tool_response(answers, content)
         return
     reasoning = given.get("reasoning_content", given.get("reasoning"))
@@ -260,6 +260,12 @@ def _parts(given: Mapping[str, Any]) -> Iterator[Part]:
     if isinstance(refusal := given.get("refusal"), str) and refusal:
         yield {"type": "text", "content": refusal}
     yield from calls
+
+
+def _is_answer(content: object) -> bool:
+    """Return whether content is what a tool gave, and not parts that say so themselves."""
+    kinds = {one.get("type") for one in content if isinstance(one, dict)} if isinstance(content, list) else set()
+    return kinds.isdisjoint(("tool_call_response", "tool_result", "tool-result"))
 
 
 def _looks_like_blocks(content: object) -> bool:

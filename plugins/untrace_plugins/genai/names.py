@@ -9,7 +9,17 @@ from __future__ import annotations
 import enum
 from typing import Final
 
-__all__ = ["JSON_ATTRIBUTES", "LLM_CALLS", "OPERATIONS", "USAGE", "FinishReason", "Form", "Kind", "Operation"]
+__all__ = [
+    "JSON_ATTRIBUTES",
+    "LLM_CALLS",
+    "OPERATIONS",
+    "USAGE",
+    "FinishReason",
+    "Form",
+    "Kind",
+    "Operation",
+    "is_llm_call",
+]
 
 OPERATION: Final = "gen_ai.operation.name"
 PROVIDER: Final = "gen_ai.provider.name"
@@ -143,6 +153,11 @@ LLM_CALLS: Final = frozenset(
     {Operation.CHAT, Operation.GENERATE_CONTENT, Operation.TEXT_COMPLETION, Operation.EMBEDDINGS}
 )
 """Operations that reach a model: a span with one of them is an LLM call."""
+
+
+def is_llm_call(operation: object) -> bool:
+    """Return whether a value of ``gen_ai.operation.name``, of whatever type it came, is that of an LLM call."""
+    return isinstance(operation, str) and operation in LLM_CALLS
 
 
 class Kind(enum.StrEnum):

@@ -122,7 +122,7 @@ def _reasoning(block: dict[str, Any]) -> Iterator[Part]:
 
 def _call(block: dict[str, Any]) -> Iterator[Part]:
     if block["type"] == "tool_call" and "name" in block and "arguments" in block:
-        yield block | {"arguments": arguments(block["arguments"])}
+        yield _known_by_call(block) | {"arguments": arguments(block["arguments"])}
         return
     function = block.get("function")
     if isinstance(function, dict):
@@ -134,13 +134,20 @@ def _call(block: dict[str, Any]) -> Iterator[Part]:
 
 def _response(block: dict[str, Any]) -> Iterator[Part]:
     if block["type"] == "tool_call_response" and "response" in block:
-        yield block
+        yield _known_by_call(block)
         return
     id_ = _first(block, "id", "tool_use_id", "call_id", "toolCallId", "tool_call_id")
     result = _first(block, "response", "result", "output", "content")
     if isinstance(result, dict) and result.keys() == {"type", "value"}:
         result = result["value"]
     yield tool_response(id_, result)
+
+
+def _known_by_call(block: dict[str, Any]) -> dict[str, Any]:
+    """Return a part with the id of the call, where a library has that of OpenAI's item as well."""
+    if not isinstance(block.get("call_id"), str):
+        return block
+    return {**{key: value for key, value in block.items() if key != "call_id"}, "id": block["call_id"]}
 
 
 def _server_call(block: dict[str, Any]) -> Iterator[Part]:

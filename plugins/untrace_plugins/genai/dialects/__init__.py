@@ -45,15 +45,15 @@ OTEL_GENAI: Final = Dialect("otel_genai", otel.read, ("gen_ai.",))
 DIALECTS: Final = (
     Dialect("langfuse", langfuse.read, ("langfuse.",)),
     Dialect("mlflow", mlflow.read, ("mlflow.span", "mlflow.chat", "mlflow.llm", "mlflow.traceRequestId")),
-    Dialect("vercel_ai", vercel_ai.read, ("ai.operationId", "ai.settings.", "ai.usage.", "ai.telemetry.", "ai.model.")),
-    Dialect("litellm", litellm.read, ("litellm.", "hidden_params", *litellm.RAW_MARKS)),
+    Dialect("vercel_ai", vercel_ai.read, ("ai.operationId", "ai.settings.", "ai.usage.")),
+    Dialect("litellm", litellm.read, ("litellm.", *litellm.RAW_MARKS)),
     Dialect(
         "openinference",
         openinference.read,
-        ("openinference.", "llm.input_messages", "llm.output_messages", "llm.token_count.", "embedding.embeddings"),
+        ("openinference.", "llm.input_messages", "llm.output_messages", "llm.token_count."),
     ),
     Dialect("langsmith", langsmith.read, ("langsmith.",)),
-    Dialect("pydantic_ai", pydantic_ai.read, ("logfire.", "pydantic_ai.", "model_request_parameters", "request_data")),
+    Dialect("pydantic_ai", pydantic_ai.read, ("logfire.", "pydantic_ai.", "request_data")),
     Dialect(
         "openllmetry",
         openllmetry.read,

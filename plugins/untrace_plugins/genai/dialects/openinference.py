@@ -72,7 +72,8 @@ def _call(span: Reading) -> None:
     if given is not None and parameters(span, given):
         span.used.update(("llm.invocation_parameters", "embedding.invocation_parameters"))
     _messages(span, "llm.input_messages", names.INPUT_MESSAGES, "input.value")
-    answered = _messages(span, "llm.output_messages", names.OUTPUT_MESSAGES, "output.value")
+    embeds = span.values.get(names.OPERATION) == Operation.EMBEDDINGS
+    answered = not embeds and _messages(span, "llm.output_messages", names.OUTPUT_MESSAGES, "output.value")
     answer = _json(span, "output.value") if span.attributes.get("output.value") else None
     if answer is not None:
         response(span, answer)

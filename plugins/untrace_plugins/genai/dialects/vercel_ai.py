@@ -78,7 +78,6 @@ def _operation(span: Reading, name: str) -> None:
         span.put(names.OPERATION, Operation.EXECUTE_TOOL, "ai.operationId")
     elif name.startswith("ai.embed") and call is None:
         span.put(names.SPAN_KIND, Kind.CHAIN, "ai.operationId")
-        span.duplicate = True
     elif name.startswith("ai.rerank"):
         span.put(names.SPAN_KIND, Kind.RERANKER, "ai.operationId")
     elif call is not None:
@@ -86,7 +85,6 @@ def _operation(span: Reading, name: str) -> None:
     else:
         span.put(names.OPERATION, Operation.INVOKE_AGENT, "ai.operationId")
         span.take("ai.telemetry.functionId", names.AGENT_NAME)
-        span.duplicate = True
     if call is not None and name.endswith("doStream"):
         span.put(names.REQUEST_STREAM, True)
 

@@ -1,0 +1,172 @@
+"""Which spans describe a call of a model that another span counts for.
+
+A wrapper and the provider's SDK beneath it, or two instrumentations of one client, both report the tokens of one call.
+The innermost counts: it is nearest to the provider, and the first to end. Spans may come in any order and in any number
+of requests; what was decided for one is never taken back, since it was passed on.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+__all__ = ["Calls", "Role", "SpanFacts"]
+
+STEPS = 32
+"""How many spans may lie between a call and what wraps it."""
+
+
+class Role(enum.Enum):
+    """What a span is to the calls beneath and above it."""
+
+    CALL = enum.auto()
+    """It has tokens of a call."""
+    BORDER = enum.auto()
+    """A tool or an agent: a call beneath it is another one than a call above it."""
+    BETWEEN = enum.auto()
+    """Anything else: HTTP, a step, a call without tokens."""
+
+
+class SpanFacts(NamedTuple):
+    """What must be known of a span."""
+
+    trace_id: bytes
+    span_id: bytes
+    parent_id: bytes
+    role: Role
+    operation: str = ""
+    """Calls of different operations are different calls."""
+    tokens: tuple[int, int] = (0, 0)
+    """Input and output."""
+    response_id: str = ""
+
+
+class _Node:
+    """A span of a trace, or the place of one that has not come yet."""
+
+    __slots__ = ("beneath", "counts", "facts")
+
+    def __init__(self) -> None:
+        self.facts: SpanFacts | None = None
+        self.counts: bool | None = None
+        self.beneath: list[SpanFacts] = []
+        """Calls that count, of which this span is the nearest place that they are known to."""
+
+
+class _Trace:
+    """What is known of one trace."""
+
+    __slots__ = ("answers", "nodes")
+
+    def __init__(self) -> None:
+        self.nodes: dict[bytes, _Node] = {}
+        self.answers: dict[str, bytes] = {}
+        """The span that counts, by the id of the provider's answer."""
+
+
+class Calls:
+    """Remembers the spans of recent traces, up to ``capacity`` spans; the traces that were longest silent go first."""
+
+    def __init__(self, capacity: int) -> None:
+        self._capacity = capacity
+        self._traces: OrderedDict[bytes, _Trace] = OrderedDict()
+        self._size = 0
+
+    def __len__(self) -> int:
+        return self._size
+
+    def duplicates(self, spans: Sequence[SpanFacts]) -> list[bool]:
+        """Return for each span whether another one counts for its call. Spans that were seen get the same answer."""
+        for span in spans:
+            node = self._node(span.trace_id, span.span_id)
+            node.facts = span
+        for span in spans:
+            self._lift(span)
+        for span in sorted((one for one in spans if one.role is Role.CALL), key=self._depth, reverse=True):
+            self._decide(span)
+        answers = [self._node(span.trace_id, span.span_id).counts is False for span in spans]
+        self._forget()
+        return answers
+
+    def _node(self, trace_id: bytes, span_id: bytes) -> _Node:
+        trace = self._traces.get(trace_id)
+        if trace is None:
+            trace = self._traces[trace_id] = _Trace()
+        node = trace.nodes.get(span_id)
+        if node is None:
+            node = trace.nodes[span_id] = _Node()
+            self._size += 1
+        return node
+
+    def _forget(self) -> None:
+        while self._size > self._capacity:
+            _, trace = self._traces.popitem(last=False)
+            self._size -= len(trace.nodes)
+
+    def _above(self, span: SpanFacts) -> Iterable[SpanFacts]:
+        """Yield the spans above one, as far as they are known, up to a border."""
+        nodes = self._traces[span.trace_id].nodes
+        for _ in range(STEPS):
+            node = nodes.get(span.parent_id)
+            if node is None or node.facts is None or node.facts.role is Role.BORDER:
+                return
+            span = node.facts
+            yield span
+
+    def _depth(self, span: SpanFacts) -> int:
+        return sum(1 for _ in self._above(span))
+
+    def _decide(self, span: SpanFacts) -> None:
+        node = self._node(span.trace_id, span.span_id)
+        if node.counts is None:
+            node.counts = not (self._covered(span, node) or self._wrapped(span) or self._answered(span))
+        if node.counts:
+            if span.response_id:
+                self._traces[span.trace_id].answers.setdefault(span.response_id, span.span_id)
+            self._report(span, span)
+
+    def _covered(self, span: SpanFacts, node: _Node) -> bool:
+        """Return whether a call beneath counts already."""
+        return any(_same(span, inner) for inner in node.beneath)
+
+    def _wrapped(self, span: SpanFacts) -> bool:
+        """Return whether a call above counts already: it came in an earlier request."""
+        nodes = self._traces[span.trace_id].nodes
+        return any(_same(above, span) and nodes[above.span_id].counts for above in self._above(span))
+
+    def _answered(self, span: SpanFacts) -> bool:
+        """Return whether another span of the trace counts for the same answer of the provider."""
+        return self._traces[span.trace_id].answers.get(span.response_id, span.span_id) != span.span_id
+
+    def _report(self, call: SpanFacts, start: SpanFacts) -> None:
+        """Tell every span above, up to a border, that a call counts; the first that has not come yet keeps it."""
+        for _ in range(STEPS):
+            if not start.parent_id:
+                return
+            node = self._node(call.trace_id, start.parent_id)
+            if call not in node.beneath:
+                node.beneath.append(call)
+            if node.facts is None or node.facts.role is Role.BORDER:
+                return
+            start = node.facts
+
+    def _lift(self, span: SpanFacts) -> None:
+        """Pass on what waited in the place of a span that has come now."""
+        node = self._node(span.trace_id, span.span_id)
+        self._traces.move_to_end(span.trace_id)
+        if span.role is not Role.BORDER:
+            for call in list(node.beneath):
+                self._report(call, span)
+
+
+def _same(outer: SpanFacts, inner: SpanFacts) -> bool:
+    """Return whether two spans, one above the other, describe one call.
+
+    They do not if both name an answer, and neither the names nor the tokens are the same: a model that calls another.
+    """
+    if outer.role is not Role.CALL or outer.operation != inner.operation:
+        return False
+    named = outer.response_id and inner.response_id
+    return not named or outer.response_id == inner.response_id or outer.tokens == inner.tokens

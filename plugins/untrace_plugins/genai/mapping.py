@@ -1,0 +1,92 @@
+"""Attributes that users map: a name, or a JSONPath into the attributes of a span and the JSON within them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any
+
+from untrace_pipeline.data.fields import Value
+from untrace_plugins.genai.dialects import Dialect
+from untrace_plugins.genai.dialects.otel import CANONICAL
+from untrace_plugins.genai.names import JSON_ATTRIBUTES
+from untrace_plugins.genai.reading import Reading
+from untrace_plugins.genai.values import dump, structure
+
+__all__ = ["attribute_of", "check_source", "custom"]
+
+_PATH = re.compile(
+    r"""\$(?:\[(?P<quote>['"])(?P<quoted>[^'"]+)(?P=quote)\]|\.(?P<plain>\w+))(?P<rest>.*)\Z""", re.DOTALL
+)
+
+
+def check_source(source: str) -> None:
+    """Raise ``ValueError`` for a source that is neither a name nor a JSONPath whose first step names an attribute."""
+    if not source.startswith("$"):
+        if not source:
+            msg = "a source attribute must have a name"
+            raise ValueError(msg)
+        return
+    if _PATH.match(source) is None:
+        msg = f"{source!r}: the first step of a path names an attribute: $['my.attribute'].field"
+        raise ValueError(msg)
+    try:
+        _compiled(source)
+    except Exception as error:  # the parser raises its own and bare exceptions, without a common base
+        msg = f"{source!r} is no JSONPath: {error}"
+        raise ValueError(msg) from error
+
+
+def attribute_of(source: str) -> str:
+    """Return the attribute that a source reads."""
+    found = _PATH.match(source) if source.startswith("$") else None
+    return source if found is None else found["quoted"] or found["plain"]
+
+
+def custom(name: str, mappings: Mapping[str, str], *, overwrite: bool) -> Dialect:
+    """Return a dialect that has these mappings, for a span's attributes before they are read otherwise."""
+
+    def read(span: Reading) -> None:
+        for source, target in mappings.items():
+            _map(span, source, target, overwrite=overwrite)
+
+    return Dialect(name, read, tuple({attribute_of(source) for source in mappings}))
+
+
+def _map(span: Reading, source: str, target: str, *, overwrite: bool) -> None:
+    key = attribute_of(source)
+    given = span.attributes.get(key)
+    if given is None or (target in span.attributes and not overwrite):
+        return
+    found = given if key == source else span.attempt(lambda value: _found(source, value), given, key)
+    convert = CANONICAL.get(target, _text if target in JSON_ATTRIBUTES else _plain)
+    if found is not None:
+        span.put(target, span.attempt(convert, found, key), *([key] if key == source else []))
+
+
+def _found(source: str, value: Value) -> Any:
+    """Return the first value that a path finds."""
+    return next((match.value for match in _compiled(source)(structure(value))), None)
+
+
+@cache
+def _compiled(source: str) -> Callable[[Any], Any]:
+    from jsonpath_ng.ext.parser import parse  # noqa: PLC0415  30 ms that only these mappings need
+
+    path = _PATH.match(source)
+    assert path is not None
+    find: Callable[[Any], Any] = parse("$" + path["rest"]).find
+    return find
+
+
+def _plain(value: Any) -> Value:
+    """Return a value as an attribute can hold it: structures as JSON."""
+    structured = isinstance(value, dict) or (
+        isinstance(value, list) and any(isinstance(one, (dict, list)) for one in value)
+    )
+    return dump(value) if structured else value
+
+
+def _text(value: Any) -> Value:
+    return value if isinstance(value, str) else dump(value)

@@ -1,0 +1,201 @@
+"""The genai_normalizer processor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from untrace_pipeline.api import Consumer, Host, Settings
+from untrace_pipeline.data import Batch, Signal, Value
+from untrace_plugins.genai import names
+from untrace_plugins.genai.candidates import MARKS, candidates
+from untrace_plugins.genai.chunks import assembled
+from untrace_plugins.genai.dialects import DIALECTS
+from untrace_plugins.genai.duplicates import Calls, Role, SpanFacts
+from untrace_plugins.genai.emit import emit
+from untrace_plugins.genai.events import CONTENT_EVENTS, event_content, merged
+from untrace_plugins.genai.mapping import attribute_of, custom
+from untrace_plugins.genai.names import Form, is_llm_call
+from untrace_plugins.genai.normalise import Manner, normalise
+from untrace_plugins.genai.values import dump, load
+from untrace_plugins.processors.genai_normalizer.config import GenaiNormalizerConfig, SourceName
+from untrace_plugins.processors.genai_normalizer.events import EventStore, SpanKey, shared_store
+from untrace_plugins.processors.genai_normalizer.logs import normalise_logs, store_content
+from untrace_plugins.processors.genai_normalizer.meters import Meters
+from untrace_plugins.processors.genai_normalizer.spans import (
+    Event,
+    Span,
+    events_of,
+    inherit,
+    links,
+    read_spans,
+    write,
+)
+
+__all__ = ["GenaiNormalizer"]
+
+_CONTEXT = (b"session.id", b"user.id")
+"""Keys of spans that others inherit from without being of an LLM themselves."""
+_CHUNK = "mlflow.chunk.item."
+
+
+class GenaiNormalizer:
+    """Normalises LLM spans, marks duplicates, emits; log records get canonical names, and may be kept to be joined."""
+
+    def __init__(self, config: GenaiNormalizerConfig, settings: Settings, next: Consumer) -> None:
+        self._config = config
+        self._next = next
+        self._meters = Meters(settings.meter)
+        self._manner = _manner(config)
+        sources = [attribute_of(source).encode() for source in _all_mappings(config)]
+        self._marks = (*MARKS, *(_CONTEXT if config.inherit else ()), *sources)
+        self._calls = Calls(config.remembered_spans)
+        self._store: EventStore | None = None
+        if config.join_events is not None:
+            self._store = shared_store(str(settings.id), self, config.join_events.max_age, config.join_events.max_bytes)
+            self._store.lost = self._meters.lost
+            store = self._store
+            self._meters.waiting.observe_with(lambda: store.byte_size)
+
+    async def start(self, host: Host) -> None:
+        """Nothing to open."""
+
+    async def shutdown(self) -> None:
+        """Let go of content that waits for spans."""
+        if self._store is not None:
+            self._store.leave(self)
+
+    async def consume(self, batch: Batch) -> None:
+        """Normalise and pass on; with ``join_events.wait`` after the content of the spans has come, or did not."""
+        if batch.signal is Signal.TRACES:
+            rows = candidates(batch, self._marks)
+            if rows:
+                await self._traces(batch, rows)
+        elif batch.signal is Signal.LOGS:
+            self._logs(batch)
+        await self._next.consume(batch)
+
+    async def _traces(self, batch: Batch, rows: Sequence[int]) -> None:
+        spans = read_spans(batch, rows)
+        events = events_of(batch, {span.row for span in spans if self._needs_events(span)})
+        joined = await self._joined(spans, events) if self._store is not None else {}
+        for span in spans:
+            self._normalise(span, events.get(span.row, ()), joined.get(span.row, {}))
+        if self._config.inherit:
+            inherit(spans)
+        if self._config.mark_duplicates:
+            self._mark(batch, spans)
+        if self._config.emit is not Form.AS_IS:
+            for span in spans:
+                if span.dialect:
+                    span.changes |= emit(self._config.emit, span.attributes(), span.start, span.end)
+        write(batch, spans)
+
+    def _needs_events(self, span: Span) -> bool:
+        """Return whether events of a span say what its attributes do not: errors, chunks of a stream, content."""
+        if self._store is not None or "mlflow.spanType" in span.given:
+            return True
+        return span.failed and names.ERROR_TYPE not in span.given
+
+    async def _joined(self, spans: Sequence[Span], events: dict[int, list[Event]]) -> dict[int, dict[str, Value]]:
+        """Return what events have for spans without content of their own."""
+        store, options = self._store, self._config.join_events
+        assert store is not None
+        assert options is not None
+        found: dict[int, dict[str, Value]] = {}
+        missing: dict[SpanKey, Span] = {}
+        for span in spans:
+            own = [event for event in events.get(span.row, ()) if event.name in CONTENT_EVENTS]
+            if own:
+                found[span.row] = merged(event_content(event.name, None, event.attributes) for event in own)
+            elif span.given.get(names.OUTPUT_MESSAGES) is None and is_llm_call(span.given.get(names.OPERATION)):
+                missing[span.trace_id, span.span_id] = span
+        if missing and options.wait:
+            await store.wait(missing, options.wait)
+        for key, span in missing.items():
+            if contents := store.get(key):
+                found[span.row] = merged(contents)
+        if found:
+            self._meters.joined.add(len(found))
+        return found
+
+    def _normalise(self, span: Span, events: Sequence[Event], joined: dict[str, Value]) -> None:
+        added = {key: value for key, value in joined.items() if span.given.get(key) is None}
+        chunks = [load(event.attributes.get("mlflow.chunk.value")) for event in events if event.name.startswith(_CHUNK)]
+        given = {**span.given, **added} if added else span.given
+        if chunks and (whole := assembled(chunks)) is not None:
+            given = {**given, "mlflow.spanOutputs": dump(whole)}
+        changes = normalise(given, self._manner, start=span.start, error=_error(span, events))
+        span.changes = {**added, **changes.values}
+        if changes.dialect:
+            span.dialect = changes.dialect
+            self._meters.spans(changes.dialect).add()
+        if changes.malformed:
+            self._meters.malformed(changes.dialect).add(len(changes.malformed))
+
+    def _mark(self, batch: Batch, spans: Sequence[Span]) -> None:
+        """Mark calls that another span counts for; spans between calls are needed to see which lies beneath which."""
+        facts = {(span.trace_id, span.span_id): (span, span.facts()) for span in spans}
+        traces = {fact.trace_id for _, fact in facts.values() if fact.role is Role.CALL}
+        if not traces:
+            return
+        known: list[SpanFacts] = []
+        owners: list[Span | None] = []
+        for trace_id, span_id, parent_id in links(batch):
+            if trace_id in traces:
+                span, fact = facts.get((trace_id, span_id), (None, None))
+                known.append(fact or SpanFacts(trace_id, span_id, parent_id, Role.BETWEEN))
+                owners.append(span)
+        marked = [
+            owner for owner, is_duplicate in zip(owners, self._calls.duplicates(known), strict=True) if is_duplicate
+        ]
+        for owner in marked:
+            if owner is not None:
+                owner.changes[names.DUPLICATE] = True
+        if marked:
+            self._meters.duplicates.add(len(marked))
+
+    def _logs(self, batch: Batch) -> None:
+        rows = candidates(batch, (b"gen_ai.",))
+        if rows:
+            if self._store is not None:
+                store_content(batch, rows, self._store)
+            normalise_logs(batch, rows, self._manner)
+
+
+def _error(span: Span, events: Sequence[Event]) -> str | None:
+    """Return the type of the exception that a span failed with: of the last event, or how its status begins."""
+    if not span.failed:
+        return None
+    for event in reversed(events):
+        found = event.attributes.get("exception.type")
+        if event.name == "exception" and isinstance(found, str) and found:
+            return found
+    return "_OTHER"
+
+
+def _all_mappings(config: GenaiNormalizerConfig) -> dict[str, str]:
+    found = dict(config.mappings)
+    for source in config.sources.values():
+        found |= source.custom_mappings
+    return found
+
+
+def _manner(config: GenaiNormalizerConfig) -> Manner:
+    """Return what the options mean for reading; mappings of users come before the dialects."""
+    read = set(config.sources) or set(SourceName)
+    own = []
+    if config.mappings:
+        own.append(custom("custom", config.mappings, overwrite=config.overwrite))
+    for name, source in config.sources.items():
+        if source.custom_mappings:
+            own.append(custom(name, source.custom_mappings, overwrite=source.overwrite or config.overwrite))
+
+    def named(option: Callable[[SourceName], bool], everywhere: bool) -> frozenset[str]:
+        return frozenset(str(name) for name in SourceName if everywhere or option(name))
+
+    sources = config.sources
+    return Manner(
+        dialects=(*own, *(dialect for dialect in DIALECTS if dialect.name in read)),
+        overwrites=named(lambda name: name in sources and sources[name].overwrite, config.overwrite),
+        removes=named(lambda name: name in sources and sources[name].remove_originals, config.remove_originals),
+    )

@@ -1,0 +1,130 @@
+"""LLM spans of one batch: read from columns, changed in memory, written back column by column."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from untrace_pipeline.data import ATTRIBUTES, Batch, Field, Level, Value, attribute
+from untrace_plugins.genai import names
+from untrace_plugins.genai.duplicates import Role, SpanFacts
+from untrace_plugins.genai.names import Operation, is_llm_call
+from untrace_plugins.genai.values import integer
+
+__all__ = ["Event", "Span", "events_of", "inherit", "read_spans", "write"]
+
+_FIELDS = [Field(Level.ITEM, ATTRIBUTES)] + [
+    Field(Level.ITEM, name)
+    for name in ("trace_id", "span_id", "parent_span_id", "start_time_unix_nano", "end_time_unix_nano", "status.code")
+]
+_LINKS = [Field(Level.ITEM, name) for name in ("trace_id", "span_id", "parent_span_id")]
+_EVENT = [Field(Level.EVENT, "name"), Field(Level.EVENT, ATTRIBUTES)]
+_BORDERS = frozenset(
+    {Operation.EXECUTE_TOOL, Operation.INVOKE_AGENT, Operation.CREATE_AGENT, Operation.INVOKE_WORKFLOW}
+)
+_INHERITED = (names.SESSION_ID, names.USER_ID, names.CONVERSATION_ID, names.TAGS, names.METADATA)
+_STEPS = 64
+ERROR = 2
+"""The status code of a span that failed."""
+
+
+class Span:
+    """One span that may be of an LLM, and what is to change on it."""
+
+    __slots__ = ("changes", "dialect", "end", "failed", "given", "parent_id", "row", "span_id", "start", "trace_id")
+
+    def __init__(self, row: int, values: Sequence[Any]) -> None:
+        self.row = row
+        self.given: Mapping[str, Value] = values[0]
+        self.trace_id: bytes = values[1]
+        self.span_id: bytes = values[2]
+        self.parent_id: bytes = values[3]
+        self.start: int = values[4]
+        self.end: int = values[5]
+        self.failed = values[6] == ERROR
+        self.changes: dict[str, Value] = {}
+        self.dialect = str(self.given.get(names.DIALECT) or "")
+        """The dialect that it is or was written in; empty for spans that are not of an LLM."""
+
+    def get(self, key: str) -> Value:
+        """Return an attribute as it will be."""
+        return self.changes[key] if key in self.changes else self.given.get(key)
+
+    def attributes(self) -> dict[str, Value]:
+        """Return all attributes as they will be."""
+        return {key: value for key, value in {**self.given, **self.changes}.items() if value is not None}
+
+    def facts(self) -> SpanFacts:
+        """Return what decides whether it counts."""
+        operation = self.get(names.OPERATION)
+        tokens = integer(self.get(names.USAGE_INPUT)), integer(self.get(names.USAGE_OUTPUT))
+        role = Role.BETWEEN
+        if isinstance(operation, str) and operation in _BORDERS:
+            role = Role.BORDER
+        elif is_llm_call(operation) and tokens != (None, None) and not self.get(names.DUPLICATE):
+            role = Role.CALL
+        kind = str(operation) if operation == Operation.EMBEDDINGS else "generation"
+        response = self.get(names.RESPONSE_ID)
+        answered = response if isinstance(response, str) else ""
+        ids = (self.trace_id, self.span_id, self.parent_id)
+        return SpanFacts(*ids, role, kind, (tokens[0] or 0, tokens[1] or 0), answered)
+
+
+class Event(NamedTuple):
+    """An event of a span."""
+
+    name: str
+    attributes: Mapping[str, Value]
+
+
+def read_spans(batch: Batch, rows: Sequence[int]) -> list[Span]:
+    """Return the spans of these rows."""
+    columns = batch.columns(_FIELDS, rows=rows)
+    return [Span(row, values) for row, values in zip(rows, zip(*columns, strict=True), strict=True)]
+
+
+def links(batch: Batch) -> Iterator[tuple[bytes, bytes, bytes]]:
+    """Yield trace id, span id and parent id of every span of a batch."""
+    columns: Any = batch.columns(_LINKS)
+    return zip(*columns, strict=True)
+
+
+def events_of(batch: Batch, rows: set[int]) -> dict[int, list[Event]]:
+    """Return the events of the spans in these rows, in order."""
+    if not rows or not batch.row_count(Level.EVENT):
+        return {}
+    parents = batch.parents(Level.EVENT, Level.ITEM)
+    wanted = [row for row, parent in enumerate(parents) if parent in rows]
+    found: dict[int, list[Event]] = {}
+    columns: Any = batch.columns(_EVENT, rows=wanted) if wanted else ([], [])
+    for row, name, attributes in zip(wanted, *columns, strict=True):
+        found.setdefault(parents[row], []).append(Event(name, attributes))
+    return found
+
+
+def inherit(spans: Sequence[Span]) -> None:
+    """Give LLM spans what the nearest span above them has of session, user, conversation, tags and metadata."""
+    by_id = {(span.trace_id, span.span_id): span for span in spans}
+    for span in spans:
+        missing = [key for key in _INHERITED if span.dialect and span.get(key) is None]
+        above = span
+        for _ in range(_STEPS):
+            found = by_id.get((above.trace_id, above.parent_id))
+            if found is None or not missing:
+                break
+            above = found
+            for key in [key for key in missing if above.get(key) is not None]:
+                span.changes[key] = above.get(key)
+                missing.remove(key)
+
+
+def write(batch: Batch, spans: Sequence[Span]) -> None:
+    """Write all changes, an attribute of all spans at a time."""
+    columns: dict[str, tuple[list[int], list[Value]]] = {}
+    for span in spans:
+        for key, value in span.changes.items():
+            rows, values = columns.setdefault(key, ([], []))
+            rows.append(span.row)
+            values.append(value)
+    for key, (rows, values) in columns.items():
+        batch.set(attribute(key), values, rows)
