@@ -15,7 +15,7 @@ from untrace_pipeline.conditions.requests import client_address, context_value, 
 from untrace_pipeline.data import ATTRIBUTES, Field, Level, Signal, Value
 from untrace_pipeline.errors import ConditionError
 
-__all__ = ["Located", "locate"]
+__all__ = ["Located", "json_finder", "locate"]
 
 _STEP = re.compile(
     r"""(?P<name>[A-Za-z_][\w-]*)
@@ -28,10 +28,16 @@ _BY_NAME = frozenset({"item", "event", "link"})
 
 @dataclass(frozen=True, slots=True)
 class Located:
-    """What a path reads. ``fixed`` is the name of the fixed field, if it is one: there, zero and empty mean absent."""
+    """What a path reads.
+
+    ``fixed`` is the name of the fixed field, if it is one: there, zero and empty mean absent. A simple path knows its
+    ``field``, and the ``keys`` that lead from there to what it means.
+    """
 
     expression: Expression
     fixed: str = ""
+    field: Field | None = None
+    keys: tuple[str | int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +104,7 @@ def _from_batch(steps: Steps, signal: Signal, level: Level) -> Located | None:
         leaf = PATHS[context].get(name)
         if leaf is not None and name in {leaf.field, *_TIMES} and len(steps) >= length:
             # A plain read: here, other than in OTTL, ids compare with hexadecimal text and times with numbers.
-            return _indexed(Located(read(Field(own, leaf.field)), leaf.field), steps[length:])
+            return _indexed(_plain(Field(own, leaf.field), leaf.field), steps[length:])
     return None
 
 
@@ -119,7 +125,7 @@ def _context(steps: Steps, signal: Signal, level: Level) -> tuple[str, Level, St
 def _attribute(level: Level, steps: Steps) -> Located | None:
     """Read one attribute: dots after ``attributes`` belong to the key, brackets end it and index into its value."""
     if not steps:
-        return Located(read(Field(level, ATTRIBUTES)))
+        return _plain(Field(level, ATTRIBUTES))
     length = 1
     if steps[0].dotted:
         while length < len(steps) and steps[length].dotted:
@@ -127,14 +133,19 @@ def _attribute(level: Level, steps: Steps) -> Located | None:
     key = ".".join(str(step.key) for step in steps[:length])
     if isinstance(steps[0].key, int):
         return None
-    return _indexed(Located(read(Field(level, ATTRIBUTES, key))), steps[length:])
+    return _indexed(_plain(Field(level, ATTRIBUTES, key)), steps[length:])
+
+
+def _plain(field: Field, fixed: str = "") -> Located:
+    return Located(read(field), fixed, field)
 
 
 def _indexed(located: Located, steps: Steps) -> Located:
     if not steps:
         return located
-    keys = [step.key for step in steps]
-    return Located(apply(lambda value: _reach_or_none(value, keys), (located.expression,), safe=True))
+    keys = tuple(step.key for step in steps)
+    inside = apply(lambda value: _reach_or_none(value, keys), (located.expression,), safe=True)
+    return Located(inside, field=located.field, keys=keys)
 
 
 def _reach_or_none(value: Any, keys: Sequence[str | int]) -> Any:
@@ -151,7 +162,7 @@ def _reach_or_none(value: Any, keys: Sequence[str | int]) -> Any:
 
 def _json_path(path: str, signal: Signal, level: Level) -> Expression:
     """Return all values that a JSONPath finds in the JSON-like view of a row."""
-    find = _finder(path)
+    find = json_finder(path)
     views = _views(signal, level)
     fields = frozenset(field for _, _, field in views)
 
@@ -162,7 +173,8 @@ def _json_path(path: str, signal: Signal, level: Level) -> Expression:
     return Expression(evaluate, fields, Kind.MANY)
 
 
-def _finder(path: str) -> Callable[[dict[str, Any]], list[Value]]:
+def json_finder(path: str) -> Callable[[Any], list[Value]]:
+    """Return a function that finds all values of a JSONPath. Raises :class:`ConditionError`."""
     from jsonpath_ng.exceptions import JSONPathError  # noqa: PLC0415  40 ms, for paths that need it
     from jsonpath_ng.ext.parser import parse  # noqa: PLC0415
 
@@ -175,7 +187,7 @@ def _finder(path: str) -> Callable[[dict[str, Any]], list[Value]]:
         msg = f"{path!r} is no known field and no JSONPath: {str(error).splitlines()[0] if str(error) else error!r}"
         raise ConditionError(msg) from None
 
-    def find(view: dict[str, Any]) -> list[Value]:
+    def find(view: Any) -> list[Value]:
         try:
             return [match.value for match in parsed.find(view)]
         except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError):

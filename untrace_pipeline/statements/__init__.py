@@ -5,7 +5,19 @@ those of ``conditions``; here are the editors, what they can write to, and the o
 """
 
 from untrace_pipeline.statements.compiler import statement_level
-from untrace_pipeline.statements.edit import Trouble
-from untrace_pipeline.statements.sequence import StatementSequence, compile_sequence
+from untrace_pipeline.statements.edit import UNCHANGED, Edit, Step, Trouble
+from untrace_pipeline.statements.sequence import StatementSequence, arrange, compile_sequence
+from untrace_pipeline.statements.targets import Target, locate_target
 
-__all__ = ["StatementSequence", "Trouble", "compile_sequence", "statement_level"]
+__all__ = [
+    "UNCHANGED",
+    "Edit",
+    "StatementSequence",
+    "Step",
+    "Target",
+    "Trouble",
+    "arrange",
+    "compile_sequence",
+    "locate_target",
+    "statement_level",
+]

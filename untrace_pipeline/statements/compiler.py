@@ -4,39 +4,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from untrace_pipeline.conditions.expression import Expression
 from untrace_pipeline.conditions.names import CONTEXTS, suggestion
 from untrace_pipeline.conditions.ottl import compile_tree, compile_value, elements, named_level, paths_of, single
 from untrace_pipeline.conditions.paths import Scope
 from untrace_pipeline.conditions.syntax import parse_condition, parse_statement
 from untrace_pipeline.conditions.tree import Call, Enumerator, Node, Path, Statement
-from untrace_pipeline.data import Field, Level, Signal
+from untrace_pipeline.data import Level, Signal
 from untrace_pipeline.errors import ConditionError
-from untrace_pipeline.statements.edit import Edit
+from untrace_pipeline.statements.edit import Edit, Step
 from untrace_pipeline.statements.editors import EDITORS
 from untrace_pipeline.statements.targets import compile_target
 
-__all__ = ["Step", "compile_statement", "statement_level", "written_level"]
+__all__ = ["compile_statement", "statement_level", "written_level"]
 
 _VARYING = re.compile(r"\b(?:Now|UUID|UUIDv7)\s*\(")
 """Functions that give something else every time; found in a string literal too, which costs speed and nothing else."""
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """An edit, the condition that it stands under, and the text of both."""
-
-    edit: Edit
-    where: Expression | None
-    text: str
-
-    @property
-    def reads(self) -> frozenset[Field]:
-        """The fields that are looked at."""
-        return self.edit.reads | (self.where.fields if self.where is not None else frozenset())
 
 
 def compile_statement(text: str, signal: Signal, level: Level) -> Step:
@@ -46,7 +30,7 @@ def compile_statement(text: str, signal: Signal, level: Level) -> Step:
     where = compile_tree(tree.where, scope) if tree.where is not None else None
     if where is not None and where.constant == (True,):
         where = None
-    return Step(_edit(tree.editor, scope), where, text)
+    return Step((_edit(tree.editor, scope),), where, text)
 
 
 def statement_level(statements: Sequence[str], conditions: Sequence[str], context: str, signal: Signal) -> Level:

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import repeat
 from typing import Any
 
 from untrace_pipeline.conditions.expression import Expression
-from untrace_pipeline.data import Field, Value
+from untrace_pipeline.data import Field
 from untrace_pipeline.errors import EvaluationError
-from untrace_pipeline.statements.storable import storable
+from untrace_pipeline.statements.storable import all_storable, storable
 from untrace_pipeline.statements.targets import Target
 from untrace_pipeline.statements.workspace import Workspace
 
-__all__ = ["UNCHANGED", "Edit", "Trouble"]
+__all__ = ["UNCHANGED", "Edit", "Step", "Trouble"]
 
 UNCHANGED: Any = object()
 """What the function of an edit returns where nothing is to be written."""
 _FAILURES = (ArithmeticError, LookupError, RecursionError, TypeError, ValueError)
-_STORABLE = frozenset({bool, float, bytes})
 
 
 @dataclass(slots=True)
@@ -41,18 +39,19 @@ class Edit:
 
     Attributes:
         target: where the result goes
-        function: gets the current value of the target, if ``modifies``, and the arguments
+        function: gets the current value of the target, if ``modifies``, and the arguments; without a function, the
+            only argument is written, except where it is nothing
         arguments: expressions over the same rows
         modifies: whether the function looks at what is there
-        repeatable: whether doing it twice is the same as doing it once, given the same arguments
+        sound: whether all that it returns is known to be storable, because it comes out of what is there
 
     """
 
     target: Target
-    function: Callable[..., Any]
+    function: Callable[..., Any] | None = None
     arguments: tuple[Expression, ...] = ()
     modifies: bool = True
-    repeatable: bool = False
+    sound: bool = False
 
     @property
     def reads(self) -> frozenset[Field]:
@@ -69,20 +68,38 @@ class Edit:
         values = self._values(workspace, rows)
         if self.target.keys:
             values = self._within(workspace, rows, values)
-        accepted, written = self._accepted(rows, values, trouble)
-        if written:
-            workspace.put(self.target.field, written, accepted)
+        rows, values = _without(UNCHANGED, rows, values) if UNCHANGED in values else (rows, values)
+        if not self._taken_as_they_are(values):
+            accept = storable if self.target.keys else self.target.accept
+            values = [value if value is None else _called(accept, (value,), safe=False) for value in values]
+            rows, values = _without_errors(rows, values, trouble)
+        if len(rows):
+            workspace.put(self.target.field, rows, values)
 
-    def _values(self, workspace: Workspace, rows: Sequence[int]) -> Iterable[Any]:
+    def _taken_as_they_are(self, values: list[Any]) -> bool:
+        if self.sound and not self.target.keys:
+            return EvaluationError not in set(map(type, values))
+        return self.target.accept is storable and not self.target.keys and all_storable(values)
+
+    def _values(self, workspace: Workspace, rows: Sequence[int]) -> list[Any]:
         frame = workspace.frame(rows)
         sources = [self.target.read, *self.arguments] if self.modifies else self.arguments
-        if not sources:
-            return repeat(self.function(), len(rows))
         columns = [source.evaluate(frame) for source in sources]
+        if self.function is None:
+            (values,) = columns
+            return [UNCHANGED if value is None else value for value in values] if None in values else values
+        if not columns:
+            return [self.function()] * len(rows)
         safe = all(source.safe for source in sources)
-        return [_called(self.function, row, safe=safe) for row in zip(*columns, strict=True)]
+        results = [_called(self.function, row, safe=safe) for row in zip(*columns, strict=True)]
+        if not self.modifies:
+            return results
+        unchanged = [
+            new is old and old.__class__ is not EvaluationError for new, old in zip(results, columns[0], strict=True)
+        ]
+        return [UNCHANGED if same else new for same, new in zip(unchanged, results, strict=True)]
 
-    def _within(self, workspace: Workspace, rows: Sequence[int], values: Iterable[Any]) -> list[Any]:
+    def _within(self, workspace: Workspace, rows: Sequence[int], values: list[Any]) -> list[Any]:
         """Return the value of the field with each result put to its place inside."""
         assert self.target.root is not None  # where there are keys there is one
         frame = workspace.frame(rows)
@@ -95,24 +112,40 @@ class Edit:
     def _inside(self, value: Any, root: Any, *keys: Any) -> Any:
         return self.target.place(root, keys, None if value is None else self.target.accept(value))
 
-    def _accepted(
-        self, rows: Sequence[int], values: Iterable[Any], trouble: Trouble
-    ) -> tuple[list[Value], Sequence[int]]:
-        """Return the values that can be written, and their rows."""
-        accept = storable if self.target.keys else self.target.accept
-        known = _STORABLE if accept is storable else frozenset[type]()
-        good: list[Value] = []
-        places: list[int] = []
-        for row, value in zip(rows, values, strict=True):
-            if value is UNCHANGED:
-                continue
-            taken: Any = value if value is None or value.__class__ in known else _called(accept, (value,), safe=False)
-            if taken.__class__ is EvaluationError:
-                trouble.add(taken)
-                continue
-            good.append(taken)
-            places.append(row)
-        return good, rows if len(places) == len(rows) else places
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Edits of the same rows, one after the other, the condition that they stand under, and the text of it all."""
+
+    edits: tuple[Edit, ...]
+    where: Expression | None
+    text: str
+
+    @property
+    def reads(self) -> frozenset[Field]:
+        """The fields that are looked at."""
+        found = self.where.fields if self.where is not None else frozenset[Field]()
+        return found.union(*[edit.reads for edit in self.edits])
+
+    @property
+    def writes(self) -> tuple[Field, ...]:
+        """The fields that are written."""
+        return tuple(edit.target.field for edit in self.edits)
+
+
+def _without(what: object, rows: Sequence[int], values: list[Any]) -> tuple[list[int], list[Any]]:
+    kept = [(row, value) for row, value in zip(rows, values, strict=True) if value is not what]
+    return [row for row, _ in kept], [value for _, value in kept]
+
+
+def _without_errors(rows: Sequence[int], values: list[Any], trouble: Trouble) -> tuple[Sequence[int], list[Any]]:
+    if EvaluationError not in set(map(type, values)):
+        return rows, values
+    good = [(row, value) for row, value in zip(rows, values, strict=True) if value.__class__ is not EvaluationError]
+    for value in values:
+        if value.__class__ is EvaluationError:
+            trouble.add(value)
+    return [row for row, _ in good], [value for _, value in good]
 
 
 def _called(function: Callable[..., Any], arguments: Sequence[Any], *, safe: bool) -> Any:

@@ -81,7 +81,7 @@ def _set(scope: Scope, target: Target, given: Given) -> Edit:
         hint = _KIND_HINTS.get(value.kind if target.kind is Kind.VALUE else target.kind, "")
         msg = f"a {target.kind.value} is needed here, not a {value.kind.value}{hint}"
         raise ConditionError(msg)
-    return Edit(target, lambda new: UNCHANGED if new is None else new, (value,), modifies=False, repeatable=True)
+    return Edit(target, arguments=(value,), modifies=False)
 
 
 _KIND_HINTS = {
@@ -96,8 +96,8 @@ def _delete_key(scope: Scope, target: Target, given: Given) -> Edit:
     whole = target.field
     if key.constant and isinstance(key.constant[0], str) and whole.name in {ATTRIBUTES, CACHE} and whole.key is None:
         place = replace(target, field=Field(whole.level, whole.name, key.constant[0]), accept=storable)
-        return Edit(place, lambda: None, modifies=False, repeatable=True)
-    return Edit(target, lambda old, name: maps.keep_where(old, _as_text(name).__ne__), (key,), repeatable=True)
+        return Edit(place, lambda: None, modifies=False)
+    return Edit(target, lambda old, name: maps.keep_where(old, _as_text(name).__ne__), (key,), sound=True)
 
 
 def _matching(wanted: bool) -> Build:
@@ -108,7 +108,7 @@ def _matching(wanted: bool) -> Build:
             search = pattern_of(pattern).search
             return maps.keep_where(old, lambda key: (search(key) is not None) is wanted)
 
-        return Edit(target, function, (_pattern(given["pattern"]),), repeatable=True)
+        return Edit(target, function, (_pattern(given["pattern"]),), sound=True)
 
     return build
 
@@ -128,8 +128,8 @@ def _keep_keys(scope: Scope, target: Target, given: Given) -> Edit:
     keys: list[Expression] = given["keys"]
     if all(key.constant for key in keys):
         names = frozenset(_texts(given, "keys"))
-        return Edit(target, lambda old: maps.keep_where(old, names.__contains__), repeatable=True)
-    return Edit(target, lambda old, *some: maps.keep_where(old, set(some).__contains__), tuple(keys), repeatable=True)
+        return Edit(target, lambda old: maps.keep_where(old, names.__contains__), sound=True)
+    return Edit(target, lambda old, *some: maps.keep_where(old, set(some).__contains__), tuple(keys), sound=True)
 
 
 def _limit(scope: Scope, target: Target, given: Given) -> Edit:
@@ -137,7 +137,7 @@ def _limit(scope: Scope, target: Target, given: Given) -> Edit:
     if count < len(priority):
         msg = f"limit {count} is less than the number of priority_keys"
         raise ConditionError(msg)
-    return Edit(target, lambda old: maps.limit(old, count, priority), repeatable=True)
+    return Edit(target, lambda old: maps.limit(old, count, priority), sound=True)
 
 
 def _truncate_all(scope: Scope, target: Target, given: Given) -> Edit:
@@ -146,7 +146,7 @@ def _truncate_all(scope: Scope, target: Target, given: Given) -> Edit:
     if len(marker.encode()) > size:
         msg = "the truncation_marker is longer than the limit"
         raise ConditionError(msg)
-    return Edit(target, lambda old: maps.truncate(old, size, marker), repeatable=True)
+    return Edit(target, lambda old: maps.truncate(old, size, marker), sound=True)
 
 
 def _flatten(scope: Scope, target: Target, given: Given) -> Edit:
@@ -155,7 +155,7 @@ def _flatten(scope: Scope, target: Target, given: Given) -> Edit:
         msg = "depth must be greater than 0"
         raise ConditionError(msg)
     prefix, resolve = fixed(given, "prefix", str, ""), fixed(given, "resolveConflicts", bool, False)
-    return Edit(target, lambda old: maps.flatten(old, prefix, depth, resolve_conflicts=resolve), repeatable=not prefix)
+    return Edit(target, lambda old: maps.flatten(old, prefix, depth, resolve_conflicts=resolve))
 
 
 def _merge_maps(scope: Scope, target: Target, given: Given) -> Edit:
@@ -163,7 +163,7 @@ def _merge_maps(scope: Scope, target: Target, given: Given) -> Edit:
     if strategy not in {"insert", "update", "upsert"}:
         msg = f"strategy is insert, update or upsert, not {strategy!r}"
         raise ConditionError(msg)
-    return Edit(target, lambda old, new: maps.merge_maps(old, new, strategy), (given["source"],), repeatable=True)
+    return Edit(target, lambda old, new: maps.merge_maps(old, new, strategy), (given["source"],))
 
 
 def _append(scope: Scope, target: Target, given: Given) -> Edit:
@@ -181,7 +181,7 @@ def _delete_index(scope: Scope, target: Target, given: Given) -> Edit:
 
 
 def _stringify_all(scope: Scope, target: Target, given: Given) -> Edit:
-    return Edit(target, maps.stringify, repeatable=True)
+    return Edit(target, maps.stringify)
 
 
 # ------------------------------------------------------------------ replacing

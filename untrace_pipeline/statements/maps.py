@@ -64,7 +64,7 @@ def limit(current: Any, count: int, priority: Collection[str]) -> Map:
 
 def truncate(current: Any, size: int, marker: str) -> Map:
     """Return a map whose texts have at most ``size`` bytes, cut between characters, ``marker`` included."""
-    return with_text(map_of(current), lambda text: truncated(text, size, marker))
+    return with_text(map_of(current), lambda text: truncated(text, size, marker), longer_than=size // 4)
 
 
 def truncated(text: str, size: int, marker: str = "") -> str:
@@ -77,14 +77,13 @@ def truncated(text: str, size: int, marker: str = "") -> str:
     return raw[: size - len(marker.encode())].decode("utf-8", "ignore") + marker
 
 
-def with_text(old: Map, change: Callable[[str], str]) -> Map:
-    """Return a map whose texts went through a function; nothing inside of lists and maps."""
+def with_text(old: Map, change: Callable[[str], str], longer_than: int = -1) -> Map:
+    """Return a map whose texts of more characters went through a function; nothing inside of lists and maps."""
     changed = {}
-    for key, value in old.items():
-        if isinstance(value, str):
-            new = change(value)
-            if new is not value:
-                changed[key] = new
+    for key in [key for key, value in old.items() if value.__class__ is str and len(value) > longer_than]:
+        new = change(old[key])  # type: ignore[arg-type]
+        if new is not old[key]:
+            changed[key] = new
     return {**old, **changed} if changed else old
 
 

@@ -19,11 +19,11 @@ from dataclasses import dataclass
 from untrace_pipeline.conditions.expression import Expression, Frame
 from untrace_pipeline.data import ATTRIBUTES, Batch, Field, Level, Signal
 from untrace_pipeline.errors import EvaluationError
-from untrace_pipeline.statements.compiler import Step, compile_statement, written_level
-from untrace_pipeline.statements.edit import Trouble
+from untrace_pipeline.statements.compiler import compile_statement, written_level
+from untrace_pipeline.statements.edit import Step, Trouble
 from untrace_pipeline.statements.workspace import Workspace
 
-__all__ = ["StatementSequence", "Way", "compile_sequence"]
+__all__ = ["StatementSequence", "Way", "arrange", "compile_sequence"]
 
 
 class Way(enum.Enum):
@@ -116,7 +116,8 @@ class StatementSequence:
             if step.where is not None:
                 meant = _holding(step.where, workspace.frame(rows), rows, trouble)
             if len(meant):
-                step.edit.run(workspace, meant, trouble)
+                for edit in step.edits:
+                    edit.run(workspace, meant, trouble)
 
 
 def _holding(condition: Expression, frame: Frame, rows: Sequence[int], trouble: Trouble) -> list[int]:
@@ -136,6 +137,17 @@ def compile_sequence(
     return StatementSequence(steps, conditions, level, _plan(steps, conditions, signal, level))
 
 
+def arrange(steps: Sequence[Step], level: Level) -> StatementSequence:
+    """Return steps that were made in another way than out of statements as a sequence."""
+    outer = _writing_outside(steps, level)
+    way = Way.COLUMNS if not outer or _apart(steps, outer, ()) else Way.ROWS
+    return StatementSequence(steps, (), level, _Plan(way))
+
+
+def _writing_outside(steps: Sequence[Step], level: Level) -> list[Step]:
+    return [step for step in steps if any(field.level is not level for field in step.writes)]
+
+
 def _fields(steps: Sequence[Step], conditions: Sequence[Expression]) -> list[Field]:
     fields = [field for step in steps for field in step.reads]
     return list(dict.fromkeys(fields + [field for condition in conditions for field in condition.fields]))
@@ -143,7 +155,7 @@ def _fields(steps: Sequence[Step], conditions: Sequence[Expression]) -> list[Fie
 
 def _whole(steps: Sequence[Step]) -> frozenset[Level]:
     """Return the levels whose attributes are needed as maps."""
-    fields = [field for step in steps for field in (*step.reads, step.edit.target.field)]
+    fields = [field for step in steps for field in (*step.reads, *step.writes)]
     return frozenset(field.level for field in fields if field.name == ATTRIBUTES and field.key is None)
 
 
@@ -151,7 +163,7 @@ def _whole(steps: Sequence[Step]) -> frozenset[Level]:
 
 
 def _plan(steps: Sequence[Step], conditions: Sequence[Expression], signal: Signal, level: Level) -> _Plan:
-    outer = [step for step in steps if step.edit.target.field.level is not level]
+    outer = _writing_outside(steps, level)
     if not outer or _apart(steps, outer, conditions):
         return _Plan(Way.COLUMNS)
     levels = {written_level(step.text, signal, level) for step in outer}
@@ -164,7 +176,7 @@ def _plan(steps: Sequence[Step], conditions: Sequence[Expression], signal: Signa
 
 def _apart(steps: Sequence[Step], outer: Sequence[Step], conditions: Sequence[Expression]) -> bool:
     """Return whether nobody reads what is written to shared rows, and nothing there is written twice."""
-    written = [step.edit.target.field for step in outer]
+    written = [field for step in outer for field in step.writes]
     if any(_touch(one, other) for place, one in enumerate(written) for other in written[:place]):
         return False
     return not any(_touch(field, one) for field in _fields(steps, conditions) for one in written)
@@ -173,7 +185,7 @@ def _apart(steps: Sequence[Step], outer: Sequence[Step], conditions: Sequence[Ex
 def _readers_follow(steps: Sequence[Step], outer: Sequence[Step]) -> bool:
     """Return whether everything that reads what is written to shared rows stands after all that writes there."""
     last = max(place for place, step in enumerate(steps) if step in outer)
-    written = [step.edit.target.field for step in outer]
+    written = [field for step in outer for field in step.writes]
     return not any(
         _touch(field, one) for step in steps[:last] if step not in outer for field in step.reads for one in written
     )

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from untrace_pipeline.data import Value
 from untrace_pipeline.errors import EvaluationError
 
-__all__ = ["storable"]
+__all__ = ["all_storable", "storable"]
 
 _DEEPEST = 30
 """Maps and lists within each other: protobuf readers accept a hundred messages, and a map in a map is three."""
 _INT64_MIN = -(1 << 63)
+_SCALARS = frozenset({str, int, float, bool, bytes, type(None)})
 
 
 def storable(value: Any, depth: int = 0) -> Value:
@@ -25,7 +26,7 @@ def storable(value: Any, depth: int = 0) -> Value:
     if kind is str:
         return value if value.isascii() else _utf8(value)
     if kind is int:
-        if _INT64_MIN <= value < -_INT64_MIN:
+        if _fits(value):
             return value  # type: ignore[no-any-return]
         msg = "a whole number must fit into 64 bits"
         raise EvaluationError(msg)
@@ -40,6 +41,20 @@ def storable(value: Any, depth: int = 0) -> Value:
         return {_utf8(str(key)): storable(one, depth + 1) for key, one in value.items()}
     msg = f"{kind.__name__} is no value that telemetry can have"
     raise EvaluationError(msg)
+
+
+def all_storable(values: Sequence[Any]) -> bool:
+    """Return whether :func:`storable` gives each value back as it is; false also where that takes a closer look."""
+    kinds = set(map(type, values))
+    if not kinds <= _SCALARS:
+        return False
+    if str in kinds and not all(map(str.isascii, [value for value in values if value.__class__ is str])):
+        return False
+    return int not in kinds or all(map(_fits, [value for value in values if value.__class__ is int]))
+
+
+def _fits(number: int) -> bool:
+    return _INT64_MIN <= number < -_INT64_MIN
 
 
 def _utf8(text: str) -> str:

@@ -8,18 +8,19 @@ from dataclasses import field as member
 from typing import Any
 
 from untrace_pipeline.conditions.converters import id_of_size
-from untrace_pipeline.conditions.expression import Expression, Kind
+from untrace_pipeline.conditions.expression import Expression, Kind, constant
+from untrace_pipeline.conditions.locators import locate
 from untrace_pipeline.conditions.names import PATHS
 from untrace_pipeline.conditions.ottl import compile_value
 from untrace_pipeline.conditions.paths import CACHE, Scope
 from untrace_pipeline.conditions.tree import Node, Path
-from untrace_pipeline.data import ATTRIBUTES, Field, Value
+from untrace_pipeline.data import ATTRIBUTES, Field, Level, Signal, Value
 from untrace_pipeline.data.fields import READ_ONLY
-from untrace_pipeline.errors import EvaluationError
+from untrace_pipeline.errors import ConditionError, EvaluationError
 from untrace_pipeline.statements.places import put_inside, put_trace_state
 from untrace_pipeline.statements.storable import storable
 
-__all__ = ["Target", "compile_target"]
+__all__ = ["Target", "compile_target", "locate_target"]
 
 _TIMES = ("time", "start_time", "end_time", "observed_time")
 _SPAN_KINDS = ("Unspecified", "Internal", "Server", "Client", "Producer", "Consumer")
@@ -68,19 +69,35 @@ def compile_target(node: Node, scope: Scope) -> Target:
     return Target(read, field, _ACCEPT.get(name, _text), leaf.kind)
 
 
+def locate_target(path: str, signal: Signal, level: Level) -> Target:
+    """Return what a path of our own form means as a place to write to. Raises :class:`ConditionError`."""
+    located = locate(path, signal, level)
+    field = located.field
+    if field is None or field.name in READ_ONLY:
+        msg = f"{path!r} is nothing that can be written to: name a field, such as attributes.user.id"
+        raise ConditionError(msg)
+    keys = tuple(constant(key) for key in located.keys)
+    if field.name != ATTRIBUTES:
+        accept = storable if field.name == "body" else _ACCEPT.get(field.name, _text)
+    else:
+        accept = _map if field.key is None and not keys else storable
+    return Target(located.expression, field, accept, keys=keys, root=read_field(field) if keys else None)
+
+
 def _map_target(whole: Field, read: Expression, keys: tuple[Expression, ...], scope: Scope) -> Target:
     if not keys:
         return Target(read, whole, _map)
     first, *rest = keys
     if not first.constant:
-        return Target(read, whole, storable, keys=keys, root=_read(whole))
+        return Target(read, whole, storable, keys=keys, root=read_field(whole))
     if not isinstance(first.constant[0], str):
         raise scope.fail("a map is indexed with a string", 0)
     field = Field(whole.level, whole.name, first.constant[0])
-    return Target(read, field, storable, keys=tuple(rest), root=_read(field) if rest else None)
+    return Target(read, field, storable, keys=tuple(rest), root=read_field(field) if rest else None)
 
 
-def _read(field: Field) -> Expression:
+def read_field(field: Field) -> Expression:
+    """Return a field as it is kept, an absent map as nothing."""
     return Expression(lambda frame: frame.columns[field], frozenset({field}))
 
 
