@@ -5,7 +5,7 @@ those of ``conditions``; here are the editors, what they can write to, and the o
 """
 
 from untrace_pipeline.statements.compiler import statement_level
-from untrace_pipeline.statements.edit import UNCHANGED, Edit, Step, Trouble
+from untrace_pipeline.statements.edit import UNCHANGED, Edit, Step, Trouble, assignment
 from untrace_pipeline.statements.sequence import StatementSequence, arrange, compile_sequence
 from untrace_pipeline.statements.targets import Target, locate_target
 
@@ -17,6 +17,7 @@ __all__ = [
     "Target",
     "Trouble",
     "arrange",
+    "assignment",
     "compile_sequence",
     "locate_target",
     "statement_level",

@@ -8,12 +8,12 @@ from typing import Any
 
 from untrace_pipeline.conditions.expression import Expression
 from untrace_pipeline.data import Field
-from untrace_pipeline.errors import EvaluationError
+from untrace_pipeline.errors import ConditionError, EvaluationError
 from untrace_pipeline.statements.storable import all_storable, storable
 from untrace_pipeline.statements.targets import Target
 from untrace_pipeline.statements.workspace import Workspace
 
-__all__ = ["UNCHANGED", "Edit", "Step", "Trouble"]
+__all__ = ["UNCHANGED", "Edit", "Step", "Trouble", "assignment"]
 
 UNCHANGED: Any = object()
 """What the function of an edit returns where nothing is to be written."""
@@ -111,6 +111,16 @@ class Edit:
 
     def _inside(self, value: Any, root: Any, *keys: Any) -> Any:
         return self.target.place(root, keys, None if value is None else self.target.accept(value))
+
+
+def assignment(target: Target, value: Expression) -> Edit:
+    """Return the edit that writes a value. Raises :class:`ConditionError` for a constant that does not fit."""
+    if value.constant and value.constant[0] is not None:
+        try:
+            target.accept(value.constant[0])
+        except EvaluationError as error:
+            raise ConditionError(str(error)) from None
+    return Edit(target, arguments=(value,), modifies=False)
 
 
 @dataclass(frozen=True, slots=True)

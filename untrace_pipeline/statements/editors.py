@@ -14,7 +14,7 @@ from untrace_pipeline.conditions.patterns import compile_pattern
 from untrace_pipeline.data import ATTRIBUTES, Context, Field, Level
 from untrace_pipeline.errors import ConditionError, EvaluationError
 from untrace_pipeline.statements import maps
-from untrace_pipeline.statements.edit import UNCHANGED, Edit
+from untrace_pipeline.statements.edit import UNCHANGED, Edit, assignment
 from untrace_pipeline.statements.replacing import compile_glob, expander, formatted, pattern_of, replaced
 from untrace_pipeline.statements.storable import storable
 from untrace_pipeline.statements.targets import Target
@@ -81,7 +81,7 @@ def _set(scope: Scope, target: Target, given: Given) -> Edit:
         hint = _KIND_HINTS.get(value.kind if target.kind is Kind.VALUE else target.kind, "")
         msg = f"a {target.kind.value} is needed here, not a {value.kind.value}{hint}"
         raise ConditionError(msg)
-    return Edit(target, arguments=(value,), modifies=False)
+    return assignment(target, value)
 
 
 _KIND_HINTS = {

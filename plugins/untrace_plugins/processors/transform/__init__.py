@@ -1,7 +1,7 @@
-"""Changes telemetry by OTTL statements, as the Collector's transform processor does.
+"""Changes telemetry by OTTL statements, as the Collector's transform processor does, and by operations of our own.
 
-Statements are compiled when the configuration is checked and run on whole columns; only what changed is written, once.
-A statement that has no answer for an item leaves it alone, and is counted.
+Both are compiled when the configuration is checked and run on whole columns; only what changed is written, once.
+What has no answer for an item leaves it alone, and is counted. Custom functions run in processes of their own.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ FACTORY = ProcessorFactory(
     type_name="transform",
     config=TransformConfig,
     create=_create,
-    description="changes telemetry by OTTL statements",
+    description="changes telemetry by OTTL statements, operations and Python functions",
     stability=Stability.BETA,
     metrics=(
         MetricSpec(
@@ -35,6 +35,12 @@ FACTORY = ProcessorFactory(
             MetricKind.COUNTER,
             "Times that a statement had no answer for an item and left it alone, or refused the request.",
             ("processor",),
+        ),
+        MetricSpec(
+            "processor_transform_function_calls",
+            MetricKind.COUNTER,
+            "Calls of custom functions; outcome: success, raised, timeout, died (its process), paused (not called).",
+            ("processor", "outcome"),
         ),
     ),
 )

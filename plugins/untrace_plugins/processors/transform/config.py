@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from untrace_pipeline.api import ComponentConfig, ConfigModel
-from untrace_pipeline.conditions import ConditionSource, ErrorMode, compile_form
+from untrace_pipeline.conditions import ConditionSource, ErrorMode, compile_condition, compile_form
 from untrace_pipeline.data import Signal
+from untrace_pipeline.errors import ConditionError
 from untrace_pipeline.statements import StatementSequence, compile_sequence, statement_level
 from untrace_plugins.processors.grouping import grouped
+from untrace_plugins.processors.transform.operations import OperationConfig
 
 __all__ = ["StatementGroup", "TransformConfig"]
 
@@ -52,8 +54,28 @@ def _groups(signal: Signal) -> Any:
     ]
 
 
+def _check(operation: OperationConfig, place: int) -> None:
+    """Compile an operation: for the signals that it names, or for one at least. Raises :class:`ConditionError`."""
+    from untrace_plugins.processors.transform.edits import compile_operation  # noqa: PLC0415  where there is one
+
+    if operation.function is not None:
+        if operation.where is not None and operation.signals:
+            for signal in operation.signals:
+                compile_condition(operation.where, signal)
+        return
+    errors: list[ConditionError] = []
+    for signal in operation.signals or Signal:
+        try:
+            compile_operation(operation, place, signal)
+        except ConditionError as error:
+            errors.append(error)
+    if errors and (operation.signals or len(errors) == len(Signal)):
+        msg = f"operations[{place}]: {errors[0]}"
+        raise ValueError(msg)
+
+
 class TransformConfig(ComponentConfig):
-    """Changes telemetry by statements."""
+    """Changes telemetry by statements and operations."""
 
     error_mode: ErrorMode = ErrorMode.IGNORE
     """Where a statement has no answer for an item: ``ignore`` leaves it alone and logs, ``silent`` does not log,
@@ -64,6 +86,16 @@ class TransformConfig(ComponentConfig):
     """Statements on metrics, data points, scopes and resources."""
     log_statements: _groups(Signal.LOGS) = []  # type: ignore[valid-type]
     """Statements on log records, scopes and resources."""
+
+    operations: list[OperationConfig] = []
+    """Edits without OTTL, run in order after the statements: ``set``, ``copy``, ``rename``, ``delete``, ``keep``,
+    ``truncate``, ``hash``, ``template``, ``parse_json``, ``map``, ``lookup``, ``function``."""
+
+    @model_validator(mode="after")
+    def _operations_compile(self) -> TransformConfig:
+        for place, operation in enumerate(self.operations):
+            _check(operation, place)
+        return self
 
     def groups(self, signal: Signal) -> list[StatementGroup]:
         """Return the statements on a signal."""

@@ -66,7 +66,7 @@ async def test_silence_and_refusal(caplog: pytest.LogCaptureFixture) -> None:
     """``silent`` logs nothing; ``propagate`` refuses the request for good, and a group may differ."""
     await run({"error_mode": "silent", "trace_statements": [BROKEN]}, make_batch(Signal.TRACES, 4))
     assert caplog.text == ""
-    with pytest.raises(PermanentError, match="no answer: set"):
+    with pytest.raises(PermanentError, match="no answer for an item: set"):
         await run({"error_mode": "propagate", "trace_statements": [BROKEN]}, make_batch(Signal.TRACES, 4))
     groups = [{"statements": [BROKEN], "error_mode": "silent"}]
     await run({"error_mode": "propagate", "trace_statements": groups}, make_batch(Signal.TRACES, 4))
