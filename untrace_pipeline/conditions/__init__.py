@@ -7,6 +7,8 @@ says what is wrong and where; asking never fails, whatever the data.
 
 from untrace_pipeline.conditions.condition import Condition, Conditions, compile_condition, group_level
 from untrace_pipeline.conditions.config import ConditionConfig, ConditionSource, ErrorMode, Operator, checked
+from untrace_pipeline.conditions.core_trace import core_name, locate_core
+from untrace_pipeline.conditions.explain import Part, explain_condition
 from untrace_pipeline.conditions.expression import Expression
 from untrace_pipeline.conditions.form import compile_form
 from untrace_pipeline.conditions.properties import MatchProperties, MatchType, selected
@@ -21,9 +23,13 @@ __all__ = [
     "MatchProperties",
     "MatchType",
     "Operator",
+    "Part",
     "checked",
     "compile_condition",
     "compile_form",
+    "core_name",
+    "explain_condition",
     "group_level",
+    "locate_core",
     "selected",
 ]

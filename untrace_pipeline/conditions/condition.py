@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
 from untrace_pipeline.conditions.config import ConditionConfig, ConditionSource
 from untrace_pipeline.conditions.expression import Expression, Frame
 from untrace_pipeline.conditions.form import compile_form
+from untrace_pipeline.conditions.locators import Locate, locate
 from untrace_pipeline.conditions.names import CONTEXTS
 from untrace_pipeline.conditions.ottl import compile_ottl, innermost_level
 from untrace_pipeline.data import Batch, Context, Field, Level, Signal
@@ -73,6 +74,19 @@ class Conditions:
             mask = [seen or answer is True for seen, answer in zip(mask, answers, strict=True)]
         return mask, trouble
 
+    def each(self, batch: Batch) -> Iterator[tuple[list[bool], str | None]]:
+        """Yield a mask for each condition, and what went wrong first in it, as :meth:`any` does for all together.
+
+        A condition is asked when its turn comes; the columns of all are read in one go.
+        """
+        frame = _frame(batch, self.level, self._order)
+        for condition in self._conditions:
+            answers = condition._expression.evaluate(frame)
+            if condition._expression.safe:
+                yield answers, None
+            else:
+                yield [answer is True for answer in answers], _first_trouble(condition, answers)
+
 
 def _first_trouble(condition: Condition, answers: Sequence[bool | EvaluationError]) -> str | None:
     error = next((answer for answer in answers if isinstance(answer, EvaluationError)), None)
@@ -87,14 +101,17 @@ def _frame(batch: Batch, level: Level, fields: tuple[Field, ...]) -> Frame:
     return Frame(batch.context, len(columns[0]), level, dict(zip(fields, columns, strict=True)), batch)
 
 
-def compile_condition(source: ConditionSource, signal: Signal, level: Level = Level.ITEM) -> Condition:
+def compile_condition(
+    source: ConditionSource, signal: Signal, level: Level = Level.ITEM, find: Locate = locate
+) -> Condition:
     """Compile a condition of either form for the rows of a level.
 
+    ``find`` says what the paths of our own form read: :func:`locate`, or :func:`locate_core` where LLM calls are meant.
     Raises :class:`ConditionError`, which points into the text. Equal strings are compiled once.
     """
     if isinstance(source, str):
         return _compile_text(source, signal, level)
-    return Condition(compile_form(source, signal, level), level, _shown(source))
+    return Condition(compile_form(source, signal, level, find), level, _shown(source))
 
 
 def group_level(sources: Sequence[ConditionSource], context: str, signal: Signal) -> Level:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -18,7 +19,7 @@ from untrace_pipeline.conditions.expression import (
     constant,
     negated,
 )
-from untrace_pipeline.conditions.locators import Located, locate
+from untrace_pipeline.conditions.locators import Locate, Located, locate
 from untrace_pipeline.conditions.names import ENUMERATORS, suggestion
 from untrace_pipeline.conditions.ottl import compile_ottl
 from untrace_pipeline.conditions.patterns import found_in
@@ -29,7 +30,6 @@ from untrace_pipeline.errors import ConditionError
 __all__ = ["compile_form"]
 
 _COMPARISONS = {
-    Operator.EQ: Comparison.EQ,
     Operator.GT: Comparison.GT,
     Operator.GTE: Comparison.GE,
     Operator.LT: Comparison.LT,
@@ -45,23 +45,21 @@ _PREFIXES = {
 }
 
 
-def compile_form(source: ConditionSource, signal: Signal, level: Level) -> Expression:
-    """Compile a condition of either form. Raises :class:`ConditionError`."""
+def compile_form(source: ConditionSource, signal: Signal, level: Level, find: Locate = locate) -> Expression:
+    """Compile a condition of either form. Raises :class:`ConditionError`. ``find`` says what paths of fields read."""
     if isinstance(source, str):
         return compile_ottl(source, signal, level)
     if source.all is not None:
-        return all_of([compile_form(one, signal, level) for one in source.all])
+        return all_of([compile_form(one, signal, level, find) for one in source.all])
     if source.any is not None:
-        return any_of([compile_form(one, signal, level) for one in source.any])
+        return any_of([compile_form(one, signal, level, find) for one in source.any])
     if source.not_ is not None:
-        return negated(compile_form(source.not_, signal, level))
-    return _question(source, signal, level)
+        return negated(compile_form(source.not_, signal, level, find))
+    return _question(source, find(source.field or "", signal, level))
 
 
-def _question(source: ConditionConfig, signal: Signal, level: Level) -> Expression:
-    assert source.field is not None  # the model's validator has seen to it
+def _question(source: ConditionConfig, located: Located) -> Expression:
     operator = source.operator
-    located = locate(source.field, signal, level)
     if operator is Operator.EXISTS:
         return _exists(located, source.value)
     if operator is Operator.CONTAINS:
@@ -71,11 +69,19 @@ def _question(source: ConditionConfig, signal: Signal, level: Level) -> Expressi
         return _regex(located.expression, source.value)
     if operator is Operator.IN:
         return _in(located, source.value)
-    expected = constant(_coerced(located, _plain(source.value)))
     if operator is Operator.NEQ:
-        return negated(comparison(Comparison.EQ, located.expression, expected))
-    assert operator is not None
-    return comparison(_COMPARISONS[operator], located.expression, expected)
+        return negated(_equals(located, _plain(source.value)))
+    if operator is Operator.EQ:
+        return _equals(located, _plain(source.value))
+    assert operator is not None  # the model's validator has seen to it
+    return comparison(_COMPARISONS[operator], located.expression, constant(_coerced(located, _plain(source.value))))
+
+
+def _equals(located: Located, value: Value) -> Expression:
+    if located.wildcards and isinstance(value, str) and "*" in value:
+        parts = [re.escape(part) for part in value.split("*")]
+        return _regex(located.expression, rf"(?s)\A{'.*'.join(parts)}\z")
+    return comparison(Comparison.EQ, located.expression, constant(_coerced(located, value)))
 
 
 def _row_wise(expression: Expression, test: Callable[[Any], bool]) -> Expression:
@@ -125,6 +131,8 @@ def _in(located: Located, values: Any) -> Expression:
     if not isinstance(values, list) or not values:
         msg = "in takes a list of values"
         raise ConditionError(msg)
+    if located.wildcards and any(isinstance(value, str) and "*" in value for value in values):
+        return any_of([_equals(located, _plain(value)) for value in values])
     wanted = [_coerced(located, _plain(value)) for value in values]
     if all(isinstance(value, str) for value in wanted) and located.expression.kind is not Kind.MANY:
         texts, column = frozenset(wanted), located.expression.evaluate

@@ -15,7 +15,7 @@ from untrace_pipeline.conditions.requests import client_address, context_value, 
 from untrace_pipeline.data import ATTRIBUTES, Field, Level, Signal, Value
 from untrace_pipeline.errors import ConditionError
 
-__all__ = ["Located", "json_finder", "locate"]
+__all__ = ["Locate", "Located", "RowViews", "json_finder", "locate", "plain_steps"]
 
 _STEP = re.compile(
     r"""(?P<name>[A-Za-z_][\w-]*)
@@ -38,6 +38,8 @@ class Located:
     fixed: str = ""
     field: Field | None = None
     keys: tuple[str | int, ...] = ()
+    wildcards: bool = False
+    """Whether ``*`` in a string that it is compared with stands for any characters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +51,13 @@ class _Step:
 
 
 Steps: TypeAlias = Sequence[_Step]
+Locate: TypeAlias = Callable[[str, Signal, Level], Located]
+"""Finds what a path reads, as :func:`locate` does."""
 
 
 def locate(path: str, signal: Signal, level: Level) -> Located:
     """Return what a path reads at a level. Raises :class:`ConditionError` if it is neither simple nor a JSONPath."""
-    steps = _steps(path.strip().removeprefix("$.").removeprefix("$"))
+    steps = _steps(path)
     if steps:
         found = _from_request(steps) or _from_batch(steps, signal, level)
         if found is not None:
@@ -61,8 +65,14 @@ def locate(path: str, signal: Signal, level: Level) -> Located:
     return Located(_json_path(path, signal, level))
 
 
+def plain_steps(path: str) -> list[str | int]:
+    """Return the names and indexes of a simple path; nothing if it is not simple."""
+    return [step.key for step in _steps(path)]
+
+
 def _steps(path: str) -> Steps:
     """Split a simple path, or return nothing if it is not simple."""
+    path = path.strip().removeprefix("$.").removeprefix("$")
     steps: list[_Step] = []
     position = 0
     while position < len(path):
@@ -162,19 +172,25 @@ def _reach_or_none(value: Any, keys: Sequence[str | int]) -> Any:
 
 def _json_path(path: str, signal: Signal, level: Level) -> Expression:
     """Return all values that a JSONPath finds in the JSON-like view of a row."""
-    find = json_finder(path)
-    views = _views(signal, level)
-    fields = frozenset(field for _, _, field in views)
+    find, views = json_finder(path), RowViews(signal, level)
+    return Expression(lambda frame: [find(view) for view in views.rows(frame)], views.fields, Kind.MANY)
 
-    def evaluate(frame: Frame) -> list[Any]:
-        columns = [(outer, name, frame.columns[field]) for outer, name, field in views]
-        return [find(_view(columns, row)) for row in range(frame.size)]
 
-    return Expression(evaluate, fields, Kind.MANY)
+class RowViews:
+    """JSON-like views of the rows of a level, with all that they see."""
+
+    def __init__(self, signal: Signal, level: Level) -> None:
+        self._places = _views(signal, level)
+        self.fields = frozenset(field for _, _, field in self._places)
+
+    def rows(self, frame: Frame) -> list[dict[str, Any]]:
+        """Return a view of each row."""
+        columns = [(outer, name, frame.columns[field]) for outer, name, field in self._places]
+        return [_view(columns, row) for row in range(frame.size)]
 
 
 def json_finder(path: str) -> Callable[[Any], list[Value]]:
-    """Return a function that finds all values of a JSONPath. Raises :class:`ConditionError`."""
+    """Return a function that finds all values of a JSONPath, and never fails. Raises :class:`ConditionError`."""
     from jsonpath_ng.exceptions import JSONPathError  # noqa: PLC0415  40 ms, for paths that need it
     from jsonpath_ng.ext.parser import parse  # noqa: PLC0415
 
