@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib.metadata import EntryPoint
 from typing import Annotated, Any, Literal
 
@@ -24,10 +24,12 @@ from untrace_pipeline.api import (
     PipelineId,
     ProcessorFactory,
     ReceiverFactory,
+    Remark,
     Secret,
     Settings,
     Size,
     Stability,
+    Surroundings,
     TransformFactory,
     Upstream,
 )
@@ -177,6 +179,12 @@ class RouteConfig(ComponentConfig):
     def references(self) -> Mapping[str, tuple[str, ...]]:
         """Name the pipelines."""
         return {"pipelines": tuple(self.pipelines)} if self.pipelines else {}
+
+    def review(self, surroundings: Surroundings) -> Iterator[Remark]:
+        """Doubt that outputs which are not named are meant."""
+        for output in surroundings.outputs if self.pipelines else ():
+            if str(output) not in self.pipelines:
+                yield Remark("pipelines", f"pipeline {output} gets nothing", f"{output} in this list")
 
 
 class WriteConfig(ComponentConfig):

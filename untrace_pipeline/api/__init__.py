@@ -22,6 +22,7 @@ from untrace_pipeline.api.component import (
 from untrace_pipeline.api.config import ComponentConfig, ConfigModel, Duration, Secret, Size, format_duration
 from untrace_pipeline.api.consumer import Consumer, Intake, Outlet
 from untrace_pipeline.api.detector import DETECTOR_GROUP, Detector, Finding, installed_detectors, load_detector
+from untrace_pipeline.api.explaining import Answer, Asked, Explaining, Explanation
 from untrace_pipeline.api.factory import (
     Affinity,
     ConnectorFactory,
@@ -36,6 +37,7 @@ from untrace_pipeline.api.factory import (
 from untrace_pipeline.api.fanout import Dropped, Part, consume_all, count_overflow, worst
 from untrace_pipeline.api.identity import ComponentId, Kind, PipelineId
 from untrace_pipeline.api.status import Status, StatusEvent
+from untrace_pipeline.api.surroundings import Remark, Surroundings
 from untrace_pipeline.api.telemetry import (
     Aggregation,
     Counter,
@@ -64,6 +66,8 @@ __all__ = [
     "Admission",
     "Affinity",
     "Aggregation",
+    "Answer",
+    "Asked",
     "ClientAuthenticator",
     "Code",
     "Component",
@@ -81,6 +85,8 @@ __all__ = [
     "Drainable",
     "Dropped",
     "Duration",
+    "Explaining",
+    "Explanation",
     "Exporter",
     "ExporterFactory",
     "Extension",
@@ -108,6 +114,7 @@ __all__ = [
     "QueueFullError",
     "Receiver",
     "ReceiverFactory",
+    "Remark",
     "RetryableError",
     "Secret",
     "ServerAuthenticator",
@@ -117,6 +124,7 @@ __all__ = [
     "StartError",
     "Status",
     "StatusEvent",
+    "Surroundings",
     "Transform",
     "TransformFactory",
     "Upstream",

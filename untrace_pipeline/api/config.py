@@ -7,13 +7,14 @@ become the JSON Schema, the option tables of the documentation and the editor's 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler, WithJsonSchema
 from pydantic_core import CoreSchema, core_schema
 
 from untrace_pipeline.api.acknowledgement import Acceptance, Upstream
+from untrace_pipeline.api.surroundings import Remark, Surroundings
 from untrace_pipeline.data.signal import Signal
 
 __all__ = ["ComponentConfig", "ConfigModel", "Duration", "Secret", "Size", "format_duration"]
@@ -59,6 +60,13 @@ class ComponentConfig(ConfigModel):
     def upstream(self) -> Upstream:
         """Return, for a receiver, what its senders keep until it acknowledges; for validation."""
         return Upstream()
+
+    def review(self, surroundings: Surroundings) -> Iterable[Remark]:
+        """Return what ``validate`` should say of these options, given what is around the component.
+
+        Called once all options of the configuration are right. It may read files that the options name, nothing else.
+        """
+        return ()
 
     def acceptance(self) -> Acceptance | None:
         """Return, for an exporter, what accepted means with these options; ``None`` if it never refuses."""

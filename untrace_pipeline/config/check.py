@@ -13,6 +13,7 @@ from untrace_pipeline.config.explain import suggest
 from untrace_pipeline.config.known import COLLECTOR_TYPES
 from untrace_pipeline.config.model import ComponentSpec, ServiceSection, ServiceSpec
 from untrace_pipeline.config.nodes import List, Map, Node, Scalar, to_python
+from untrace_pipeline.config.review import review
 from untrace_pipeline.config.values import check_options
 from untrace_pipeline.config.wiring import Wiring
 from untrace_pipeline.config.workers import find_worker_problems
@@ -199,7 +200,10 @@ class Checker:
         from untrace_pipeline.engine.graph import find_problems  # noqa: PLC0415  the engine imports our model
         from untrace_pipeline.engine.guarantees import find_gaps  # noqa: PLC0415
 
-        self.findings += find_problems(spec)
+        problems = find_problems(spec)
+        self.findings += problems
+        if not problems:
+            self.findings += review(spec, self._configured)
         self.findings += find_gaps(spec)
         self.findings += find_worker_problems(spec, self._root)
 

@@ -33,6 +33,7 @@ CODES: Mapping[str, str] = {
     "wrong-type": "a list where a number belongs, and so on",
     "bad-value": "the right type, out of bounds or otherwise refused",
     "deprecated-option": "the option works and has a successor",
+    "doubtful-option": "an option that works and is probably not meant: a rule that can never match",
     # service
     "bad-pipeline-id": "a pipeline must be traces, metrics or logs, with a name or without",
     "no-pipelines": "the service has none",

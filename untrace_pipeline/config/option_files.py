@@ -1,0 +1,56 @@
+"""Files of options that a component reads itself, such as rules: read and explained like the configuration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TypeVar
+
+from untrace_pipeline.api.config import ConfigModel
+from untrace_pipeline.config.compose import MAX_CHARACTERS, parse
+from untrace_pipeline.config.diagnostics import Problem
+from untrace_pipeline.config.excerpt import at_place
+from untrace_pipeline.config.locate import Locator, sort_problems
+from untrace_pipeline.config.nodes import Map, Place, Source
+from untrace_pipeline.config.values import check_options
+from untrace_pipeline.errors import ConfigError
+
+__all__ = ["read_options"]
+
+M = TypeVar("M", bound=ConfigModel)
+
+
+def read_options(path: str, model: type[M]) -> M:
+    """Return the options in a YAML or JSON file. Raises :class:`ConfigError` with all problems, sorted by place."""
+    source = Source(path, _text(path))
+    root = parse(source)
+    if root is None:
+        root = Map(_begin(source), {})
+    if not isinstance(root, Map):
+        raise ConfigError([_problem(source, "wrong-type", "the file does not hold a mapping", "a mapping of options")])
+    options, findings, seen = check_options(model, root)
+    if options is None:
+        locator = Locator(root, {one.path for one in seen if one.secret})
+        raise ConfigError(sort_problems((locator.problem(one) for one in findings), [path]))
+    return options
+
+
+def _text(path: str) -> str:
+    nowhere = Source(path, in_file=False)
+    try:
+        with Path(path).open("rb") as file:
+            data = file.read(MAX_CHARACTERS * 4 + 1)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise ConfigError([_problem(nowhere, "unreadable-source", f"cannot be read: {reason}")]) from error
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise ConfigError([_problem(nowhere, "not-utf8", f"byte {error.start} is no UTF-8")]) from error
+
+
+def _begin(source: Source) -> Place:
+    return Place(source, 1, 1, 1, 1)
+
+
+def _problem(source: Source, code: str, message: str, expected: str = "") -> Problem:
+    return at_place(_begin(source), code=code, message=message, expected=expected)
