@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
+from untrace_pipeline.api.config import ConfigModel
 from untrace_pipeline.api.consumer import Consumer
 from untrace_pipeline.api.identity import ComponentId, PipelineId
 from untrace_pipeline.api.status import Status, StatusEvent
@@ -28,6 +29,8 @@ __all__ = [
     "Settings",
     "Transform",
 ]
+
+M = TypeVar("M", bound=ConfigModel)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,20 @@ class Host(Protocol):
 
         Raises :class:`StartError` with the configured extensions if it does not exist or is not in
         ``service.extensions``.
+        """
+
+    def through(self, transforms: Sequence[str], output: PipelineId) -> Consumer:
+        """Return the way to an output of the connector that leads through transforms first, in order.
+
+        ``transforms`` are ids from the section ``processors``. Ask for each batch: a reload may exchange them. Raises
+        :class:`StartError` for an output that the connector does not have, and an id that is not configured, no
+        transform, or does not take the signal.
+        """
+
+    def read_options(self, path: str, model: type[M]) -> M:
+        """Read a file of options, YAML or JSON. Raises :class:`ConfigError` with everything that is wrong, by place.
+
+        Blocks while it reads: a component that is running calls it from a thread.
         """
 
     def report(self, status: Status, message: str = "") -> None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-__all__ = ["EMPTY_CONTEXT", "Context", "Signal"]
+__all__ = ["DRY_RUN_HEADER", "EMPTY_CONTEXT", "Context", "Signal"]
 
 
 class Signal(enum.StrEnum):
@@ -26,6 +26,8 @@ class Signal(enum.StrEnum):
 
 _ITEMS = {Signal.TRACES: "spans", Signal.METRICS: "metric_points", Signal.LOGS: "log_records"}
 _NO_METADATA: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+DRY_RUN_HEADER = "x-untrace-dry-run"
+_NO = frozenset({"0", "false", "no", "off"})
 _NO_AUTH: Mapping[str, object] = MappingProxyType({})
 
 
@@ -47,6 +49,15 @@ class Context:
     requests: int = field(default=1, compare=False)
     """How many requests the receiver merged into the batch; they are counted as that many. What is refused for good is
     not counted if it was merged, because the receiver then tries each request by itself."""
+
+    remarks: list[str] = field(default_factory=list, compare=False, repr=False)
+    """What a dry run found out, for whoever asked; shared by all branches."""
+
+    @property
+    def dry_run(self) -> bool:
+        """Whether the sender asked what would happen, by ``X-Untrace-Dry-Run``: nothing may be sent."""
+        values = self.metadata.get(DRY_RUN_HEADER)
+        return values is not None and values[0].strip().lower() not in _NO
 
     def first(self, name: str) -> str | None:
         """Return the first value of a metadata header, or ``None``; ``name`` in any case."""

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from time import monotonic
 from typing import Any
 
 from untrace_pipeline.api.component import Component, Drainable, Settings
+from untrace_pipeline.api.consumer import Consumer
 from untrace_pipeline.api.factory import Factory, TransformFactory
-from untrace_pipeline.api.identity import Kind
+from untrace_pipeline.api.identity import ComponentId, Kind, PipelineId
 from untrace_pipeline.api.telemetry import Counter
 from untrace_pipeline.api.workers import ALONE, Workers
 from untrace_pipeline.config.model import ServiceSpec
-from untrace_pipeline.engine.graph import start_order
+from untrace_pipeline.engine.dry_run import NotSent, PassedBy
+from untrace_pipeline.engine.graph import UnitId, start_order
 from untrace_pipeline.engine.host import ComponentHost, Statuses
 from untrace_pipeline.engine.intake import Intake
 from untrace_pipeline.engine.link import Faults, Link, Port
@@ -49,7 +52,7 @@ class Builder:
         Raises :class:`StartError` or :class:`PluginError` naming the component that cannot be created.
         """
         kept = running.units if running else {}
-        graph = Graph(spec, {})
+        graph = self.empty(spec)
         renewed: set[str] = set()
         try:
             for blueprint in blueprints(spec, start_order(spec.pipelines.values())):
@@ -66,6 +69,10 @@ class Builder:
             raise
         return graph
 
+    def empty(self, spec: ServiceSpec) -> Graph:
+        """Return the graph of a configuration without any units yet."""
+        return Graph(spec, {}, partial(self._step, spec))
+
     def make(self, blueprint: Blueprint) -> Unit:
         """Return a new unit. Raises :class:`StartError` or :class:`PluginError`."""
         component, factory = blueprint.id.component, blueprint.spec.factory
@@ -78,6 +85,13 @@ class Builder:
         settings = Settings(component, blueprint.signals, meter, logger, blueprint.id.pipeline)
         _guarded(unit, factory, lambda: _fill(unit, factory, settings))
         return unit
+
+    def _step(self, spec: ServiceSpec, processor: ComponentId, pipeline: PipelineId) -> Step:
+        """Return a transform that a connector uses. Raises :class:`StartError` or :class:`PluginError`."""
+        signals = frozenset({pipeline.signal})
+        unit = self.make(Blueprint(UnitId(processor, pipeline), spec.components[processor], signals, frozenset()))
+        assert unit.step is not None
+        return unit.step
 
 
 def _references(blueprint: Blueprint) -> set[str]:
@@ -135,7 +149,14 @@ def _fill(unit: Unit, factory: Any, settings: Settings) -> None:
     incoming = None
     if unit.kind is Kind.PROCESSOR:
         incoming = unit.meter.counter("processor_incoming_items", **_processor_labels(blueprint))
-    unit.inlet = Link(unit.id.component, unit.component, unit.faults, incoming, _accepted(unit))
+    unit.inlet = Link(unit.id.component, unit.component, unit.faults, incoming, _accepted(unit), _rehearsal(unit))
+
+
+def _rehearsal(unit: Unit) -> Consumer | None:
+    """Return what stands for a component in dry runs; connectors take part in them."""
+    if unit.kind is Kind.EXPORTER:
+        return NotSent(unit.id.component, unit.meter)
+    return PassedBy(unit.id.component, unit.port) if unit.port is not None else None
 
 
 def _accepted(unit: Unit) -> tuple[Counter, ...]:

@@ -49,7 +49,7 @@ class Link:
     ``idle`` tells a reload when nothing is under way any more.
     """
 
-    __slots__ = ("_accepted", "_count", "_faults", "_idle", "_label", "_target", "_under_way")
+    __slots__ = ("_accepted", "_count", "_faults", "_idle", "_label", "_rehearsal", "_target", "_under_way")
 
     def __init__(
         self,
@@ -58,8 +58,10 @@ class Link:
         faults: Faults,
         count: Counter | None = None,
         accepted: Sequence[Counter] = (),
+        rehearsal: Consumer | None = None,
     ) -> None:
-        """``count`` counts items that come, ``accepted`` those that were taken."""
+        """``count`` counts items that come, ``accepted`` those that were taken; ``rehearsal`` takes dry runs."""
+        self._rehearsal = rehearsal
         self._target = target
         self._accepted = accepted
         self._faults = faults
@@ -70,6 +72,9 @@ class Link:
 
     async def consume(self, batch: Batch) -> None:
         """Pass a batch on. Raises only :class:`ConsumeError`, or ``CancelledError`` when the caller was cancelled."""
+        if self._rehearsal is not None and batch.context.dry_run:
+            await self._rehearsal.consume(batch)
+            return
         self._under_way += 1
         try:
             items = batch.item_count

@@ -15,7 +15,6 @@ from untrace_pipeline.engine.graph import UnitId, predecessors
 from untrace_pipeline.engine.hops import Hops, meeting_places
 from untrace_pipeline.engine.lifecycle import Deadline, start_all, stop_all
 from untrace_pipeline.engine.reload import Exchange
-from untrace_pipeline.engine.unit import Graph
 from untrace_pipeline.engine.wiring import Wiring
 from untrace_pipeline.telemetry.metrics import Metrics
 
@@ -32,7 +31,7 @@ class Running:
     """A graph, and what a reload has left to drain beside it."""
 
     def __init__(self, builder: Builder, metrics: Metrics, spec: ServiceSpec, hops: Hops | None = None) -> None:
-        self.graph = Graph(spec, {})
+        self.graph = builder.empty(spec)
         self._hops = hops
         self._builder = builder
         self._metrics = metrics

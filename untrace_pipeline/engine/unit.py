@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -72,6 +72,8 @@ class Graph:
 
     spec: ServiceSpec
     units: dict[UnitId, Unit]
+    step: Callable[[ComponentId, PipelineId], Step]
+    """Makes a transform for a connector: processor, and the output that it stands before."""
 
     def unit(self, id: ComponentId, pipeline: PipelineId | None = None) -> Unit:
         """Return one of them; the pipeline is needed for processors only."""

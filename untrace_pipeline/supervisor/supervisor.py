@@ -6,6 +6,7 @@ import gc
 import logging
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -17,7 +18,6 @@ from untrace_pipeline.engine.build import Builder
 from untrace_pipeline.engine.life import Life, run_with_signals
 from untrace_pipeline.engine.parts import supervisor_part, worker_count
 from untrace_pipeline.engine.running import Running, same
-from untrace_pipeline.engine.unit import Graph
 from untrace_pipeline.supervisor.fleet import Fleet
 from untrace_pipeline.supervisor.merged import SERVICE, WORKERS, merged_statuses
 from untrace_pipeline.supervisor.messages import Orders
@@ -105,7 +105,7 @@ class Supervisor(Life):
         self._meter.gauge("config_last_reload_successful").set(1)
         gc.collect()
         gc.freeze()
-        shape = describe.line(Graph(spec, self._running.graph.units), self._exposition.addresses())
+        shape = describe.line(replace(self._running.graph, spec=spec), self._exposition.addresses())
         logger.info("ready in %.2f s: %d workers; %s", seconds_since_start(), len(self._fleet.slots), shape)
 
     def _beside(self) -> dict[str, Coroutine[Any, Any, None]]:

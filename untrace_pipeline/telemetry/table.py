@@ -107,8 +107,8 @@ _LINKS = (
     MetricSpec(
         "dropped_items",
         COUNTER,
-        "Items that end here, by reason: filtered, sampled, no_route, queue_full, expired, permanent, too_large, "
-        "damaged or shutdown.",
+        "Items that end here, by reason: filtered, sampled, no_route, dry_run, queue_full, expired, permanent, "
+        "too_large, damaged or shutdown.",
         ("kind", "component", "signal", "reason"),
     ),
     MetricSpec(

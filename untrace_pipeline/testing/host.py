@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from untrace_pipeline.api import (
     ComponentId,
+    ConfigModel,
+    Consumer,
     Extension,
     Kind,
     PipelineId,
@@ -19,9 +21,13 @@ from untrace_pipeline.api import (
     Workers,
 )
 from untrace_pipeline.api.workers import ALONE
+from untrace_pipeline.config.option_files import read_options
 from untrace_pipeline.data import Signal
 
 __all__ = ["RecordingMeter", "StubHost", "make_settings"]
+
+M = TypeVar("M", bound=ConfigModel)
+Ways = Callable[[Sequence[str], PipelineId], Consumer]
 
 
 class _Value:
@@ -94,8 +100,12 @@ class RecordingMeter:
 class StubHost:
     """A host that keeps statuses, and tasks so that a test can see leaks."""
 
-    def __init__(self, extensions: Mapping[str, Extension] | None = None, workers: Workers = ALONE) -> None:
+    def __init__(
+        self, extensions: Mapping[str, Extension] | None = None, workers: Workers = ALONE, ways: Ways | None = None
+    ) -> None:
+        """``ways`` answers :meth:`through`."""
         self._extensions = dict(extensions or {})
+        self._ways = ways
         self.workers = workers
         self.reports: list[tuple[Status, str]] = []
         self.tasks: list[asyncio.Task[None]] = []
@@ -107,6 +117,17 @@ class StubHost:
         except KeyError:
             msg = f"extension {id} does not exist; there are: {', '.join(self._extensions) or 'none'}"
             raise StartError(msg) from None
+
+    def through(self, transforms: Sequence[str], output: PipelineId) -> Consumer:
+        """Return the way that the test gave."""
+        if self._ways is None:
+            msg = f"processor {', '.join(transforms)} is not configured; there: none"
+            raise StartError(msg)
+        return self._ways(transforms, output)
+
+    def read_options(self, path: str, model: type[M]) -> M:
+        """Read a file of options. Raises :class:`ConfigError`."""
+        return read_options(path, model)
 
     def report(self, status: Status, message: str = "") -> None:
         """Keep the status."""

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Mapping
-from typing import Any
+from collections.abc import Coroutine, Mapping, Sequence
+from typing import Any, TypeVar
 
-from untrace_pipeline.api import Extension, Host, Status, StatusEvent, Workers
+from untrace_pipeline.api import (
+    ConfigModel,
+    Consumer,
+    Extension,
+    Host,
+    PipelineId,
+    Status,
+    StatusEvent,
+    Workers,
+)
 
 __all__ = ["Health", "PartHost"]
+
+M = TypeVar("M", bound=ConfigModel)
 
 SHOWN = 3
 """Messages that are shown at once."""
@@ -64,6 +75,14 @@ class PartHost:
     def extension(self, id: str) -> Extension:
         """As the component."""
         return self._host.extension(id)
+
+    def through(self, transforms: Sequence[str], output: PipelineId) -> Consumer:
+        """As the component."""
+        return self._host.through(transforms, output)
+
+    def read_options(self, path: str, model: type[M]) -> M:
+        """As the component."""
+        return self._host.read_options(path, model)
 
     def report(self, status: Status, message: str = "") -> None:
         """Report the state of the part."""
