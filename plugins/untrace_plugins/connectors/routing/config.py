@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated
 
 from pydantic import AfterValidator, Field, model_validator
 
-from untrace_pipeline.api import ComponentConfig, ConfigModel, PipelineId
+from untrace_pipeline.api import ComponentConfig, ConfigModel, Duration, PipelineId, Remark, Surroundings
 from untrace_pipeline.conditions import Condition, ConditionSource, compile_condition, group_level
 from untrace_pipeline.data import Level, Signal
-from untrace_pipeline.errors import ConditionError
+from untrace_pipeline.errors import ConditionError, ConfigError
+from untrace_plugins.connectors.routing.rules_config import RulesConfig, is_pipeline, unusable
+from untrace_plugins.connectors.routing.rules_file import combined
 
 __all__ = ["Action", "ErrorMode", "RouteConfig", "RouteContext", "RoutingConfig"]
 
@@ -127,19 +129,36 @@ class RouteConfig(ConfigModel):
             return Level.RESOURCE  # paths without a context, as older configurations have them
 
 
-class RoutingConfig(ComponentConfig):
-    """Sends each item to the pipelines of the first route that matches it."""
+class RoutingConfig(ComponentConfig, RulesConfig):
+    """Sends data to the pipelines of a ``table``, as the Collector does, or by rules: ``rules`` or ``rules_file``."""
 
-    table: list[RouteConfig] = Field(min_length=1)
-    """Routes, asked in order."""
+    table: list[RouteConfig] = []
+    """Routes, asked in order; the first that matches takes the item."""
     default_pipelines: list[Pipeline] = []
-    """Pipelines that get what no route took; without any it is dropped, and counted."""
+    """Pipelines that get what no route of the table took; without any it is dropped, and counted."""
     fallback_pipelines: list[Pipeline] = []
     """Pipelines that get what the pipelines of a route, or the default ones, refuse; a route may have its own.
     Example: ``[traces/backup]``."""
+    rules_file: str = ""
+    """YAML or JSON file that the rules stand in, instead of ``rules``; what it leaves out is as said here. It is read
+    anew when it changes, without a reload of anything else."""
+    reload_interval: Duration = Field(1.0, gt=0)
+    """How often ``rules_file`` is looked at."""
     error_mode: ErrorMode = ErrorMode.IGNORE
     """Where a condition has no answer for an item: ``ignore`` counts as no match and logs, ``silent`` does not log,
     ``propagate`` refuses the whole request permanently."""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> RoutingConfig:
+        given = [name for name in ("table", "rules", "rules_file") if getattr(self, name)]
+        if len(given) != 1:
+            msg = f"{' and '.join(given)}: use one of them" if given else "table, rules or rules_file is needed"
+            raise ValueError(msg)
+        strange = self.model_fields_set & (set(RulesConfig.model_fields) if self.table else _OF_THE_TABLE)
+        if strange:
+            msg = f"{', '.join(sorted(strange))} cannot stand beside {given[0]}"
+            raise ValueError(msg)
+        return self
 
     def references(self) -> Mapping[str, tuple[str, ...]]:
         """Return the pipelines that are named, by option."""
@@ -149,4 +168,31 @@ class RoutingConfig(ComponentConfig):
             named[f"table.{place}.fallback_pipelines"] = tuple(route.fallback_pipelines)
         named["default_pipelines"] = tuple(self.default_pipelines)
         named["fallback_pipelines"] = tuple(self.fallback_pipelines)
+        for option, name in self.destinations():
+            if is_pipeline(name):
+                named[option] = (*named.get(option, ()), name)
         return named
+
+    def review(self, surroundings: Surroundings) -> Iterator[Remark]:
+        """Say which rules cannot work, and which can never match; those of the file too."""
+        if not self.rules_file:
+            yield from unusable(self, surroundings)
+            yield from self.doubts(self)
+            return
+        try:
+            rules = combined(self, surroundings.read(self.rules_file, RulesConfig))
+        except ConfigError as error:
+            yield Remark("rules_file", f"the rules cannot be used:\n{error}", fatal=True)
+            return
+        for remark in (*unusable(rules, surroundings), *self.doubts(rules)):
+            yield Remark("rules_file", f"{remark.option}: {remark.message}", remark.expected, remark.fatal)
+
+    @staticmethod
+    def doubts(rules: RulesConfig) -> list[Remark]:
+        """Return what works, and is probably not meant."""
+        from untrace_plugins.connectors.routing.lint import lint  # noqa: PLC0415  only where there are rules
+
+        return list(lint(rules))
+
+
+_OF_THE_TABLE = {"default_pipelines", "fallback_pipelines"}

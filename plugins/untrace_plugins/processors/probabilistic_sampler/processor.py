@@ -50,7 +50,11 @@ class ProbabilisticSampler:
         """Return what is kept, or ``None``."""
         if not batch.item_count:
             return batch
-        return batch.select(self._samplers[batch.signal].sample(batch))
+        return batch.select(self.sample(batch))
+
+    def sample(self, batch: Batch) -> list[bool]:
+        """Return which items are kept, without dropping the others; the marks of the kept ones are written."""
+        return self._samplers[batch.signal].sample(batch)
 
 
 class _Rule:
