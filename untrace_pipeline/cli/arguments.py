@@ -49,6 +49,14 @@ examples:
   untrace-pipeline schema > untrace.schema.json
   and as the first line of a configuration:  # yaml-language-server: $schema=untrace.schema.json
 """
+_ROUTE = """
+FILE holds OTLP JSON (a request, or one per line), or a trace in Untrace's form, or a list of those; - means standard
+input. It takes its way through the processors of the configuration; nothing is sent.
+
+examples:
+  untrace-pipeline route --config my.yaml --explain trace.json
+  untrace-pipeline route --config my.yaml --explain - --header 'X-Tenant: acme' --json < trace.json
+"""
 _TEST = """\
 examples:
   untrace-pipeline test --config my.yaml
@@ -76,6 +84,11 @@ def make_parser() -> tuple[argparse.ArgumentParser, Mapping[str, argparse.Argume
     test = add("test", "run the tests: blocks of a configuration, without network", _TEST)
     test.add_argument("--json", action="store_true", help="results as JSON on stdout")
     test.add_argument("--filter", metavar="TEXT", default="", help="only tests whose name contains this")
+    route = add("route", "say where traces would go, by which rule, and why", _ROUTE)
+    route.add_argument("--explain", metavar="FILE", required=True, help="what to ask for")
+    route.add_argument("--pipeline", metavar="ID", help="let it in here, instead of wherever receivers would")
+    route.add_argument("--header", action="append", default=[], metavar="'NAME: VALUE'", help="a header of the request")
+    route.add_argument("--json", action="store_true", help="as JSON on stdout")
     add_dlq(_add_command, commands)
     add_replay(_add_command, commands)
     worker = commands.add_parser("worker")  # without help, it is not listed

@@ -46,7 +46,7 @@ def execute(arguments: argparse.Namespace) -> int:
 
 def _run(spec: ServiceSpec, test: ConfigTest) -> _Result:
     try:
-        trial = Trial(spec, test)
+        trial = Trial(spec, test.inputs, test.pipeline)
         failures = run_with_fake_clock(trial.run())
         for output, expected in test.output.items():
             failures += [f"{output}: {text}" for text in differences(expected, trial.arrived(output))]

@@ -6,7 +6,7 @@ exporter, per pipeline, keeps what it gets. Extensions are left out. Time jumps:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from untrace_pipeline.api.factory import ExporterFactory, ReceiverFactory
 from untrace_pipeline.api.identity import ComponentId, Kind, PipelineId
 from untrace_pipeline.cli.items import RESOURCES, request_of
 from untrace_pipeline.config.model import ComponentSpec, PipelineSpec, ServiceSpec
-from untrace_pipeline.config.test_blocks import ConfigTest, InputSpec
+from untrace_pipeline.config.test_blocks import InputSpec
 from untrace_pipeline.data import Batch, Context, Signal
 from untrace_pipeline.engine.bookkeeping import Bookkeeping
 from untrace_pipeline.engine.build import Builder
@@ -41,13 +41,14 @@ class InputError(Exception):
 
 
 class Trial:
-    """One run of one test. ``arrived`` holds batches by exporter and by pipeline afterwards."""
+    """One run. ``arrived`` holds batches by exporter and by pipeline afterwards."""
 
-    def __init__(self, spec: ServiceSpec, test: ConfigTest) -> None:
-        self._test = test
+    def __init__(self, spec: ServiceSpec, inputs: Sequence[InputSpec], pipeline: str | None = None) -> None:
+        """``pipeline`` is the one that the input enters; without it, each one of its signal that has a receiver."""
+        self._pipeline = pipeline
         self._kept: dict[tuple[PipelineId, ComponentId], list[Batch]] = {}
         self._intake: Intake | None = None
-        self.inputs = [batch for one in test.inputs for batch in _batches(one)]
+        self.inputs = [batch for one in inputs for batch in _batches(one)]
         self._spec = self._replaced(spec)
 
     async def run(self) -> list[str]:
@@ -98,8 +99,8 @@ class Trial:
         return replace(spec, components=components, pipelines=pipelines, extensions=())
 
     def _is_entered(self, pipeline: PipelineSpec) -> bool:
-        if self._test.pipeline is not None:
-            return str(pipeline.id) == self._test.pipeline
+        if self._pipeline is not None:
+            return str(pipeline.id) == self._pipeline
         signals = {batch.signal for batch in self.inputs}
         return pipeline.id.signal in signals and any(one.kind is Kind.RECEIVER for one in pipeline.receivers)
 
