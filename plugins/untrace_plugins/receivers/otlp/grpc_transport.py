@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 
+from untrace_pipeline.api import Code
 from untrace_pipeline.data import Context, Signal
 from untrace_pipeline.net.grpc_server import GrpcCall, GrpcError, GrpcMethod, GrpcServer
 from untrace_plugins.receivers.otlp.config import OtlpGrpcConfig
 from untrace_plugins.receivers.otlp.service import OK, Answer, Encoding, OtlpService
-from untrace_plugins.receivers.otlp.status import status_bytes
+from untrace_plugins.receivers.otlp.status import status_bytes, success_bytes
 
 __all__ = ["METHODS", "make_grpc_server"]
 
@@ -33,6 +34,8 @@ def _method(signal: Signal, service: OtlpService, include_metadata: bool) -> Grp
         answer = await service.export(signal, Encoding.PROTOBUF, body, context)
         if answer is OK:
             return _SUCCESS
+        if answer.code is Code.OK:
+            return success_bytes(answer)
         raise _error(answer)
 
     def admit(byte_size: int) -> GrpcError | None:

@@ -13,7 +13,7 @@ from untrace_pipeline.net.http_message import HttpError, Request, Response
 from untrace_pipeline.net.http_server import Handler, HttpServer, plain_text
 from untrace_plugins.receivers.otlp.config import OtlpHttpConfig
 from untrace_plugins.receivers.otlp.service import OK, Answer, Encoding, OtlpService
-from untrace_plugins.receivers.otlp.status import http_status, retry_after_header, status_bytes
+from untrace_plugins.receivers.otlp.status import http_status, retry_after_header, status_bytes, success_bytes
 
 __all__ = ["OtlpHttpServer", "metadata", "respond"]
 
@@ -133,6 +133,8 @@ def respond(answer: Answer, encoding: Encoding) -> Response:
     """Return the answer of HTTP for how a request ended."""
     if answer is OK:
         return Response(HTTPStatus.OK, _SUCCESS[encoding], encoding)
+    if answer.code is Code.OK:
+        return Response(HTTPStatus.OK, success_bytes(answer, encoding), encoding)
     return Response(http_status(answer), status_bytes(answer, encoding), encoding, retry_after_header(answer))
 
 

@@ -7,17 +7,17 @@ from functools import lru_cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from untrace_pipeline.api import Settings
+from untrace_pipeline.api import Code, Settings
 from untrace_pipeline.data import Signal
 from untrace_pipeline.net.http_message import ClientGoneError, HttpError, Request, Response
 from untrace_plugins.receivers.otlp.config import OtlpHttpConfig
 from untrace_plugins.receivers.otlp.http_transport import OtlpHttpServer, respond
 from untrace_plugins.receivers.otlp.native_transport import SIGNALS, NativeServer
-from untrace_plugins.receivers.otlp.service import OK, Answer, Encoding, OtlpService
+from untrace_plugins.receivers.otlp.service import Answer, Encoding, OtlpService
 from untrace_plugins.receivers.otlp.status import http_status
 
 if TYPE_CHECKING:
-    from untrace_pipeline_native import Head, Refusal
+    from untrace_pipeline_native import Group, Head, Refusal
 
 __all__ = ["NativeHttpServer"]
 
@@ -57,8 +57,11 @@ class NativeHttpServer(NativeServer):
         return _http_refusal(answer, self._handlers.server.own_headers)
 
     def _count(self, signal: Signal, answer: Answer, ages: Callable[[], list[float]]) -> None:
-        status = HTTPStatus.OK if answer is OK else http_status(answer)
+        status = HTTPStatus.OK if answer.code is Code.OK else http_status(answer)
         self._handlers.server.count("POST", self._config.paths[signal], status.value, ages())
+
+    def _remark(self, signal: Signal, group: Group, answer: Answer) -> None:
+        self._refuse(signal, group, answer)  # any answer with a body of its own goes this way
 
     def _on_head(self, head: Head) -> None:
         path, _, query = head.target.partition("?")

@@ -14,7 +14,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from untrace_pipeline.api import ServerAuthenticator, StartError
+from untrace_pipeline.api import Code, ServerAuthenticator, StartError
 from untrace_pipeline.data import Batch, Context, Signal
 from untrace_pipeline.data.codecs import active_codec
 from untrace_pipeline.net import stream_server
@@ -197,6 +197,8 @@ class NativeServer(ABC):
             self._stop_merging()
         if answer is OK:
             self._succeed(signal, group)
+        elif answer.code is Code.OK:
+            self._remark(signal, group, answer)
         elif answer.retry_after is None and group.requests > 1:
             # One of them may be the reason, and the others are innocent.
             for part in group.split(self._tables):
@@ -232,6 +234,10 @@ class NativeServer(ABC):
         if not self._finished:
             self._loop.call_soon(self._answer_finished)
         self._finished.append(group)
+
+    def _remark(self, signal: Signal, group: Group, _answer: Answer) -> None:
+        """Answer a success about which there is something to say; a protocol that cannot say it leaves it out."""
+        self._succeed(signal, group)
 
     def _answer_finished(self) -> None:
         from untrace_pipeline_native import Ingress  # noqa: PLC0415

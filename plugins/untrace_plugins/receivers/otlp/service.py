@@ -7,7 +7,7 @@ another transport can stand in its place.
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
@@ -19,6 +19,8 @@ __all__ = ["OK", "Answer", "Encoding", "NativeLimitError", "OtlpService"]
 
 DEFAULT_DELAY_SECONDS = 1.0
 """What clients are told to wait where whoever refused did not say."""
+MOST_REMARKS = 50
+"""Of a dry run that are told; a request with more is no question."""
 
 
 class NativeLimitError(Exception):
@@ -38,6 +40,7 @@ class Answer:
 
     code: Code = Code.OK
     message: str = ""
+    """Why not; of a success, what is said about it."""
     retry_after: float | None = None
     """Seconds after which the same request may succeed; ``None`` if it never will."""
     partly: bool = False
@@ -103,7 +106,13 @@ class OtlpService:
         except Exception:
             self._logger.exception(_UNEXPECTED, batch.signal)
             return _INTERNAL
-        return OK
+        return _remarked(batch.context.remarks) if batch.context.remarks else OK
+
+
+def _remarked(remarks: Sequence[str]) -> Answer:
+    """Return what is told to who asked for a dry run."""
+    more = f"; and {len(remarks) - MOST_REMARKS} more" if len(remarks) > MOST_REMARKS else ""
+    return Answer(message=f"dry run, nothing was sent: {'; '.join(remarks[:MOST_REMARKS])}{more}")
 
 
 def _unserved(id: str, signal: Signal) -> Answer:

@@ -7,11 +7,12 @@ from http import HTTPStatus
 
 from google.protobuf import any_pb2, duration_pb2, json_format
 from google.rpc import error_details_pb2, status_pb2
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
 from untrace_pipeline.api import Code
 from untrace_plugins.receivers.otlp.service import Answer, Encoding
 
-__all__ = ["http_status", "retry_after_header", "status_bytes"]
+__all__ = ["http_status", "retry_after_header", "status_bytes", "success_bytes"]
 
 NANOS_PER_SECOND = 1_000_000_000
 
@@ -45,6 +46,16 @@ def retry_after_header(answer: Answer) -> tuple[tuple[str, str], ...]:
     if answer.retry_after is None:
         return ()
     return (("retry-after", str(max(1, math.ceil(answer.retry_after)))),)
+
+
+def success_bytes(answer: Answer, encoding: Encoding = Encoding.PROTOBUF) -> bytes:
+    """Return an ``Export*ServiceResponse``, the same for all signals; a message is a warning that rejects nothing."""
+    response = ExportTraceServiceResponse()
+    if answer.message:
+        response.partial_success.error_message = answer.message
+    if encoding is Encoding.PROTOBUF:
+        return response.SerializeToString()
+    return json_format.MessageToJson(response, indent=None, ensure_ascii=False).encode()
 
 
 def status_bytes(answer: Answer, encoding: Encoding = Encoding.PROTOBUF) -> bytes:
