@@ -41,6 +41,8 @@ class Load:
     timeout: float = 30.0
     stamp: bool = True
     compression: str = "none"
+    unique: bool = False
+    """Whether each request has new trace ids."""
 
 
 def run_load(load: Load, target: str) -> dict[str, Any]:
@@ -49,7 +51,7 @@ def run_load(load: Load, target: str) -> dict[str, Any]:
     command += ["-protocol", load.protocol, "-rate", str(load.rate), "-requests", str(load.requests)]
     command += ["-duration", f"{load.duration}s", "-timeout", f"{load.timeout}s"]
     command += ["-concurrency", str(load.concurrency), "-connections", str(load.connections)]
-    command += [f"-stamp={str(load.stamp).lower()}"]
+    command += [f"-stamp={str(load.stamp).lower()}", f"-unique={str(load.unique).lower()}"]
     command += ["-compression", load.compression] if load.compression != "none" else []
     limit = load.duration + load.timeout + 120
     done = subprocess.run(command, capture_output=True, text=True, timeout=limit, check=True)

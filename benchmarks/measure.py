@@ -92,6 +92,7 @@ def measure(subject: Subject, scenario: Scenario, durations: Durations, sink: Si
         rate=scenario.rate,
         concurrency=scenario.concurrency,
         compression=scenario.compression,
+        unique=scenario.unique,
     )
     with subject.process(scenario.config_text, sink.env | scenario.env) as process:
         run_load(load, _target(process, scenario.protocol))

@@ -33,6 +33,8 @@ class Scenario:
     """How many backends the config names: `SINK_GRPC`, `SINK_2_GRPC`, …; each is to get everything."""
     native_egress_only: bool = False
     """Our Python clients cannot do this; they are left out with that reason."""
+    unique: bool = False
+    """Whether each request has new trace ids, so that every span is a trace of its own."""
     beside: str | None = None
     """Name of a scenario of the same run that differs in one thing: what that costs has a table of its own."""
 
@@ -116,6 +118,17 @@ SCENARIOS = (
     _redaction(5, 1 / 40, None),
     _redaction(100, 1 / 10, None),
     Scenario("sampling 10 %", "sampling", "grpc", PayloadSpec(100), 200.0, bar=0.5),
+    Scenario(
+        "tail sampling",
+        "tail_sampling",
+        "grpc",
+        PayloadSpec(100),
+        100.0,
+        bar=0.8,
+        dream=0.5,
+        compare_output=False,  # tests/integration/collector compares decisions
+        unique=True,
+    ),
     Scenario("filter + 5 edits", "filter_edit", "grpc", PayloadSpec(100), 150.0, bar=0.7),
 )
 

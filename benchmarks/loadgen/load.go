@@ -23,11 +23,12 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// payload is one serialized request and the places of its spans' end times.
+// payload is one serialized request and the places of its spans' end times and trace ids.
 type payload struct {
 	body  []byte
 	items int64
 	ends  []int
+	ids   []int
 }
 
 // stamped answers a copy whose first span ends now, so that the sink can tell how long it was on its way.
@@ -35,6 +36,16 @@ func (p payload) stamped(now int64) []byte {
 	body := bytes.Clone(p.body)
 	if len(p.ends) > 0 {
 		binary.LittleEndian.PutUint64(body[p.ends[0]:], uint64(now))
+	}
+	return body
+}
+
+// renamed answers a copy whose trace ids have the second half from a number, so that no trace comes twice. The first
+// half stays: some look at the second alone.
+func (p payload) renamed(body []byte, number int64) []byte {
+	body = bytes.Clone(body)
+	for index, place := range p.ids {
+		binary.BigEndian.PutUint64(body[place+idSize/2:], uint64(number)*uint64(len(p.ids))+uint64(index))
 	}
 	return body
 }
@@ -56,6 +67,9 @@ func readPayloads(path string) ([]payload, error) {
 			p.items++
 			if _, place := spanEnd(span); place != nil {
 				p.ends = append(p.ends, cap(p.body)-cap(place))
+			}
+			if place := traceID(span); place != nil {
+				p.ids = append(p.ids, cap(p.body)-cap(place))
 			}
 		})
 		payloads, data = append(payloads, p), data[4+size:]
@@ -186,6 +200,7 @@ type run struct {
 	send     sender
 	timeout  time.Duration
 	stamp    bool
+	unique   bool
 	next     atomic.Int64
 	mutex    sync.Mutex
 	report   report
@@ -194,13 +209,17 @@ type run struct {
 
 // one sends the next request and books the outcome.
 func (r *run) one(worker int) {
-	p := r.payloads[int(r.next.Add(1)-1)%len(r.payloads)]
+	number := r.next.Add(1) - 1
+	p := r.payloads[int(number)%len(r.payloads)]
 	ctx, cancel := context.WithTimeout(context.Background(), r.timeout)
 	defer cancel()
 	begin := time.Now()
 	body := p.body
 	if r.stamp {
 		body = p.stamped(begin.UnixNano())
+	}
+	if r.unique {
+		body = p.renamed(body, begin.UnixNano()+number)
 	}
 	o := r.send(ctx, worker, body)
 	if o.code == "" {
@@ -273,6 +292,7 @@ func runLoad(args []string) error {
 	duration := flags.Duration("duration", 0, "stop after this time; 0 is no limit")
 	timeout := flags.Duration("timeout", 10*time.Second, "of one request")
 	stamp := flags.Bool("stamp", true, "write the time of sending into the first span of each request, as its end")
+	unique := flags.Bool("unique", false, "write new trace ids into each request")
 	_ = flags.Parse(args)
 	if *target == "" || *path == "" || (*requests == 0 && *duration == 0) {
 		return fmt.Errorf("load needs -target, -payload and one of -requests and -duration")
@@ -290,7 +310,7 @@ func runLoad(args []string) error {
 			return err
 		}
 	}
-	r := &run{payloads: payloads, send: send, timeout: *timeout, stamp: *stamp, report: report{Refused: map[string]int64{}}}
+	r := &run{payloads: payloads, send: send, timeout: *timeout, stamp: *stamp, unique: *unique, report: report{Refused: map[string]int64{}}}
 	begin := time.Now()
 	r.drive(tickets(*rate, *requests, *duration), *concurrency)
 	return r.print(time.Since(begin), int64(*rate*duration.Seconds()))

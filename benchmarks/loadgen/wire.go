@@ -97,6 +97,24 @@ func spanEnd(span []byte) (uint64, []byte) {
 	return 0, nil
 }
 
+const (
+	spanTraceID = 1
+	idSize      = 16
+)
+
+// traceID answers where the sixteen bytes of a serialized span's trace id are; nil when absent.
+func traceID(span []byte) []byte {
+	f, _, ok := nextField(span)
+	for ok && f.number != spanTraceID {
+		_, span, _ = nextField(span)
+		f, _, ok = nextField(span)
+	}
+	if !ok || len(f.bytes) != idSize {
+		return nil
+	}
+	return f.bytes
+}
+
 // dataPoints counts the points of one serialized metric (gauge 5, sum 7, histograms 9 and 10, summary 11).
 func dataPoints(metric []byte) (count int64) {
 	for len(metric) > 0 {

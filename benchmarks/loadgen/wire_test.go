@@ -45,6 +45,22 @@ func TestItemsAndEndTimes(t *testing.T) {
 	}
 }
 
+// Trace ids can be found and changed in place.
+func TestTraceIDs(t *testing.T) {
+	id := bytes.Repeat([]byte{7}, idSize)
+	body := request(append(lengthDelimited(2, 1), lengthDelimited(1, id...)...), lengthDelimited(1, 1, 2, 3))
+	found := 0
+	eachItem(body, func(item []byte) {
+		if place := traceID(item); place != nil {
+			found++
+			place[0] = 8
+		}
+	})
+	if found != 1 || !bytes.Contains(body, append([]byte{8}, id[1:]...)) {
+		t.Fatalf("%d ids", found)
+	}
+}
+
 // Truncated input is told apart from input without items.
 func TestTruncated(t *testing.T) {
 	body := request(span(7))

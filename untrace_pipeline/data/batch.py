@@ -285,13 +285,20 @@ class Batch:
 
     def partition(self, keys: Sequence[object]) -> dict[object, Batch]:
         """Split by one key per item; items whose key is ``None`` are left out. Order of keys: first appearance."""
+        names = dict.fromkeys(keys)
+        if len(names) == 1 and None not in names:
+            return dict.fromkeys(names, self)
+        return {key: self._part(part) for key, part in self.cut(keys).items()}
+
+    def cut(self, keys: Sequence[object]) -> dict[object, bytes]:
+        """Split as :meth:`partition` does, into serialized requests: cheaper for whoever keeps bytes."""
         names = [key for key in dict.fromkeys(keys) if key is not None]
+        whole = self.to_otlp()
         if len(names) == 1 and None not in keys:
-            return {names[0]: self}
+            return {names[0]: whole}
         number = {key: i for i, key in enumerate(names)}
-        self.to_otlp()
         parts = self._table().partition([number.get(key, -1) for key in keys], len(names))
-        return {key: self._part(part) for key, part in zip(names, parts, strict=True)}
+        return dict(zip(names, parts, strict=True))
 
     def split(self, max_items: int = 0, max_bytes: int = 0) -> list[Batch]:
         """Split, in order, into batches of at most that many items and bytes (0 = no limit).

@@ -235,13 +235,6 @@ _SAMPLING = (
         _HOLDER,
         _AGES,
     ),
-    MetricSpec(
-        "processor_tail_sampling_sampling_trace_removal_age",
-        HISTOGRAM,
-        "Seconds that a trace waited.",
-        _HOLDER,
-        _AGES,
-    ),
 )
 
 _DELIVERY = (

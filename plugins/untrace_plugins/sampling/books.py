@@ -34,7 +34,6 @@ class Books:
         self.new_traces = meter.counter(f"{_P}new_trace_id_received")
         self.late_age = meter.histogram(f"{_P}sampling_late_span_age")
         self.tick_latency = meter.histogram(f"{_P}sampling_decision_timer_latency")
-        self.removal_age = meter.histogram(f"{_P}sampling_trace_removal_age")
         self.too_large = meter.counter(f"{_P}traces_dropped_too_large")
         self.too_early = meter.counter(f"{_P}sampling_traces_decided_early")
         self.spilled = meter.counter(f"{_P}spilled_fragments")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+
 from untrace_plugins.sampling.trace import Verdict
 
 __all__ = ["Decisions"]
@@ -18,18 +20,24 @@ class Decisions:
     def __len__(self) -> int:
         return sum(len(one) for one in self._by_keep.values())
 
-    def put(self, trace_id: bytes, verdict: Verdict, time: float) -> None:
-        """Remember a decision. Spans without a trace id have nothing in common: theirs is forgotten at once."""
-        known = self._by_keep[verdict.keep]
-        if trace_id:
-            known[trace_id] = verdict, time
-            if len(known) > self._limits[verdict.keep]:
+    def put(self, decided: Iterable[tuple[bytes, Verdict]], time: float) -> None:
+        """Remember decisions. Spans without a trace id have nothing in common: theirs are forgotten at once."""
+        for trace_id, verdict in decided:
+            if trace_id:
+                self._by_keep[verdict.keep][trace_id] = verdict, time
+        for keep, known in self._by_keep.items():
+            while len(known) > self._limits[keep]:
                 del known[next(iter(known))]
 
-    def get(self, trace_id: bytes) -> tuple[Verdict, float] | None:
-        """Return the decision about a trace and when it was made."""
+    def get(self, trace_id: bytes) -> Verdict | None:
+        """Return the decision about a trace."""
+        found = self.find({trace_id: None}).get(trace_id)
+        return found[0] if found is not None else None
+
+    def find(self, trace_ids: Mapping[bytes, object]) -> dict[bytes, tuple[Verdict, float]]:
+        """Return the decisions about some traces, and when they were made."""
+        found: dict[bytes, tuple[Verdict, float]] = {}
         for known in self._by_keep.values():
-            if trace_id in known:
-                found = known[trace_id] = known.pop(trace_id)
-                return found
-        return None
+            for trace_id in known.keys() & trace_ids.keys():
+                found[trace_id] = known[trace_id] = known.pop(trace_id)
+        return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeAlias
 
 from untrace_pipeline.data import Batch, Field, Level, Value
@@ -35,6 +36,12 @@ class LatencyWithin:
     initial: Times = (0, 0)
     fields = (_START, _END)
 
+    @cached_property
+    def _bounds(self) -> tuple[int, int]:
+        """Nanoseconds that are long enough, and those that are not any more."""
+        greatest = (self.at_most_ms + 1) * _MILLISECOND if self.at_most_ms else _SIGN
+        return (self.above_ms + 1) * _MILLISECOND, greatest
+
     def prepare(self, batch: Batch, columns: Columns) -> tuple[list[Value], list[Value]]:
         """Return starts and ends."""
         return columns[_START], columns[_END]
@@ -43,8 +50,7 @@ class LatencyWithin:
         """Go on with some spans."""
         if state is None:
             return None
-        least = (self.above_ms + 1) * _MILLISECOND
-        greatest = (self.at_most_ms + 1) * _MILLISECOND if self.at_most_ms else _SIGN
+        least, greatest = self._bounds
         starts, ends = prepared
         first, last = state
         for row in rows:
@@ -53,7 +59,10 @@ class LatencyWithin:
                 first = start
             if not last or end > last:
                 last = end
-            if least <= min(_signed(last) - _signed(first), _SIGN - 1) < greatest:
+            if first < _SIGN > last:
+                if least <= last - first < greatest:
+                    return None
+            elif least <= min(_signed(last) - _signed(first), _SIGN - 1) < greatest:
                 return None
         return first, last
 

@@ -106,8 +106,7 @@ class TraceHolder:
         if pending.held.items:
             self._settings.logger.info("%s: %d spans wait from before", self._name, pending.held.items)
         now = asyncio.get_running_loop().time()
-        for trace_id, verdict in await store.remembered():
-            self._decisions.put(trace_id, verdict, now)
+        self._decisions.put(await store.remembered(), now)
         async for spans, fragments in store.held(self._senders):
             self._hold(spans, fragments)
         if (lost := store.lost()) > 0:
@@ -183,9 +182,9 @@ class TraceHolder:
             await self._wait_for_room()
         if not batch.item_count:
             return
-        spans: Spans | None = Spans(batch)
-        if len(self._decisions):
-            spans = await self._pass_late(Spans(batch))
+        arrived = Spans(batch)
+        known = self._decisions.find(arrived.rows)
+        spans = await self._pass_late(arrived, known) if known else arrived
         if spans is None:
             return
         fragments = spans.fragments(self._senders.get(batch.context))
@@ -201,11 +200,8 @@ class TraceHolder:
             await self._room.wait()
         self.admit(0)
 
-    async def _pass_late(self, spans: Spans) -> Spans | None:
+    async def _pass_late(self, spans: Spans, known: Mapping[bytes, tuple[Verdict, float]]) -> Spans | None:
         """Let spans of decided traces go the way that their trace went; return the others."""
-        known = {one: found for one in spans.rows if (found := self._decisions.get(one)) is not None}
-        if not known:
-            return spans
         verdicts = [known[one][0] if one in known else None for one in spans.ids]
         age = asyncio.get_running_loop().time() - min(time for _, time in known.values())
         for verdict, items in Counter(verdicts).items():
@@ -240,9 +236,9 @@ class TraceHolder:
         """Add fragments to their traces, and decide what is to be decided at once."""
         if self._store is not None:
             for trace_id in list(fragments):
-                known = self._decisions.get(trace_id)
-                if known is not None:  # decided while the fragment was written, or in an earlier process
-                    self._follow(trace_id, fragments.pop(trace_id), known[0])
+                verdict = self._decisions.get(trace_id)
+                if verdict is not None:  # decided while the fragment was written, or in an earlier process
+                    self._follow(trace_id, fragments.pop(trace_id), verdict)
         traces = self._pending.add(spans, fragments)
         large = self._config.maximum_trace_size_bytes
         if large:
@@ -267,13 +263,11 @@ class TraceHolder:
         """Remember what was decided, send what is kept, and drop the rest."""
         if not decided:
             return
-        now = asyncio.get_running_loop().time()
-        for trace, verdict in decided:
-            self._pending.remove(trace)
-            self._decisions.put(trace.id, verdict, now)
-            self._books.removal_age.record(now - trace.arrived)
+        self._pending.remove([trace for trace, _ in decided])
+        verdicts = [(trace.id, verdict) for trace, verdict in decided if trace.id]
+        self._decisions.put(verdicts, asyncio.get_running_loop().time())
         if self._store is not None:
-            self._recorded = self._store.remember([(trace.id, verdict) for trace, verdict in decided if trace.id])
+            self._recorded = self._store.remember(verdicts)
         kept = [(trace, verdict) for trace, verdict in decided if verdict.keep]
         self._books.decide(kept=len(kept), dropped=len(decided) - len(kept))
         self._drop([(trace, verdict) for trace, verdict in decided if not verdict.keep])
@@ -282,7 +276,7 @@ class TraceHolder:
 
     def _follow(self, trace_id: bytes, fragment: Fragment, verdict: Verdict) -> None:
         """Let a fragment go the way of its trace, which was decided before it was held."""
-        late = Trace(trace_id, 0.0, [], items=fragment.items, size=fragment.size, fragments=[fragment])
+        late = Trace(trace_id, 0.0, [], [fragment])
         if verdict.keep:
             self._outbox.put([(late, verdict)])
         else:

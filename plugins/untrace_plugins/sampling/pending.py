@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from untrace_plugins.sampling.books import Books
 from untrace_plugins.sampling.config import DecideOn, HoldingConfig
 from untrace_plugins.sampling.schedule import Schedule
 from untrace_plugins.sampling.spans import Spans
-from untrace_plugins.sampling.survey import Answers, Survey
+from untrace_plugins.sampling.survey import Survey
 from untrace_plugins.sampling.trace import Fragment, Trace
 
 __all__ = ["Pending"]
@@ -40,40 +40,43 @@ class Pending:
         """Add fragments of a request to their traces; return these."""
         now = asyncio.get_running_loop().time()
         answers = self._survey.ask(spans.batch)
-        roots = spans.roots() if self._roots else ()
+        known, rows = self.traces, spans.rows
+        new: list[Trace] = []
         touched: dict[bytes, Trace] = {}
         for trace_id, fragment in fragments.items():
-            trace = self.traces.get(trace_id) or self._begin(trace_id, now)
-            self._put(trace, fragment, answers, spans, now)
-            if trace_id in roots and trace.root_arrived is None:
-                trace.root_arrived = now
-                self._schedule.put(trace)
+            trace = known.get(trace_id)
+            if trace is None:
+                trace = known[trace_id] = Trace(trace_id, now, self._survey.begin(), [fragment])
+                new.append(trace)
+            else:
+                trace.add(fragment, now)
+            answers.tell(trace, rows[trace_id])
+            self.memory += len(fragment.payload)
             touched[trace_id] = trace
+        if new:
+            self._books.new_traces.add(len(new))
+            self._schedule.put(new)
+        if self._roots:
+            self._note_roots(spans, touched, now)
+        if self._spills:
+            self._resident.extend(fragments.values())
         return touched
 
-    def _begin(self, trace_id: bytes, now: float) -> Trace:
-        trace = self.traces[trace_id] = Trace(trace_id, now, self._survey.begin(), now)
-        self._books.new_traces.add()
-        self._schedule.put(trace)
-        return trace
+    def _note_roots(self, spans: Spans, traces: Mapping[bytes, Trace], now: float) -> None:
+        for trace_id in spans.roots():
+            trace = traces.get(trace_id)
+            if trace is not None and trace.root_arrived is None:
+                trace.root_arrived = now
+                self._schedule.put([trace])
 
-    def _put(self, trace: Trace, fragment: Fragment, answers: Answers, spans: Spans, now: float) -> None:
-        trace.fragments.append(fragment)
-        trace.items += fragment.items
-        trace.size += fragment.size
-        trace.touched = now
-        answers.tell(trace, spans.rows[trace.id])
-        self.memory += len(fragment.payload)
-        if self._spills:
-            self._resident.append(fragment)
-
-    def remove(self, trace: Trace) -> None:
-        """Take a trace out: it is decided."""
-        del self.traces[trace.id]
-        trace.decided = True
-        for fragment in trace.fragments:
-            fragment.waiting = False
-            self.memory -= len(fragment.payload)
+    def remove(self, traces: Iterable[Trace]) -> None:
+        """Take traces out: they are decided."""
+        for trace in traces:
+            del self.traces[trace.id]
+            trace.decided = True
+            for fragment in trace.fragments:
+                fragment.waiting = False
+                self.memory -= len(fragment.payload)
 
     def close(self) -> None:
         """Let nothing be due any more."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from untrace_plugins.sampling.trace import Trace
 
@@ -21,17 +21,16 @@ class Schedule:
         self._slots: dict[int, list[Trace]] = {}
         self._timer: asyncio.TimerHandle | None = None
 
-    def put(self, trace: Trace) -> None:
-        """Let a trace be looked at when it is due; again, where that has come nearer."""
-        trace.due = self._due(trace)
-        slot = int(trace.due / self._interval) + 1
+    def put(self, traces: Sequence[Trace]) -> None:
+        """Let traces that are due at the same time be looked at then; again, where that has come nearer."""
+        slot = int(self._due(traces[0]) / self._interval) + 1
         found = self._slots.get(slot)
         if found is None:
-            self._slots[slot] = [trace]
+            self._slots[slot] = list(traces)
             if self._timer is None or slot * self._interval < self._timer.when():
                 self._arm()
         else:
-            found.append(trace)
+            found += traces
 
     def close(self) -> None:
         """Fire no more."""
@@ -57,7 +56,7 @@ class Schedule:
                 if self._due(trace) <= now + _SLACK:
                     ripe[id(trace)] = trace
                 else:
-                    self.put(trace)
+                    self.put([trace])
         if ripe:
             self._fire(list(ripe.values()))
         if self._slots and self._timer is None:

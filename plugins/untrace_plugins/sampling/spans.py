@@ -42,9 +42,8 @@ class Spans:
     def fragments(self, sender: Context) -> dict[bytes, Fragment]:
         """Return the spans of each trace as a request of their own."""
         rows = self.rows
-        parts = self.batch.partition(self.ids).items()
-        payloads = [(cast("bytes", trace_id), part.to_otlp()) for trace_id, part in parts]
-        return {one: Fragment(payload, len(payload), len(rows[one]), sender) for one, payload in payloads}
+        payloads = cast("dict[bytes, bytes]", self.batch.cut(self.ids))
+        return {one: Fragment(payload, len(payload), len(rows[one]), sender) for one, payload in payloads.items()}
 
     def without(self, gone: Sequence[bool]) -> Spans | None:
         """Return the spans for which no ``gone`` stands; ``None`` if that is none."""

@@ -50,12 +50,12 @@ class Fold(Protocol):
 class Answers:
     """The answers of one request."""
 
-    __slots__ = ("_folds", "_hits", "_prepared")
+    __slots__ = ("_folds", "_hits")
 
-    def __init__(self, hits: list[int] | None, folds: Sequence[Fold], prepared: Sequence[Any]) -> None:
+    def __init__(self, hits: list[int] | None, folds: Sequence[tuple[Fold, Any]]) -> None:
+        """``hits`` are the bits of each row, if there are any; each fold comes with what it has prepared."""
         self._hits = hits
         self._folds = folds
-        self._prepared = prepared
 
     def tell(self, trace: Trace, rows: Sequence[int]) -> None:
         """Let a trace know what some spans say."""
@@ -63,8 +63,8 @@ class Answers:
             for row in rows:
                 trace.hits |= self._hits[row]
         states = trace.states
-        for place, fold in enumerate(self._folds):
-            states[place] = fold.add(states[place], self._prepared[place], rows)
+        for place, (fold, prepared) in enumerate(self._folds):
+            states[place] = fold.add(states[place], prepared, rows)
 
 
 class Survey:
@@ -101,8 +101,7 @@ class Survey:
         columns = dict(zip(fields, batch.columns(fields, Level.ITEM), strict=True)) if fields else {}
         said = [(question.rows(batch, columns), bit) for question, bit in self._questions.items()]
         hits = _hits(said, batch.item_count) if any(rows for rows, _ in said) else None
-        folds = list(self._folds)
-        return Answers(hits, folds, [fold.prepare(batch, columns) for fold in folds])
+        return Answers(hits, [(fold, fold.prepare(batch, columns)) for fold in self._folds])
 
     def _fields(self) -> list[Field]:
         asking: list[Question | Fold] = [*self._questions, *self._folds]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from untrace_pipeline.data import Context
@@ -47,25 +47,34 @@ class Fragment:
     """Whether its trace is undecided."""
 
 
-@dataclass(slots=True, eq=False)
 class Trace:
     """Spans with one trace id, and what is known about them so far."""
 
-    id: bytes
-    arrived: float
-    """Loop time of the first span."""
-    states: list[Any]
-    """One per fold of the survey."""
-    touched: float = 0.0
-    """Loop time of the latest span."""
-    due: float = 0.0
-    """Loop time at which it is to be decided."""
-    root_arrived: float | None = None
-    """Loop time of the first root span."""
-    hits: int = 0
-    """Bits of the survey's questions that a span has answered with yes."""
-    items: int = 0
-    size: int = 0
-    """Bytes of all fragments."""
-    decided: bool = False
-    fragments: list[Fragment] = field(default_factory=list)
+    __slots__ = ("arrived", "decided", "fragments", "hits", "id", "items", "root_arrived", "size", "states", "touched")
+
+    def __init__(self, id: bytes, arrived: float, states: list[Any], fragments: list[Fragment]) -> None:
+        """``arrived`` is the loop time of the first span; ``states`` one per fold of the survey."""
+        self.id = id
+        self.arrived = arrived
+        self.states = states
+        self.fragments = fragments
+        self.touched = arrived
+        """Loop time of the latest span."""
+        self.root_arrived: float | None = None
+        """Loop time of the first root span."""
+        self.hits = 0
+        """Bits of the survey's questions that a span has answered with yes."""
+        self.items = 0
+        self.size = 0
+        """Bytes of all fragments."""
+        self.decided = False
+        for fragment in fragments:
+            self.items += fragment.items
+            self.size += fragment.size
+
+    def add(self, fragment: Fragment, now: float) -> None:
+        """Add spans that came later."""
+        self.fragments.append(fragment)
+        self.items += fragment.items
+        self.size += fragment.size
+        self.touched = now

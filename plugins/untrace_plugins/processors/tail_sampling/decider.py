@@ -80,7 +80,8 @@ class PolicyDecider:
             items = trace.items - len(spans.rows[trace_id])
             for own in by_resource.values():
                 items += len(own)
-                piece = Trace(trace_id, trace.arrived, self.survey.begin(), items=items, size=trace.size)
+                piece = Trace(trace_id, trace.arrived, self.survey.begin(), [])
+                piece.items, piece.size = items, trace.size
                 answers.tell(piece, own)
                 verdict = self._early(piece)
                 if verdict is not None:
