@@ -52,7 +52,7 @@ def normalise(
     """
     if names.DIALECT in attributes:
         return Changes({})
-    found = spoken(attributes, manner.dialects)
+    found = spoken(tuple(attributes), manner.dialects)
     if not found:
         return Changes({})
     span = Reading(attributes, start)

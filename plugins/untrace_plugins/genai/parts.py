@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 from untrace_plugins.genai.values import dump, exact_structure
 
-__all__ = ["Part", "arguments", "parts", "tool_call", "tool_response"]
+__all__ = ["Part", "arguments", "parts", "settled", "tool_call", "tool_response"]
 
 Part: TypeAlias = dict[str, Any]
 
@@ -30,6 +30,19 @@ def parts(content: object) -> Iterator[Part]:
         yield from _block(content)
     elif content is not None:
         yield {"type": "text", "content": dump(content) or str(content)}
+
+
+def settled(part: Mapping[str, Any]) -> bool:
+    """Return whether a part is in the form, of the kinds that make up most of them."""
+    match part.get("type"):
+        case "text" | "reasoning":
+            return isinstance(part.get("content"), str)
+        case "tool_call":
+            return isinstance(part.get("arguments"), dict) and "name" in part and "call_id" not in part
+        case "tool_call_response":
+            return "response" in part and "call_id" not in part
+        case _:
+            return False
 
 
 def arguments(value: object) -> object:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeAlias
 
@@ -16,13 +17,18 @@ Table: TypeAlias = Mapping[str, tuple[str, Convert]]
 """Attribute of a dialect -> canonical attribute, and what makes its value canonical."""
 
 
+_NUMBER = re.compile(r"\.(?=\d)")
+
+
 class Reading:
     """The attributes of one span, and the canonical ones that come of them. The first reader of an attribute wins."""
 
-    __slots__ = ("attributes", "duplicate", "forced", "malformed", "own", "start", "used", "values")
+    __slots__ = ("_flattened", "attributes", "duplicate", "forced", "malformed", "own", "start", "used", "values")
 
     def __init__(self, attributes: Mapping[str, Value], start: int = 0) -> None:
         self.attributes = attributes
+        self._flattened: dict[str, list[str]] | None = None
+        """Keys with a number by what stands before the number, once somebody asks."""
         self.start = start
         """Nanoseconds since the epoch; 0 if unknown."""
         self.values: dict[str, Value] = {}
@@ -99,11 +105,15 @@ class Reading:
 
         Missing numbers leave no gap. The attributes count as used.
         """
+        if self._flattened is None:
+            self._flattened = {}
+            for key in self.attributes:
+                if (number := _NUMBER.search(key)) is not None:
+                    self._flattened.setdefault(key[: number.end()], []).append(key)
         tree: dict[str, Any] = {}
-        for rest, value in self.prefixed(prefix):
-            if rest[:1].isdigit():
-                self.used.add(prefix + rest)
-                _plant(tree, rest.split("."), value)
+        for key in self._flattened.get(prefix, ()):
+            self.used.add(key)
+            _plant(tree, key[len(prefix) :].split("."), self.attributes[key])
         found = _listed(tree)
         return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
 

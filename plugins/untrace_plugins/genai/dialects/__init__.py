@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 from untrace_plugins.genai.dialects import (
@@ -89,12 +90,12 @@ DIALECTS: Final = (
 """The most particular first: the first that a span speaks gives it its name."""
 
 
-def spoken(keys: Iterable[str], among: Iterable[Dialect] = DIALECTS) -> list[Dialect]:
-    """Return the dialects of a span with these attributes."""
-    known = list(keys)
-    heads = {key.partition(".")[0] for key in known}
-    return [
+@lru_cache(maxsize=1024)
+def spoken(keys: tuple[str, ...], among: tuple[Dialect, ...] = DIALECTS) -> tuple[Dialect, ...]:
+    """Return the dialects of a span with these attributes; spans of one instrumentation mostly have the same."""
+    heads = {key.partition(".")[0] for key in keys}
+    return tuple(
         dialect
         for dialect in among
-        if not dialect.heads.isdisjoint(heads) and any(key.startswith(dialect.marks) for key in known)
-    ]
+        if not dialect.heads.isdisjoint(heads) and any(key.startswith(dialect.marks) for key in keys)
+    )

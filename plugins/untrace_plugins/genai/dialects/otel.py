@@ -101,13 +101,16 @@ VERSIONS: Mapping[str, Table] = {
 """Names by the version of the convention that they were in; ``vendors`` have what instrumentations of it add."""
 
 
+_RENAMED = frozenset(name for table in VERSIONS.values() for name in table)
+
+
 def read(span: Reading) -> None:
     """Take the canonical attributes first, then those of all versions."""
     span.kind(names.OPERATION)
     if names.OPERATION in span.values:
         span.own.add(names.OPERATION)
-    for name, convert in CANONICAL.items():
-        if name in span.attributes:
-            span.take(name, name, convert)
-    for table in VERSIONS.values():
-        span.table(table)
+    for name in span.attributes.keys() & CANONICAL.keys():
+        span.take(name, name, CANONICAL[name])
+    if not span.attributes.keys().isdisjoint(_RENAMED):
+        for table in VERSIONS.values():
+            span.table(table)

@@ -82,8 +82,9 @@ def response(span: Reading, given: Mapping[str, Any]) -> None:
     for key, (canonical, convert) in _RESPONSE.items():
         if (value := given.get(key)) is not None:
             span.put(canonical, span.attempt(convert, value, key))
-    for key in ("usage", "usageMetadata", "usage_metadata", "token_usage"):
-        span.tokens(usage(given.get(key)))
+    if not {names.USAGE_INPUT, names.USAGE_REASONING} <= span.values.keys():
+        for key in ("usage", "usageMetadata", "usage_metadata", "token_usage"):
+            span.tokens(usage(given.get(key)))
     _ended(span, _ends(given))
 
 
@@ -134,7 +135,8 @@ def _langchain(span: Reading, given: Mapping[str, Any]) -> None:
             span.put(names.RESPONSE_MODEL, text(part.get("model_name", part.get("model"))))
             span.put(names.RESPONSE_ID, text(part.get("id")))
         ends.append(_langchain_end(said, inner))
-        span.tokens(usage(inner.get("usage_metadata"), exclusive=False))
+        if names.USAGE_INPUT not in span.values:
+            span.tokens(usage(inner.get("usage_metadata"), exclusive=False))
     _ended(span, ends)
 
 

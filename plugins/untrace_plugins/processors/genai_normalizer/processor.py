@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from untrace_pipeline.api import Consumer, Host, Settings
 from untrace_pipeline.data import Batch, Signal, Value
 from untrace_plugins.genai import names
-from untrace_plugins.genai.candidates import MARKS, candidates
+from untrace_plugins.genai.candidates import MARKS, Candidates
 from untrace_plugins.genai.chunks import assembled
 from untrace_plugins.genai.dialects import DIALECTS
 from untrace_plugins.genai.duplicates import Calls, Role, SpanFacts
@@ -33,7 +33,7 @@ from untrace_plugins.processors.genai_normalizer.spans import (
 
 __all__ = ["GenaiNormalizer"]
 
-_CONTEXT = (b"session.id", b"user.id")
+_CONTEXT = ("session.id", "user.id")
 """Keys of spans that others inherit from without being of an LLM themselves."""
 _CHUNK = "mlflow.chunk.item."
 
@@ -46,8 +46,9 @@ class GenaiNormalizer:
         self._next = next
         self._meters = Meters(settings.meter)
         self._manner = _manner(config)
-        sources = [attribute_of(source).encode() for source in _all_mappings(config)]
-        self._marks = (*MARKS, *(_CONTEXT if config.inherit else ()), *sources)
+        sources = [attribute_of(source) for source in _all_mappings(config)]
+        self._spans = Candidates((*MARKS, *(_CONTEXT if config.inherit else ()), *sources))
+        self._records = Candidates(("gen_ai.",))
         self._calls = Calls(config.remembered_spans)
         self._store: EventStore | None = None
         if config.join_events is not None:
@@ -67,7 +68,7 @@ class GenaiNormalizer:
     async def consume(self, batch: Batch) -> None:
         """Normalise and pass on; with ``join_events.wait`` after the content of the spans has come, or did not."""
         if batch.signal is Signal.TRACES:
-            rows = candidates(batch, self._marks)
+            rows = self._spans(batch)
             if rows:
                 await self._traces(batch, rows)
         elif batch.signal is Signal.LOGS:
@@ -155,7 +156,7 @@ class GenaiNormalizer:
             self._meters.duplicates.add(len(marked))
 
     def _logs(self, batch: Batch) -> None:
-        rows = candidates(batch, (b"gen_ai.",))
+        rows = self._records(batch)
         if rows:
             if self._store is not None:
                 store_content(batch, rows, self._store)

@@ -303,7 +303,7 @@ def test_any_attributes(attributes: dict[str, Value]) -> None:
     changes = normalise(attributes).values
     once = {key: value for key, value in {**attributes, **changes}.items() if value is not None}
     assert normalise(once).values == {}
-    assert bool(changes) == bool(spoken(attributes))
+    assert bool(changes) == bool(spoken(tuple(attributes)))
     for key, value in attributes.items():
         if "." not in key:
             assert once[key] is value or key == "metadata"
