@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
-from tests.support.genai_strategies import canonical_spans, hostile_spans
+from tests.support.genai_forms import held, reading, there_and_back
+from tests.support.genai_strategies import canonical_spans, hostile_spans, llm_calls
 from untrace_pipeline.data import Field, Level
 from untrace_pipeline.testing import make_batch
 from untrace_plugins.genai import names
@@ -86,6 +87,14 @@ def test_nothing_that_was_said_is_lost(form: Form, attributes: dict[str, Any]) -
     keys = {name.rpartition(".")[2] for name in out}
     assert said(attributes) - keys - set(shown([*out.values()])) == set()
     assert out["own.attribute"] == attributes["own.attribute"] if "own.attribute" in attributes else True
+
+
+@pytest.mark.parametrize("form", Form)
+@settings(max_examples=60, deadline=None)
+@given(attributes=llm_calls)
+def test_a_call_comes_back_as_it_went(form: Form, attributes: dict[str, Any]) -> None:
+    """Whatever was said, there and back it is the same, but for what the form cannot hold."""
+    assert reading(there_and_back(form, attributes, START, END)) == held(form, attributes)
 
 
 @pytest.mark.parametrize("form", Form)

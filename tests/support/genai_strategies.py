@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from untrace_plugins.genai import names
 from untrace_plugins.genai.names import Kind, Operation
 
-__all__ = ["canonical_spans", "conversations", "hostile_spans"]
+__all__ = ["canonical_spans", "hostile_spans", "llm_calls"]
 
 words = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
 leaves = st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False) | words
@@ -92,6 +92,31 @@ canonical_spans = st.fixed_dictionaries(
     {}, optional={**{name: found.map(json.dumps) for name, found in _json.items()}, **_plain}
 )
 """Attributes of spans in canonical form, any of which may be absent."""
+llm_calls = st.fixed_dictionaries(
+    {
+        names.OPERATION: st.sampled_from(["chat", "generate_content", "text_completion"]),
+        names.PROVIDER: st.sampled_from(["openai", "anthropic", "aws.bedrock"]),
+        names.REQUEST_MODEL: words,
+        names.RESPONSE_MODEL: words,
+        names.INPUT_MESSAGES: conversations.map(json.dumps),
+        names.OUTPUT_MESSAGES: choices.map(json.dumps),
+    },
+    optional={
+        names.SYSTEM_INSTRUCTIONS: instructions.map(json.dumps),
+        names.TOOL_DEFINITIONS: definitions.map(json.dumps),
+        names.REQUEST_TEMPERATURE: st.floats(0, 2),
+        names.REQUEST_STOP_SEQUENCES: st.lists(words, min_size=1, max_size=2),
+        names.TAGS: st.lists(st.from_regex(r"[a-z]{1,8}", fullmatch=True), min_size=1, max_size=2),
+        names.METADATA: st.dictionaries(st.from_regex(r"x_[a-z]{3,8}", fullmatch=True), words, min_size=1).map(
+            json.dumps
+        ),
+        names.USAGE_INPUT: _counts,
+        names.USAGE_OUTPUT: _counts,
+        names.USER_ID: words,
+        names.SESSION_ID: words,
+    },
+)
+"""Attributes of calls to models with conversations."""
 
 _any_json = st.recursive(
     leaves | st.sampled_from(["text", "tool_call", "blob", "user", "function"]),

@@ -40,6 +40,10 @@ def read(span: Reading) -> None:
         case names.Operation.EXECUTE_TOOL:
             span.take(f"{_OBSERVATION}input", names.TOOL_CALL_ARGUMENTS)
             span.take(f"{_OBSERVATION}output", names.TOOL_CALL_RESULT)
+        case names.Operation.RETRIEVAL:
+            span.take(f"{_OBSERVATION}input", names.RETRIEVAL_QUERY)
+            listed = isinstance(load(span.attributes.get(f"{_OBSERVATION}output")), list)
+            span.take(f"{_OBSERVATION}output", names.RETRIEVAL_DOCUMENTS if listed else names.OUTPUT)
         case called if called in names.LLM_CALLS:
             _generation(span)
         case _:

@@ -22,6 +22,7 @@ from untrace_plugins.genai.words import operation, provider, span_kind
 __all__ = ["from_run", "read"]
 
 _METADATA = "langsmith.metadata."
+_RETRIEVAL = names.Operation.RETRIEVAL
 _PROMPT, _COMPLETION = "gen_ai.prompt", "gen_ai.completion"
 
 
@@ -30,7 +31,10 @@ def read(span: Reading) -> None:
     kind = span.attributes.get("langsmith.span.kind")
     if kind is not None:
         # The exporter writes chat for prompts, embeddings for retrievers, and run types that are no operations.
-        span.force(names.OPERATION, operation(kind))
+        # Anything else says more than a run type can: an agent is a chain.
+        called = span.attributes.get(names.OPERATION)
+        if operation(kind) is not None or not isinstance(called, str) or called in (kind, *names.LLM_CALLS, _RETRIEVAL):
+            span.force(names.OPERATION, operation(kind))
         span.used.add("langsmith.span.kind")
         span.put(names.SPAN_KIND, span_kind(kind))
     span.take("langsmith.span.tags", names.TAGS, tags)

@@ -12,6 +12,7 @@ from typing import Final
 
 from untrace_pipeline.data import Value
 from untrace_plugins.genai import names
+from untrace_plugins.genai.emit.cost import COSTS
 from untrace_plugins.genai.emit.genai import emit_genai
 from untrace_plugins.genai.emit.genai_legacy import emit_genai_legacy
 from untrace_plugins.genai.emit.langfuse import emit_langfuse
@@ -34,6 +35,7 @@ _EMITTERS: Final[Mapping[Form, Callable[[Span], Changes]]] = {
     Form.UNTRACE: emit_untrace,
     Form.AS_IS: lambda _span: {},
 }
+_COUNTED: Final = frozenset({*names.USAGE, *COSTS})
 _CANONICAL: Final = frozenset({Form.GENAI, Form.AS_IS})
 
 
@@ -43,12 +45,19 @@ def emit(
     """Return what to change in a span's attributes, which are in canonical form; ``None`` removes an attribute.
 
     Times are nanoseconds since the Unix epoch, for the forms that have a place for moments and durations; 0 = unknown.
-    JSON that is nested too deeply to be written again stays as it is, with the whole span.
+    Platforms add up all tokens and costs that they see: on a span whose call another span counts for, there are none,
+    but in the canonical form. JSON that is nested too deeply to be written again stays as it is, with the whole span.
     """
+    if form in _CANONICAL:
+        return _EMITTERS[form](Span(attributes))
+    gone: Changes = {}
+    if attributes.get(names.DUPLICATE) is True:
+        gone = dict.fromkeys(attributes.keys() & _COUNTED)
+        attributes = {name: value for name, value in attributes.items() if name not in gone}
     try:
         changes = _EMITTERS[form](Span(attributes, start_time_unix_nano, end_time_unix_nano))
     except RecursionError:
         return {}
-    if changes and form not in _CANONICAL and names.DIALECT in attributes:
+    if changes and names.DIALECT in attributes:
         changes[names.DIALECT] = None  # it is in that dialect no more, and may be read anew
-    return changes
+    return changes | gone

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, TypeAlias
 
 from untrace_plugins.genai import names
 from untrace_plugins.genai.emit.content import Message, as_text, is_plain, read_messages, read_objects, read_parts
-from untrace_plugins.genai.emit.span import Changes, Span
+from untrace_plugins.genai.emit.span import Changes, Span, strings
 
-__all__ = ["ANSWERED", "SENT", "Chat", "chat", "data_url", "input_messages", "output_messages", "spent", "tools"]
+__all__ = [
+    "ANSWERED",
+    "SENT",
+    "Chat",
+    "chat",
+    "data_url",
+    "finish_reasons",
+    "input_messages",
+    "output_messages",
+    "spent",
+    "tools",
+]
 
 Chat: TypeAlias = dict[str, Any]
 """One message: ``role``, ``content`` (text, or a list of parts), ``tool_calls``, ``tool_call_id``, ``name``."""
@@ -35,6 +46,13 @@ def input_messages(span: Span) -> list[Message] | None:
 def output_messages(span: Span) -> list[Message] | None:
     """Return what was answered, one message per choice, ``None`` if it is absent or malformed."""
     return read_messages(span.attributes.get(names.OUTPUT_MESSAGES))
+
+
+def finish_reasons(span: Span, answered: Sequence[Message]) -> list[str | None]:
+    """Return why each choice ended: the message's own reason, or that of its place in the list of the span."""
+    listed = strings(span.attributes.get(names.RESPONSE_FINISH_REASONS))
+    places = enumerate(answered)
+    return [one.finish_reason or (listed[place] if place < len(listed) else None) for place, one in places]
 
 
 def spent(span: Span, messages: Iterable[Message], attributes: Iterable[str]) -> Changes:
@@ -80,7 +98,7 @@ def _content_part(part: dict[str, Any]) -> dict[str, Any]:
         return {"type": "text", "text": as_text(part.get("content"))}
     if kind == "reasoning":
         return {"type": "thinking", "thinking": as_text(part.get("content"))}
-    if kind == "file":
+    if kind == "file" and modality == "document":
         return {"type": "file", "file": {"file_id": part.get("file_id")}}
     if kind == "uri" and modality == "image":
         return {"type": "image_url", "image_url": {"url": part.get("uri")}}
@@ -93,8 +111,9 @@ def _content_part(part: dict[str, Any]) -> dict[str, Any]:
 
 
 def data_url(part: dict[str, Any]) -> str:
-    """Return the content of a blob as a URL."""
-    return f"data:{part.get('mime_type') or 'application/octet-stream'};base64,{part.get('content')}"
+    """Return the content of a blob as a URL; without a type it is a library's own reference, and goes as it is."""
+    content, mime_type = as_text(part.get("content")), part.get("mime_type")
+    return content if mime_type is None else f"data:{as_text(mime_type)};base64,{content}"
 
 
 def _tool_call(part: dict[str, Any]) -> dict[str, Any]:

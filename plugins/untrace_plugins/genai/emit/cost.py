@@ -16,7 +16,7 @@ from untrace_plugins.genai import names
 from untrace_plugins.genai.emit.content import to_json
 from untrace_plugins.genai.emit.span import Changes, Span
 
-__all__ = ["Cost", "CostForm", "cost_attributes", "cost_columns", "cost_of"]
+__all__ = ["COSTS", "Cost", "CostForm", "cost_attributes", "cost_columns", "cost_of"]
 
 
 class CostForm(enum.StrEnum):
@@ -99,6 +99,9 @@ _PARTS: Final = {
     names.COST_CACHE_WRITE: _cache_write,
     names.COST_REASONING: _reasoning,
 }
+COSTS: Final = (names.USAGE_COST, names.COST_TOTAL, *_PARTS)
+"""The canonical attributes."""
+
 _FAMILIES: Final[Mapping[CostForm, Mapping[str, _Reader]]] = {
     CostForm.GENAI: {names.USAGE_COST: _total},
     CostForm.UNTRACE: {names.COST_TOTAL: _total, **_PARTS},

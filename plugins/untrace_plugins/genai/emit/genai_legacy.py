@@ -10,10 +10,9 @@ from collections.abc import Mapping
 from typing import Final
 
 from untrace_plugins.genai import names
-from untrace_plugins.genai.emit.content import as_text
 from untrace_plugins.genai.emit.indexed import indexed_messages
 from untrace_plugins.genai.emit.span import Changes, Span, strings
-from untrace_plugins.genai.emit.words import metadata, moved_in_out, total_tokens, word_of
+from untrace_plugins.genai.emit.words import metadata, moved_in_out, plain, total_tokens, word_of
 from untrace_plugins.genai.names import Kind, Operation
 
 __all__ = ["emit_genai_legacy"]
@@ -49,10 +48,11 @@ def emit_genai_legacy(span: Span) -> Changes:
     total = total_tokens(span)
     if total is not None:
         changes["gen_ai.usage.total_tokens"] = total
+    moved = moved_in_out(span, "gen_ai.prompt", "gen_ai.completion")
     word = word_of(span)
-    if word is not None:
-        changes["langsmith.span.kind"] = _LANGSMITH_KINDS.get(word, "chain")
-    return changes | _attached(span) | moved_in_out(span, "input.value", "output.value") | indexed_messages(span)
+    if word is not None or moved:
+        changes["langsmith.span.kind"] = _LANGSMITH_KINDS.get(word or "", "chain")
+    return changes | _attached(span) | moved | indexed_messages(span)
 
 
 def _attached(span: Span) -> Changes:
@@ -63,5 +63,5 @@ def _attached(span: Span) -> Changes:
     attached = metadata(span)
     if attached is not None:
         changes[names.METADATA] = None
-        changes |= {f"langsmith.metadata.{key}": as_text(value) for key, value in attached.items()}
+        changes |= {f"langsmith.metadata.{key}": plain(value) for key, value in attached.items()}
     return changes

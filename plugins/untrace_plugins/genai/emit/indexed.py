@@ -5,13 +5,21 @@ Older conventions, OpenLLMetry's and what many destinations built upon them, kno
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from untrace_pipeline.data import Value
-from untrace_plugins.genai import names
-from untrace_plugins.genai.emit.chat import ANSWERED, SENT, Chat, chat, input_messages, output_messages, spent
-from untrace_plugins.genai.emit.content import Message, as_text
-from untrace_plugins.genai.emit.span import Changes, Span, strings
+from untrace_plugins.genai.emit.chat import (
+    ANSWERED,
+    SENT,
+    Chat,
+    chat,
+    finish_reasons,
+    input_messages,
+    output_messages,
+    spent,
+)
+from untrace_plugins.genai.emit.content import as_text
+from untrace_plugins.genai.emit.span import Changes, Span
 
 __all__ = ["indexed_messages"]
 
@@ -26,7 +34,8 @@ def indexed_messages(span: Span) -> Changes:
     answered = output_messages(span)
     if answered:
         changes |= _numbered("gen_ai.completion", chat(answered))
-        changes |= _finish_reasons(span, answered)
+        reasons = enumerate(finish_reasons(span, answered))
+        changes |= {f"gen_ai.completion.{place}.finish_reason": reason for place, reason in reasons if reason}
         changes |= spent(span, answered, ANSWERED)
     return changes
 
@@ -52,11 +61,3 @@ def _scalars(message: Chat) -> dict[str, Value]:
         "tool_call_id": None if identifier is None else as_text(identifier),
         "name": message.get("name"),
     }
-
-
-def _finish_reasons(span: Span, answered: Sequence[Message]) -> Changes:
-    """Return one reason per choice: the message's own, or that of its place in the list of the span."""
-    reasons = strings(span.attributes.get(names.RESPONSE_FINISH_REASONS))
-    own = [message.finish_reason for message in answered]
-    found = [mine or (reasons[place] if place < len(reasons) else None) for place, mine in enumerate(own)]
-    return {f"gen_ai.completion.{place}.finish_reason": reason for place, reason in enumerate(found) if reason}

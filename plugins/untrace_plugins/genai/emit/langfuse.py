@@ -10,7 +10,16 @@ from datetime import UTC, datetime
 from typing import Final
 
 from untrace_plugins.genai import names
-from untrace_plugins.genai.emit.chat import ANSWERED, SENT, chat, input_messages, output_messages, spent, tools
+from untrace_plugins.genai.emit.chat import (
+    ANSWERED,
+    SENT,
+    chat,
+    finish_reasons,
+    input_messages,
+    output_messages,
+    spent,
+    tools,
+)
 from untrace_plugins.genai.emit.content import to_json
 from untrace_plugins.genai.emit.cost import CostForm, cost_attributes, cost_of
 from untrace_plugins.genai.emit.parameters import parameters
@@ -63,7 +72,7 @@ def _is_duplicate(span: Span) -> bool:
 
 def _model(span: Span) -> Changes:
     changes: Changes = {}
-    model = span.text(names.RESPONSE_MODEL) or span.text(names.REQUEST_MODEL)
+    model = span.text(names.RESPONSE_MODEL)
     if model is not None and not _is_duplicate(span):
         changes["langfuse.observation.model.name"] = model
     found = parameters(span)
@@ -75,9 +84,7 @@ def _model(span: Span) -> Changes:
 
 
 def _usage(span: Span) -> Changes:
-    """Return token counts that add up; a span whose call another span counts for says none, not even the canonical."""
-    if _is_duplicate(span):
-        return dict.fromkeys(span.attributes.keys() & set(names.USAGE))
+    """Return token counts in parts that do not overlap."""
     sent, answered = span.count(names.USAGE_INPUT), span.count(names.USAGE_OUTPUT)
     if sent is None and answered is None:
         return {}
@@ -130,7 +137,18 @@ def _error(span: Span) -> Changes:
 
 
 def _content(span: Span) -> Changes:
-    """Return messages as its interface shows them best, or whatever else went in and came out."""
+    """Return messages of a call as its interface shows them best, or whatever else went in and came out.
+
+    Messages of other spans, such as agents, stay: it reads them under their canonical name.
+    """
+    changes = _messages(span) if is_llm_call(span) else {}
+    for found, name in zip((*in_out(span), *_retrieval(span)), (_INPUT, _OUTPUT) * 2, strict=True):
+        if found is not None and name not in changes:
+            changes |= {name: found[1], found[0]: None}
+    return changes
+
+
+def _messages(span: Span) -> Changes:
     changes: Changes = {}
     sent = input_messages(span)
     if sent:
@@ -140,11 +158,16 @@ def _content(span: Span) -> Changes:
             changes[names.TOOL_DEFINITIONS] = None
         changes |= spent(span, sent, SENT)
     answered = output_messages(span)
-    if answered:
+    if answered and span.text(names.OPERATION) != Operation.EMBEDDINGS:
         choices = chat(answered)
         changes[_OUTPUT] = to_json(choices[0] if len(choices) == 1 else choices)
         changes |= spent(span, answered, ANSWERED)
-    for found, name in zip(in_out(span), (_INPUT, _OUTPUT), strict=True):
-        if found is not None and name not in changes:
-            changes |= {name: found[1], found[0]: None}
+        reasons = [reason for reason in finish_reasons(span, answered) if reason]
+        if reasons and names.RESPONSE_FINISH_REASONS not in span.attributes:
+            changes[names.RESPONSE_FINISH_REASONS] = [*reasons]  # messages in its shape have no place for them
     return changes
+
+
+def _retrieval(span: Span) -> list[tuple[str, str] | None]:
+    found = [(name, span.text(name)) for name in (names.RETRIEVAL_QUERY, names.RETRIEVAL_DOCUMENTS)]
+    return [None if text is None else (name, text) for name, text in found]

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Final
 
 from untrace_plugins.genai import names
-from untrace_plugins.genai.emit.chat import input_messages, output_messages, tools
+from untrace_plugins.genai.emit.chat import finish_reasons, input_messages, output_messages, tools
 from untrace_plugins.genai.emit.content import as_text, is_json, read_objects, to_json
-from untrace_plugins.genai.emit.cost import CostForm, cost_attributes, cost_of
+from untrace_plugins.genai.emit.cost import COSTS, CostForm, cost_attributes, cost_of
 from untrace_plugins.genai.emit.openinference_messages import flattened_messages
 from untrace_plugins.genai.emit.parameters import PARAMETERS, parameters
 from untrace_plugins.genai.emit.span import Changes, Span, rename, strings
@@ -54,7 +54,7 @@ _SYSTEMS: Final = {
     "gcp.gen_ai": "vertexai",
     "gcp.vertex_ai": "vertexai",
 }
-_RENAMED: Final = {
+_CALL_NAMES: Final = {
     names.USAGE_INPUT: "llm.token_count.prompt",
     names.USAGE_OUTPUT: "llm.token_count.completion",
     names.USAGE_CACHE_READ: "llm.token_count.prompt_details.cache_read",
@@ -62,37 +62,33 @@ _RENAMED: Final = {
     names.USAGE_REASONING: "llm.token_count.completion_details.reasoning",
     names.REQUEST_MODEL: "llm.request.model_name",
     names.RESPONSE_MODEL: "llm.response.model_name",
+}
+_NAMES: Final = {
     names.AGENT_NAME: "agent.name",
     names.TOOL_NAME: "tool.name",
     names.TOOL_DESCRIPTION: "tool.description",
     names.TOOL_CALL_ID: "tool.id",
     names.TAGS: "tag.tags",
 }
-_COSTS: Final = (
-    names.USAGE_COST,
-    names.COST_INPUT,
-    names.COST_OUTPUT,
-    names.COST_CACHE_READ,
-    names.COST_CACHE_WRITE,
-    names.COST_REASONING,
-    names.COST_TOTAL,
-)
 _TEXT, _JSON = "text/plain", "application/json"
 
 
 def emit_openinference(span: Span) -> Changes:
-    """Return the span in OpenInference's words; operation and provider keep theirs too, which say more."""
-    changes = rename(span, _RENAMED)
-    for part in (_kind, _model, _request, _totals, _cost, _attached, flattened_messages, _tools, _documents, _in_out):
+    """Return the span in OpenInference's words; operation and provider keep theirs too, which say more.
+
+    Only calls to models have ``llm.*``: on other spans Phoenix shows no messages, but adds their tokens to those of the
+    calls below. What an agent has of its calls keeps its canonical names there.
+    """
+    changes = rename(span, _NAMES)
+    parts = (_attached, _documents, _in_out)
+    for part in (_model, _request, _totals, flattened_messages, _tools, *parts) if is_llm_call(span) else parts:
         changes |= part(span)
-    return changes
+    changes |= _cost(span)
+    return changes | _kind(span) if changes or word_of(span) else changes
 
 
 def _kind(span: Span) -> Changes:
-    word = word_of(span)
-    if word is None:
-        return {}
-    changes: Changes = {"openinference.span.kind": _KINDS.get(word, "UNKNOWN")}
+    changes: Changes = {"openinference.span.kind": _KINDS.get(word_of(span) or "", "UNKNOWN")}
     if span.text(names.SPAN_KIND) in _KINDS:
         changes[names.SPAN_KIND] = None
     return changes
@@ -100,7 +96,7 @@ def _kind(span: Span) -> Changes:
 
 def _model(span: Span) -> Changes:
     """Return model and provider; ``llm.model_name`` is the older name, that of what answered."""
-    changes: Changes = {}
+    changes = rename(span, _CALL_NAMES)
     model = span.text(names.RESPONSE_MODEL) or span.text(names.REQUEST_MODEL)
     if model is not None:
         embedding = span.text(names.OPERATION) == Operation.EMBEDDINGS
@@ -127,11 +123,11 @@ def _totals(span: Span) -> Changes:
     total = total_tokens(span)
     if total is not None:
         changes["llm.token_count.total"] = total
-    reasons = strings(span.attributes.get(names.RESPONSE_FINISH_REASONS))
+    listed = strings(span.attributes.get(names.RESPONSE_FINISH_REASONS))
+    reasons = listed or [reason for reason in finish_reasons(span, output_messages(span) or ()) if reason]
     if reasons:
         changes["llm.finish_reason"] = reasons[0]
-        if len(reasons) == 1:
-            changes[names.RESPONSE_FINISH_REASONS] = None
+        changes[names.RESPONSE_FINISH_REASONS] = [*reasons] if len(reasons) > 1 else None
     return changes
 
 
@@ -139,7 +135,7 @@ def _cost(span: Span) -> Changes:
     cost = cost_of(span)
     if cost is None:
         return {}
-    return {**dict.fromkeys(span.attributes.keys() & set(_COSTS)), **cost_attributes(cost, CostForm.OPENINFERENCE)}
+    return {**dict.fromkeys(span.attributes.keys() & set(COSTS)), **cost_attributes(cost, CostForm.OPENINFERENCE)}
 
 
 def _attached(span: Span) -> Changes:
@@ -178,17 +174,23 @@ def _documents(span: Span) -> Changes:
 
 
 def _in_out(span: Span) -> Changes:
-    """Return what went in and came out; of an LLM call a preview, as Phoenix shows it in its list of traces."""
+    """Return what went in and came out; of messages a preview, as Phoenix shows it in its list of traces."""
     changes: Changes = {}
-    found = _previews(span) if is_llm_call(span) else in_out(span)
-    for direction, pair in zip(("input", "output"), found, strict=True):
-        if pair is not None and pair[0] != names.RETRIEVAL_DOCUMENTS:  # documents have a place of their own
+    for direction, own, preview in zip(("input", "output"), _own(span), _previews(span), strict=True):
+        pair = own or preview
+        if pair is not None:
             name, text = pair
             if name:
                 changes[name] = None
             changes[f"{direction}.value"] = text
             changes[f"{direction}.mime_type"] = _JSON if is_json(text) else _TEXT
     return changes
+
+
+def _own(span: Span) -> tuple[tuple[str, str] | None, tuple[str, str] | None]:
+    asked, answered = in_out(span)
+    query = span.text(names.RETRIEVAL_QUERY)
+    return asked or (None if query is None else (names.RETRIEVAL_QUERY, query)), answered
 
 
 def _previews(span: Span) -> tuple[tuple[str, str] | None, tuple[str, str] | None]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from untrace_plugins.genai.emit.chat import ANSWERED, SENT, data_url, input_messages, output_messages, spent
-from untrace_plugins.genai.emit.content import Message, as_text, to_json
+from untrace_plugins.genai.emit.content import Message, as_text
 from untrace_plugins.genai.emit.span import Changes, Span
+from untrace_plugins.genai.emit.words import plain
 
 __all__ = ["flattened_messages"]
 
@@ -76,4 +77,4 @@ def _content(at: str, part: dict[str, Any]) -> Changes:
     if kind in {"uri", "blob"} and modality in {"image", "audio"}:
         url = as_text(part.get("uri")) if kind == "uri" else data_url(part)
         return {f"{at}.type": modality, f"{at}.{modality}.{modality}.url": url}
-    return {f"{at}.type": kind, f"{at}.data": to_json(part)}
+    return {f"{at}.{key}": plain(value) for key, value in part.items() if value is not None}

@@ -13,7 +13,7 @@ from untrace_plugins.genai.emit.chat import tools
 from untrace_plugins.genai.emit.content import as_text, to_json
 from untrace_plugins.genai.emit.indexed import indexed_messages
 from untrace_plugins.genai.emit.span import Changes, Span, strings
-from untrace_plugins.genai.emit.words import metadata, moved_in_out, total_tokens, word_of
+from untrace_plugins.genai.emit.words import metadata, moved_in_out, plain, total_tokens, word_of
 from untrace_plugins.genai.names import Kind, Operation
 
 __all__ = ["emit_openllmetry"]
@@ -98,7 +98,7 @@ def _attached(span: Span) -> Changes:
     attached = metadata(span)
     if attached is not None:
         changes[names.METADATA] = None
-        changes |= {f"{_PROPERTIES}.{key}": as_text(value) for key, value in attached.items()}
+        changes |= {f"{_PROPERTIES}.{key}": plain(value) for key, value in attached.items()}
     tags = strings(span.attributes.get(names.TAGS))
     if tags:
         changes |= {names.TAGS: None, f"{_PROPERTIES}.tags": to_json(tags)}

@@ -30,7 +30,8 @@ def emit_posthog(span: Span) -> Changes:
         changes[names.OPERATION] = span.text(names.SPAN_KIND)
     elif operation in _GENERATIONS:
         changes[names.OPERATION] = Operation.CHAT.value
-    return changes | _identity(span) | _usage(span)
+    cost = cost_of(span)
+    return changes | _identity(span) | ({} if cost is None else cost_attributes(cost, CostForm.POSTHOG))
 
 
 def _identity(span: Span) -> Changes:
@@ -42,11 +43,3 @@ def _identity(span: Span) -> Changes:
     if span.text(names.SESSION_ID) is not None:
         changes["$ai_session_id"] = span.attributes[names.SESSION_ID]
     return changes
-
-
-def _usage(span: Span) -> Changes:
-    """Return the cost; tokens of a call that another span counts for go, because it adds up all that it sees."""
-    if span.attributes.get(names.DUPLICATE) is True:
-        return dict.fromkeys(span.attributes.keys() & set(names.USAGE))
-    cost = cost_of(span)
-    return {} if cost is None else cost_attributes(cost, CostForm.POSTHOG)

@@ -6,10 +6,19 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from untrace_plugins.genai import names
-from untrace_plugins.genai.emit.chat import ANSWERED, SENT, chat, input_messages, output_messages, spent, tools
+from untrace_plugins.genai.emit.chat import (
+    ANSWERED,
+    SENT,
+    chat,
+    finish_reasons,
+    input_messages,
+    output_messages,
+    spent,
+    tools,
+)
 from untrace_plugins.genai.emit.content import Message, to_json
 from untrace_plugins.genai.emit.cost import cost_of
-from untrace_plugins.genai.emit.span import Changes, Span, rename, strings
+from untrace_plugins.genai.emit.span import Changes, Span, rename
 from untrace_plugins.genai.emit.words import is_llm_call, total_tokens, word_of
 from untrace_plugins.genai.names import Operation
 
@@ -22,47 +31,52 @@ _OPERATION_TYPES: Final[Mapping[str, str]] = {
     Operation.EMBEDDINGS: "embedding",
 }
 _RENAMED: Final = {
+    names.AGENT_NAME: "framework.agent.name",
+    names.TOOL_NAME: "framework.tool.name",
+}
+_REQUEST: Final = {
     names.REQUEST_MAX_TOKENS: "llm.max_tokens",
     names.REQUEST_TEMPERATURE: "llm.temperature",
     names.REQUEST_TOP_P: "llm.top_p",
     names.REQUEST_STREAM: "llm.stream",
     names.RESPONSE_ID: "llm.request.id",
-    names.AGENT_NAME: "framework.agent.name",
-    names.TOOL_NAME: "framework.tool.name",
-    names.TOOL_CALL_ARGUMENTS: "framework.tool.input",
-    names.TOOL_CALL_RESULT: "framework.tool.output",
-    names.WORKFLOW_NAME: "workflow.name",
+}
+_ATTACHED: Final = {
     names.USER_ID: "workflow.user_id",
     names.SESSION_ID: "workflow.session_id",
     names.METADATA: "workflow.metadata",
-    names.RETRIEVAL_TOP_K: "vector.query.k",
 }
 _USAGE: Final = {
     names.USAGE_INPUT: ("llm.prompt.tokens", "llm.usage.input_tokens"),
     names.USAGE_OUTPUT: ("llm.completion.tokens", "llm.usage.output_tokens"),
-    names.USAGE_REASONING: ("llm.usage.reason",),
 }
 
 
 def emit_untrace(span: Span) -> Changes:
     """Return the span in Untrace's words; operation and provider keep theirs too, which say more."""
     changes = rename(span, _RENAMED)
-    for part in (_call, _usage, _cost, _duration, _error, _content):
+    for part in (_call, _usage, _cost, _duration, _content) if is_llm_call(span) else (_workflow,):
         changes |= part(span)
-    return changes
+    return changes | _error(span)
 
 
 def _call(span: Span) -> Changes:
-    changes: Changes = {}
-    kind = _OPERATION_TYPES.get(span.text(names.OPERATION) or "")
-    if kind is not None:
-        changes["llm.operation.type"] = kind
+    """Return what was called, and for whom."""
+    changes = rename(span, {**_REQUEST, **_ATTACHED})
+    changes["llm.operation.type"] = _OPERATION_TYPES[span.attributes[names.OPERATION]]  # type: ignore[index]
     model = span.text(names.RESPONSE_MODEL) or span.text(names.REQUEST_MODEL)
     if model is not None:
         changes["llm.model"] = model
     if span.text(names.PROVIDER) is not None:
         changes["llm.provider"] = span.attributes[names.PROVIDER]
     return changes
+
+
+def _workflow(span: Span) -> Changes:
+    """Return the workflow that a span is; on others ``workflow.*`` would say that they are workflows."""
+    if span.text(names.OPERATION) != Operation.INVOKE_WORKFLOW:
+        return {}
+    return rename(span, {names.WORKFLOW_NAME: "workflow.name", **_ATTACHED})
 
 
 def _usage(span: Span) -> Changes:
@@ -72,6 +86,9 @@ def _usage(span: Span) -> Changes:
         count = span.count(name)
         if count is not None:
             changes |= {**dict.fromkeys(words, count), name: None}
+    thought = span.count(names.USAGE_REASONING)
+    if thought is not None:
+        changes["llm.usage.reason"] = thought
     total = total_tokens(span)
     if total is not None:
         changes |= {"llm.total.tokens": total, "llm.usage.total_tokens": total}
@@ -88,7 +105,7 @@ def _cost(span: Span) -> Changes:
 
 def _duration(span: Span) -> Changes:
     nanoseconds = span.end_time_unix_nano - span.start_time_unix_nano
-    if not is_llm_call(span) or not span.start_time_unix_nano or nanoseconds < 0:
+    if not span.start_time_unix_nano or nanoseconds < 0:
         return {}
     return {"llm.duration_ms": nanoseconds / 1e6}
 
@@ -115,9 +132,8 @@ def _content(span: Span) -> Changes:
 
 
 def _choices(span: Span, answered: list[Message]) -> list[dict[str, Any]]:
-    reasons = strings(span.attributes.get(names.RESPONSE_FINISH_REASONS))
-    choices = []
-    for place, message in enumerate(answered):
-        reason = message.finish_reason or (reasons[place] if place < len(reasons) else None)
-        choices += [{"index": place, "message": one, "finish_reason": reason} for one in chat([message])]
-    return choices
+    return [
+        {"index": place, "message": one, "finish_reason": reason}
+        for place, (message, reason) in enumerate(zip(answered, finish_reasons(span, answered), strict=True))
+        for one in chat([message])
+    ]

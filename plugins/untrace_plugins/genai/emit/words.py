@@ -6,14 +6,15 @@ from typing import Any, Final
 
 import orjson
 
+from untrace_pipeline.data import Value
 from untrace_plugins.genai import names
-from untrace_plugins.genai.emit.content import as_text
+from untrace_plugins.genai.emit.content import as_text, to_json
 from untrace_plugins.genai.emit.span import Changes, Span
 
-__all__ = ["in_out", "is_llm_call", "metadata", "moved_in_out", "total_tokens", "word_of"]
+__all__ = ["in_out", "is_llm_call", "metadata", "moved_in_out", "plain", "total_tokens", "word_of"]
 
-_INPUTS: Final = (names.INPUT, names.TOOL_CALL_ARGUMENTS, names.RETRIEVAL_QUERY)
-_OUTPUTS: Final = (names.OUTPUT, names.TOOL_CALL_RESULT, names.RETRIEVAL_DOCUMENTS)
+_INPUTS: Final = (names.INPUT, names.TOOL_CALL_ARGUMENTS)
+_OUTPUTS: Final = (names.OUTPUT, names.TOOL_CALL_RESULT)
 
 
 def is_llm_call(span: Span) -> bool:
@@ -27,7 +28,7 @@ def word_of(span: Span) -> str | None:
 
 
 def in_out(span: Span) -> tuple[tuple[str, str] | None, tuple[str, str] | None]:
-    """Return canonical name and text of what went into a span and what came out, whatever the span is."""
+    """Return canonical name and text of what went into a span and came out: of anything, or of a tool."""
     return _first(span, _INPUTS), _first(span, _OUTPUTS)
 
 
@@ -50,7 +51,7 @@ def moved_in_out(span: Span, input_name: str, output_name: str) -> Changes:
 
 
 def metadata(span: Span) -> dict[str, Any] | None:
-    """Return what the application attached, ``None`` if that is nothing or no JSON object."""
+    """Return what the application attached, without nulls, ``None`` if that is nothing or no JSON object."""
     text = span.text(names.METADATA)
     if text is None:
         return None
@@ -58,7 +59,14 @@ def metadata(span: Span) -> dict[str, Any] | None:
         found = orjson.loads(text)
     except orjson.JSONDecodeError:
         return None
-    return found if isinstance(found, dict) and found else None
+    if not isinstance(found, dict):
+        return None
+    return {key: value for key, value in found.items() if value is not None} or None
+
+
+def plain(value: object) -> Value:
+    """Return a value of JSON as one of an attribute: what is no scalar, as JSON."""
+    return value if isinstance(value, str | int | float | bool) else to_json(value)
 
 
 def total_tokens(span: Span) -> int | None:
