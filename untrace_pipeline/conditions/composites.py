@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from untrace_pipeline.conditions.converters import as_text
 from untrace_pipeline.conditions.expression import Expression, apply
-from untrace_pipeline.conditions.function import Function, fixed, simple
+from untrace_pipeline.conditions.function import Function, fixed, fixed_texts, simple
 from untrace_pipeline.conditions.paths import Scope
 from untrace_pipeline.conditions.values import as_string
 from untrace_pipeline.data import Value
@@ -48,7 +49,7 @@ def _sorted(values: list[Any], *, descending: bool) -> Value:
 
 
 def _slice_to_map(scope: Scope, given: Any) -> Expression:
-    keys, values = _path(given, "keyPath"), _path(given, "valuePath")
+    keys, values = fixed_texts(given, "keyPath"), fixed_texts(given, "valuePath")
 
     def convert(elements: Any) -> Value:
         pairs = enumerate(_list(elements))
@@ -60,15 +61,7 @@ def _slice_to_map(scope: Scope, given: Any) -> Expression:
     return apply(convert, (given["target"],))
 
 
-def _path(given: Any, name: str) -> list[str]:
-    found = [one.constant[0] if one.constant else None for one in given.get(name, [])]
-    if all(isinstance(step, str) for step in found):
-        return [str(step) for step in found]
-    msg = f"{name} must be strings written out"
-    raise ConditionError(msg)
-
-
-def _inside(value: Any, path: list[str]) -> Any:
+def _inside(value: Any, path: Sequence[str]) -> Any:
     for step in path:
         entries = _map(value)
         if step not in entries:

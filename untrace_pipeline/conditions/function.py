@@ -12,7 +12,7 @@ from untrace_pipeline.conditions.paths import Scope
 from untrace_pipeline.data import Value
 from untrace_pipeline.errors import ConditionError
 
-__all__ = ["Function", "Given", "fixed", "of_kinds", "simple"]
+__all__ = ["Function", "Given", "fixed", "fixed_texts", "of_kinds", "simple"]
 
 Given: TypeAlias = Mapping[str, Expression | Sequence[Expression]]
 Build: TypeAlias = Callable[[Scope, Any], Expression]
@@ -72,6 +72,18 @@ def fixed(given: Mapping[str, Any], name: str, type_: type[T], default: T | None
     if isinstance(expression, Expression) and expression.constant and type(expression.constant[0]) is type_:
         return expression.constant[0]
     msg = f"{name} must be {_TYPE_WORDS[type_]} written out"
+    raise ConditionError(msg)
+
+
+def fixed_texts(given: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    """Return a list of strings that must be written out, an empty one if it is left out.
+
+    Raises :class:`ConditionError`.
+    """
+    found = [one.constant[0] if one.constant else None for one in given.get(name, ())]
+    if all(isinstance(one, str) for one in found):
+        return tuple(map(str, found))
+    msg = f"{name} must be strings written out"
     raise ConditionError(msg)
 
 

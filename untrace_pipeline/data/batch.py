@@ -154,6 +154,11 @@ class Batch:
         """Decode completely and keep the result for later stages. Raises :class:`DecodeError`."""
         self._table()
 
+    def replace(self, payload: bytes) -> None:
+        """Put another valid request of the same signal in the place of this one; copies of it keep theirs."""
+        self._request = _Request(payload)
+        self._pending = None
+
     def copy(self) -> Batch:
         """Return an independent handle over the same data; costs about a microsecond."""
         return self.with_context(self.context)

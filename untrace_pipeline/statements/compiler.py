@@ -13,8 +13,9 @@ from untrace_pipeline.conditions.syntax import parse_condition, parse_statement
 from untrace_pipeline.conditions.tree import Call, Enumerator, Node, Path, Statement
 from untrace_pipeline.data import Level, Signal
 from untrace_pipeline.errors import ConditionError
-from untrace_pipeline.statements.edit import Edit, Step
+from untrace_pipeline.statements.edit import Edit, Reshape, Step
 from untrace_pipeline.statements.editors import EDITORS
+from untrace_pipeline.statements.metrics import METRIC_EDITORS
 from untrace_pipeline.statements.targets import compile_target
 
 __all__ = ["compile_statement", "statement_level", "written_level"]
@@ -30,6 +31,8 @@ def compile_statement(text: str, signal: Signal, level: Level) -> Step:
     where = compile_tree(tree.where, scope) if tree.where is not None else None
     if where is not None and where.constant == (True,):
         where = None
+    if tree.editor.name in METRIC_EDITORS and signal is Signal.METRICS:
+        return Step((), where, text, _reshape(tree.editor, scope))
     return Step((_edit(tree.editor, scope),), where, text)
 
 
@@ -41,6 +44,8 @@ def statement_level(statements: Sequence[str], conditions: Sequence[str], contex
     """
     if context:
         return _known_level(context, signal)
+    if signal is Signal.METRICS and any(parse_statement(text).editor.name in METRIC_EDITORS for text in statements):
+        return Level.METRIC
     paths = [(text, path) for text in statements for path in _paths(parse_statement(text))]
     paths += [(text, path) for text in conditions for path in paths_of(parse_condition(text))]
     return named_level(paths, signal)
@@ -78,7 +83,7 @@ def _edit(call: Call, scope: Scope) -> Edit:
     editor = EDITORS.get(call.name)
     if editor is None:
         word = "editor; editors begin with a small letter" if call.name[0].isupper() else "editor"
-        raise scope.fail(f"{call.name} is no known {word}{suggestion(call.name, EDITORS)}", 0)
+        raise scope.fail(f"{call.name} is no known {word}{suggestion(call.name, [*EDITORS, *METRIC_EDITORS])}", 0)
     if call.keys:
         raise scope.fail("an editor has no value that could be indexed", call.position)
     try:
@@ -87,6 +92,22 @@ def _edit(call: Call, scope: Scope) -> Edit:
         target = compile_target(named["target"], scope)
         given = {place: _argument(place, named[place], scope, listed) for place, listed in places if place != "target"}
         return editor.build(scope, target, given)
+    except ConditionError as error:
+        raise error if error.position is not None else scope.fail(str(error), call.position) from None
+
+
+def _reshape(call: Call, scope: Scope) -> Reshape:
+    if scope.level is not Level.METRIC:
+        msg = f"{call.name} works on metrics: it needs a group of its own, without paths of data points"
+        raise scope.fail(msg, 0)
+    editor = METRIC_EDITORS[call.name]
+    try:
+        places = editor.signature.bind([name for name, _ in call.arguments])
+        nodes = [node for _, node in call.arguments]
+        given = {
+            place: _argument(place, node, scope, listed) for (place, listed), node in zip(places, nodes, strict=True)
+        }
+        return editor.build(given)
     except ConditionError as error:
         raise error if error.position is not None else scope.fail(str(error), call.position) from None
 

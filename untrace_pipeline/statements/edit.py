@@ -13,7 +13,7 @@ from untrace_pipeline.statements.storable import all_storable, storable
 from untrace_pipeline.statements.targets import Target
 from untrace_pipeline.statements.workspace import Workspace
 
-__all__ = ["UNCHANGED", "Edit", "Step", "Trouble", "assignment"]
+__all__ = ["UNCHANGED", "Edit", "Reshape", "Step", "Trouble", "assignment", "called"]
 
 UNCHANGED: Any = object()
 """What the function of an edit returns where nothing is to be written."""
@@ -71,7 +71,7 @@ class Edit:
         rows, values = _without(UNCHANGED, rows, values) if UNCHANGED in values else (rows, values)
         if not self._taken_as_they_are(values):
             accept = storable if self.target.keys else self.target.accept
-            values = [value if value is None else _called(accept, (value,), safe=False) for value in values]
+            values = [value if value is None else called(accept, (value,), safe=False) for value in values]
             rows, values = _without_errors(rows, values, trouble)
         if len(rows):
             workspace.put(self.target.field, rows, values)
@@ -91,7 +91,7 @@ class Edit:
         if not columns:
             return [self.function()] * len(rows)
         safe = all(source.safe for source in sources)
-        results = [_called(self.function, row, safe=safe) for row in zip(*columns, strict=True)]
+        results = [called(self.function, row, safe=safe) for row in zip(*columns, strict=True)]
         if not self.modifies:
             return results
         unchanged = [
@@ -105,7 +105,7 @@ class Edit:
         frame = workspace.frame(rows)
         columns = [source.evaluate(frame) for source in (self.target.root, *self.target.keys)]
         return [
-            value if value is UNCHANGED else _called(self._inside, (value, *row), safe=False)
+            value if value is UNCHANGED else called(self._inside, (value, *row), safe=False)
             for value, *row in zip(values, *columns, strict=True)
         ]
 
@@ -124,12 +124,30 @@ def assignment(target: Target, value: Expression) -> Edit:
 
 
 @dataclass(frozen=True, slots=True)
+class Reshape:
+    """What an editor of metrics does to one of them: called with its message, those beside it, and the arguments."""
+
+    function: Callable[..., None]
+    arguments: tuple[Expression, ...] = ()
+
+    def values(self, workspace: Workspace, rows: Sequence[int]) -> list[tuple[Any, ...]]:
+        """Return the arguments for each of the rows."""
+        frame = workspace.frame(rows)
+        columns = [argument.evaluate(frame) for argument in self.arguments]
+        return list(zip(*columns, strict=True)) if columns else [()] * len(rows)
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
-    """Edits of the same rows, one after the other, the condition that they stand under, and the text of it all."""
+    """Edits of the same rows, one after the other, the condition that they stand under, and the text of it all.
+
+    ``reshape`` stands in place of edits where metrics change their type, or new ones are made.
+    """
 
     edits: tuple[Edit, ...]
     where: Expression | None
     text: str
+    reshape: Reshape | None = None
 
     @property
     def reads(self) -> frozenset[Field]:
@@ -158,7 +176,7 @@ def _without_errors(rows: Sequence[int], values: list[Any], trouble: Trouble) ->
     return [row for row, _ in good], [value for _, value in good]
 
 
-def _called(function: Callable[..., Any], arguments: Sequence[Any], *, safe: bool) -> Any:
+def called(function: Callable[..., Any], arguments: Sequence[Any], *, safe: bool) -> Any:
     """Return what a function gives for one row, or its error; an argument without an answer is the answer."""
     if not safe:
         for argument in arguments:

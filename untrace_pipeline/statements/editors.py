@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from untrace_pipeline.conditions.expression import Expression, Frame, Kind
-from untrace_pipeline.conditions.function import Function, fixed
+from untrace_pipeline.conditions.function import Function, fixed, fixed_texts
 from untrace_pipeline.conditions.functions import FUNCTIONS
 from untrace_pipeline.conditions.paths import CACHE, Scope
 from untrace_pipeline.conditions.patterns import compile_pattern
@@ -54,15 +54,6 @@ def _count(given: Given, name: str) -> int:
         msg = f"{name} cannot be negative"
         raise ConditionError(msg)
     return number
-
-
-def _texts(given: Given, name: str) -> tuple[str, ...]:
-    """Return a list of strings that must be written out."""
-    found = [one.constant[0] if one.constant else None for one in given[name]]
-    if all(isinstance(one, str) for one in found):
-        return tuple(str(one) for one in found)
-    msg = f"{name} must be strings written out"
-    raise ConditionError(msg)
 
 
 def _as_text(value: Any) -> str:
@@ -127,13 +118,13 @@ def _pattern(expression: Expression) -> Expression:
 def _keep_keys(scope: Scope, target: Target, given: Given) -> Edit:
     keys: list[Expression] = given["keys"]
     if all(key.constant for key in keys):
-        names = frozenset(_texts(given, "keys"))
+        names = frozenset(fixed_texts(given, "keys"))
         return Edit(target, lambda old: maps.keep_where(old, names.__contains__), sound=True)
     return Edit(target, lambda old, *some: maps.keep_where(old, set(some).__contains__), tuple(keys), sound=True)
 
 
 def _limit(scope: Scope, target: Target, given: Given) -> Edit:
-    count, priority = _count(given, "limit"), _texts(given, "priority_keys")
+    count, priority = _count(given, "limit"), fixed_texts(given, "priority_keys")
     if count < len(priority):
         msg = f"limit {count} is less than the number of priority_keys"
         raise ConditionError(msg)

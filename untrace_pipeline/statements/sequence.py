@@ -21,6 +21,7 @@ from untrace_pipeline.data import ATTRIBUTES, Batch, Field, Level, Signal
 from untrace_pipeline.errors import EvaluationError
 from untrace_pipeline.statements.compiler import compile_statement, written_level
 from untrace_pipeline.statements.edit import Step, Trouble
+from untrace_pipeline.statements.reshaping import MOST_ROUNDS, Metrics
 from untrace_pipeline.statements.workspace import Workspace
 
 __all__ = ["StatementSequence", "Way", "arrange", "compile_sequence"]
@@ -32,6 +33,8 @@ class Way(enum.Enum):
     COLUMNS = "columns"
     OUTER_FIRST = "outer first"
     ROWS = "rows"
+    ROUNDS = "rounds"
+    """Metrics change their type, or new ones are made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,8 @@ class StatementSequence:
             self._run_columns(batch, plan.own, troubles)
         elif plan.way is Way.COLUMNS:
             self._run_columns(batch, self._steps, troubles)
+        elif plan.way is Way.ROUNDS:
+            self._run_rounds(batch, troubles)
         else:
             troubles.clear()
             self._run_rows(batch, troubles)
@@ -82,6 +87,32 @@ class StatementSequence:
         workspace = Workspace(batch, self.level, self._whole)
         for row in range(workspace.size):
             self._apply(workspace, self._steps, self._meant(workspace, (row,), troubles), troubles)
+        workspace.write()
+
+    def _run_rounds(self, batch: Batch, troubles: dict[str, Trouble]) -> None:
+        metrics = Metrics(batch, list(range(batch.row_count(self.level))))
+        for _ in range(MOST_ROUNDS):
+            self._run_round(metrics, troubles)
+            if not metrics.next_round():
+                return
+        error = EvaluationError("new metrics make new ones without end: exclude them by a condition")
+        troubles.setdefault("metrics", Trouble()).add(error)
+
+    def _run_round(self, metrics: Metrics, troubles: dict[str, Trouble]) -> None:
+        workspace = Workspace(metrics.batch, self.level, self._whole)
+        metrics.now = list(self._meant(workspace, metrics.now, troubles))
+        for step in self._steps:
+            if step.reshape is None:
+                self._apply(workspace, [step], metrics.now, troubles)
+                continue
+            trouble = troubles.setdefault(step.text, Trouble())
+            frame = workspace.frame(metrics.now)
+            rows = metrics.now if step.where is None else _holding(step.where, frame, metrics.now, trouble)
+            if rows:
+                arguments = step.reshape.values(workspace, rows)
+                workspace.write()
+                metrics.reshape(step.reshape, rows, arguments, trouble)
+                workspace = Workspace(metrics.batch, self.level, self._whole)
         workspace.write()
 
     def _run_outer(self, batch: Batch, troubles: dict[str, Trouble]) -> bool:
@@ -163,6 +194,8 @@ def _whole(steps: Sequence[Step]) -> frozenset[Level]:
 
 
 def _plan(steps: Sequence[Step], conditions: Sequence[Expression], signal: Signal, level: Level) -> _Plan:
+    if any(step.reshape is not None for step in steps):
+        return _Plan(Way.ROUNDS)
     outer = _writing_outside(steps, level)
     if not outer or _apart(steps, outer, conditions):
         return _Plan(Way.COLUMNS)
