@@ -67,6 +67,7 @@ def test_copies_without_end_are_stopped() -> None:
 def test_what_does_not_fit_stays() -> None:
     """A metric that an editor has no answer for stays byte for byte; the others are changed."""
     batch = metrics()
+    run(batch, "set(datapoint.value_int, 5) where metric.type == METRIC_DATA_TYPE_GAUGE")
     before = batch.to_otlp()
     ((_, rows, first),) = run(batch, "extract_sum_metric(true) where metric.type == METRIC_DATA_TYPE_GAUGE")
     assert rows == column(batch, TYPE).count("gauge")
