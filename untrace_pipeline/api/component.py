@@ -62,12 +62,13 @@ class Host(Protocol):
         ``service.extensions``.
         """
 
-    def through(self, transforms: Sequence[str], output: PipelineId) -> Consumer:
-        """Return the way to an output of the connector that leads through transforms first, in order.
+    async def through(self, processors: Sequence[str], output: PipelineId) -> Consumer:
+        """Return the way to an output of the connector that leads through processors first, in order.
 
-        ``transforms`` are ids from the section ``processors``. Ask for each batch: a reload may exchange them. Raises
-        :class:`StartError` for an output that the connector does not have, and an id that is not configured, no
-        transform, or does not take the signal.
+        ``processors`` are ids from the section of that name; they are made and started when they are first asked for,
+        and stopped after the connector. Ask for each batch: a reload may exchange them. Raises :class:`StartError` for
+        an output that the connector does not have, and a processor that is not configured, holds back what it gets,
+        does not take the signal, or does not start.
         """
 
     def read_options(self, path: str, model: type[M]) -> M:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from untrace_pipeline.api.component import Connector, Exporter, Extension, Processor, Receiver, Settings, Transform
 from untrace_pipeline.api.config import ComponentConfig
@@ -27,6 +27,7 @@ __all__ = [
     "ReceiverFactory",
     "Stability",
     "TransformFactory",
+    "passes_on",
 ]
 
 C = TypeVar("C", bound=ComponentConfig)
@@ -101,6 +102,13 @@ class TransformFactory(Factory[C]):
     drop_reason: str = "filtered"
     """What removed items count as: ``filtered``, ``sampled`` …"""
     kind = Kind.PROCESSOR
+
+
+def passes_on(factory: Factory[Any]) -> bool:
+    """Return whether a processor passes on what it gets, or drops it, before it accepts it, wherever it stands."""
+    if isinstance(factory, ProcessorFactory):
+        return not factory.holds and factory.affinity is None
+    return isinstance(factory, TransformFactory)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -36,8 +36,8 @@ class Surroundings(Protocol):
         """The pipelines that have it, a connector, as receiver."""
 
     @property
-    def transforms(self) -> Collection[str]:
-        """Ids of the configured processors that are transforms: :meth:`Host.through` makes them."""
+    def processors(self) -> Collection[str]:
+        """Ids of the configured processors that :meth:`Host.through` leads through: they do not hold back."""
 
     def read(self, path: str, model: type[M]) -> M:
         """Read a file of options, YAML or JSON, now.

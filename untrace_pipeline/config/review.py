@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from untrace_pipeline.api.config import ConfigModel
-from untrace_pipeline.api.factory import TransformFactory
+from untrace_pipeline.api.factory import passes_on
 from untrace_pipeline.api.identity import ComponentId, Kind, PipelineId
 from untrace_pipeline.config.diagnostics import Finding, Path, Severity
 from untrace_pipeline.config.model import ServiceSpec
@@ -21,7 +21,7 @@ M = TypeVar("M", bound=ConfigModel)
 @dataclass(frozen=True, slots=True)
 class _Surroundings:
     outputs: Collection[PipelineId]
-    transforms: Collection[str]
+    processors: Collection[str]
 
     def read(self, path: str, model: type[M]) -> M:
         return read_options(path, model)
@@ -29,14 +29,11 @@ class _Surroundings:
 
 def review(spec: ServiceSpec, configured: Mapping[ComponentId, Path]) -> Iterator[Finding]:
     """Yield what components remark."""
-    transforms = [
-        str(one.id)
-        for one in spec.components.values()
-        if one.id.kind is Kind.PROCESSOR and isinstance(one.factory, TransformFactory)
-    ]
+    found = spec.components.values()
+    processors = [str(one.id) for one in found if one.id.kind is Kind.PROCESSOR and passes_on(one.factory)]
     for component in spec.components.values():
         outputs = [one.id for one in spec.pipelines.values() if component.id in one.receivers]
-        for remark in component.config.review(_Surroundings(outputs, transforms)):
+        for remark in component.config.review(_Surroundings(outputs, processors)):
             steps = tuple(int(step) if step.isdigit() else step for step in remark.option.split(".") if step)
             code, severity = ("bad-value", Severity.ERROR) if remark.fatal else ("doubtful-option", Severity.WARNING)
             yield Finding(code, (*configured[component.id], *steps), remark.message, remark.expected, severity=severity)

@@ -10,7 +10,7 @@ from typing import Any
 
 from untrace_pipeline.api.component import Component, Drainable, Settings
 from untrace_pipeline.api.consumer import Consumer
-from untrace_pipeline.api.factory import Factory, TransformFactory
+from untrace_pipeline.api.factory import ConnectorFactory, Factory, TransformFactory, passes_on
 from untrace_pipeline.api.identity import ComponentId, Kind, PipelineId
 from untrace_pipeline.api.telemetry import Counter
 from untrace_pipeline.api.workers import ALONE, Workers
@@ -23,6 +23,7 @@ from untrace_pipeline.engine.link import Faults, Link, Port
 from untrace_pipeline.engine.status import StatusCell
 from untrace_pipeline.engine.transforms import Step
 from untrace_pipeline.engine.unit import Blueprint, Graph, Unit, blueprints
+from untrace_pipeline.engine.ways import Ways
 from untrace_pipeline.errors import PluginError, StartError
 from untrace_pipeline.registry import Registry
 from untrace_pipeline.telemetry.logs import component_logger
@@ -71,7 +72,7 @@ class Builder:
 
     def empty(self, spec: ServiceSpec) -> Graph:
         """Return the graph of a configuration without any units yet."""
-        return Graph(spec, {}, partial(self._step, spec))
+        return Graph(spec, {}, partial(self._processor, spec))
 
     def make(self, blueprint: Blueprint) -> Unit:
         """Return a new unit. Raises :class:`StartError` or :class:`PluginError`."""
@@ -86,12 +87,10 @@ class Builder:
         _guarded(unit, factory, lambda: _fill(unit, factory, settings))
         return unit
 
-    def _step(self, spec: ServiceSpec, processor: ComponentId, pipeline: PipelineId) -> Step:
-        """Return a transform that a connector uses. Raises :class:`StartError` or :class:`PluginError`."""
+    def _processor(self, spec: ServiceSpec, processor: ComponentId, pipeline: PipelineId) -> Unit:
+        """Return a processor that a connector uses. Raises :class:`StartError` or :class:`PluginError`."""
         signals = frozenset({pipeline.signal})
-        unit = self.make(Blueprint(UnitId(processor, pipeline), spec.components[processor], signals, frozenset()))
-        assert unit.step is not None
-        return unit.step
+        return self.make(Blueprint(UnitId(processor, pipeline), spec.components[processor], signals, frozenset()))
 
 
 def _references(blueprint: Blueprint) -> set[str]:
@@ -140,6 +139,7 @@ def _fill(unit: Unit, factory: Any, settings: Settings) -> None:
             unit.component = factory.create(config, settings, unit.port)
         case Kind.CONNECTOR:
             unit.ports = {pipeline: Port() for pipeline in sorted(blueprint.outputs)}
+            unit.host.ways = Ways(unit)
             unit.component = factory.create(config, settings, unit.ports)
         case Kind.EXPORTER:
             unit.component = factory.create(config, settings)
@@ -153,10 +153,13 @@ def _fill(unit: Unit, factory: Any, settings: Settings) -> None:
 
 
 def _rehearsal(unit: Unit) -> Consumer | None:
-    """Return what stands for a component in dry runs; connectors take part in them."""
+    """Return what stands for a component in dry runs; what only passes on takes part in them."""
+    factory = unit.blueprint.spec.factory
+    if isinstance(factory, ConnectorFactory) and all(source is not target for source, target in factory.pairs):
+        return NotSent(unit.id.component, unit.meter)  # it makes something else of what it gets
     if unit.kind is Kind.EXPORTER:
         return NotSent(unit.id.component, unit.meter)
-    return PassedBy(unit.id.component, unit.port) if unit.port is not None else None
+    return PassedBy(unit.id.component, unit.port) if unit.port is not None and not passes_on(factory) else None
 
 
 def _accepted(unit: Unit) -> tuple[Counter, ...]:

@@ -1,7 +1,8 @@
 """Dry runs: what would become of a request, with nothing sent. Asked for by the header ``X-Untrace-Dry-Run``.
 
-A request takes its way through transforms and connectors as ever. Processors that wait or hold back are passed by,
-since they would mix it with others; exporters count it as dropped, and say what they would have got.
+A request takes its way through transforms and connectors as ever. Processors that hold
+back are passed by, since they would mix it with others; exporters, and connectors that make something else of it, count
+it as dropped, and say what they would have got.
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ __all__ = ["NotSent", "PassedBy"]
 
 
 class NotSent:
-    """Stands for an exporter."""
+    """Stands for an exporter, or for a connector to other signals."""
 
-    def __init__(self, exporter: ComponentId, meter: Meter) -> None:
-        self._exporter = exporter
+    def __init__(self, component: ComponentId, meter: Meter) -> None:
+        self._name = f"{component.kind.singular} {component}"
         self._meter = meter
 
     async def consume(self, batch: Batch) -> None:
@@ -27,11 +28,11 @@ class NotSent:
         self._meter.counter("dropped_items", signal=signal, reason="dry_run").add(items)
         for state in ("accepted", "dry_run"):
             self._meter.counter("ledger_items", state=state).add(items)
-        batch.context.remarks.append(f"exporter {self._exporter}: {items} {signal.item.replace('_', ' ')}")
+        batch.context.remarks.append(f"{self._name}: {items} {signal.item.replace('_', ' ')}")
 
 
 class PassedBy:
-    """Stands for a processor that waits or holds back."""
+    """Stands for a processor that holds back what it gets."""
 
     def __init__(self, processor: ComponentId, after: Consumer) -> None:
         self._processor = processor

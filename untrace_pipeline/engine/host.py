@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from untrace_pipeline.api.component import Extension
 from untrace_pipeline.api.config import ConfigModel
@@ -17,28 +17,24 @@ from untrace_pipeline.config.option_files import read_options
 from untrace_pipeline.engine.status import StatusCell
 from untrace_pipeline.errors import StartError
 
-__all__ = ["ComponentHost", "Statuses", "Ways"]
+if TYPE_CHECKING:
+    from untrace_pipeline.engine.ways import Ways
+
+__all__ = ["ComponentHost", "Statuses"]
 
 Statuses = Callable[[], Mapping[str, Mapping[str, StatusEvent]]]
 """Answers :meth:`Host.statuses` for the whole service."""
-Ways = Callable[[Sequence[str], PipelineId], Consumer]
-"""Answers :meth:`Host.through`."""
 M = TypeVar("M", bound=ConfigModel)
 
 
-def _no_ways(_transforms: Sequence[str], output: PipelineId) -> Consumer:
-    msg = f"the component does not lead to {output}: only connectors have outputs"
-    raise StartError(msg)
-
-
 class ComponentHost:
-    """Implements :class:`~untrace_pipeline.api.Host`; a reload exchanges ``extensions`` and ``ways``."""
+    """Implements :class:`~untrace_pipeline.api.Host`; a reload exchanges ``extensions``, and leads ``ways`` anew."""
 
     def __init__(
         self, status: StatusCell, logger: logging.Logger, statuses: Statuses, workers: Workers = ALONE
     ) -> None:
         self.extensions: Mapping[str, Extension] = {}
-        self.ways: Ways = _no_ways
+        self.ways: Ways | None = None
         self.workers = workers
         self._status = status
         self._logger = logger
@@ -53,9 +49,12 @@ class ComponentHost:
             msg = f"extension {id} is not in service.extensions; there: {', '.join(self.extensions) or 'none'}"
             raise StartError(msg) from None
 
-    def through(self, transforms: Sequence[str], output: PipelineId) -> Consumer:
-        """Return the way to an output that leads through transforms first. Raises :class:`StartError`."""
-        return self.ways(transforms, output)
+    async def through(self, processors: Sequence[str], output: PipelineId) -> Consumer:
+        """Return the way to an output that leads through processors first. Raises :class:`StartError`."""
+        if self.ways is None:
+            msg = f"the component does not lead to {output}: only connectors have outputs"
+            raise StartError(msg)
+        return await self.ways.find(processors, output)
 
     def read_options(self, path: str, model: type[M]) -> M:
         """Read a file of options. Raises :class:`ConfigError`."""

@@ -143,6 +143,8 @@ async def _stop(unit: Unit, deadline: Deadline) -> None:
     unit.status.report(Status.STOPPING)
     if unit.component is not None:
         await _shut_down(unit, deadline)
+    for processor in unit.host.ways.all() if unit.host.ways is not None else ():
+        await _stop(processor, deadline)
     unit.host.cancel_tasks()
     unit.meter.close()
     unit.status.report(Status.STOPPED)

@@ -77,6 +77,9 @@ class Exchange:
     async def drain(self, deadline: Deadline) -> list[Unit]:
         """Stop what is gone, and return it."""
         leaving = [unit for unit in self._leaving if unit not in self._stopped]
+        ways = [unit.host.ways for unit in self.new.units.values() if unit.host.ways is not None]
+        for unit in [unit for way in ways for unit in way.gone()]:
+            await stop_all([unit], {}, deadline, settle=True)
         await stop_all(leaving, predecessors(self._old.spec.pipelines.values()), deadline, settle=True)
         return leaving
 

@@ -72,8 +72,8 @@ class Graph:
 
     spec: ServiceSpec
     units: dict[UnitId, Unit]
-    step: Callable[[ComponentId, PipelineId], Step]
-    """Makes a transform for a connector: processor, and the output that it stands before."""
+    make: Callable[[ComponentId, PipelineId], Unit]
+    """Makes a processor for a connector: its id, and the output that it stands before."""
 
     def unit(self, id: ComponentId, pipeline: PipelineId | None = None) -> Unit:
         """Return one of them; the pipeline is needed for processors only."""

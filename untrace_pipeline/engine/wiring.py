@@ -16,7 +16,6 @@ from untrace_pipeline.engine.hops import Hops, meeting_place
 from untrace_pipeline.engine.intake import Gate
 from untrace_pipeline.engine.transforms import Step, TransformRun
 from untrace_pipeline.engine.unit import Graph, Unit
-from untrace_pipeline.engine.ways import Ways
 
 __all__ = ["Wiring"]
 
@@ -40,8 +39,8 @@ class Wiring:
         extensions = self._extensions()
         for unit in units:
             unit.host.extensions = extensions
-            if unit.kind is Kind.CONNECTOR:
-                unit.host.ways = Ways(unit, self._graph, self._books)
+            if unit.host.ways is not None:
+                unit.host.ways.switch(self._graph, self._books)
             if unit.port is not None:
                 unit.port.target, unit.port.books = self._after[unit.id]
             for pipeline, port in unit.ports.items():

@@ -118,12 +118,12 @@ class StubHost:
             msg = f"extension {id} does not exist; there are: {', '.join(self._extensions) or 'none'}"
             raise StartError(msg) from None
 
-    def through(self, transforms: Sequence[str], output: PipelineId) -> Consumer:
+    async def through(self, processors: Sequence[str], output: PipelineId) -> Consumer:
         """Return the way that the test gave."""
         if self._ways is None:
-            msg = f"processor {', '.join(transforms)} is not configured; there: none"
+            msg = f"processor {', '.join(processors)} is not configured; there: none"
             raise StartError(msg)
-        return self._ways(transforms, output)
+        return self._ways(processors, output)
 
     def read_options(self, path: str, model: type[M]) -> M:
         """Read a file of options. Raises :class:`ConfigError`."""

@@ -9,7 +9,7 @@ from untrace_pipeline.api import PipelineId
 from untrace_pipeline.data import Batch, Context, Signal
 from untrace_pipeline.engine.bookkeeping import Bookkeeping
 from untrace_pipeline.engine.build import Builder
-from untrace_pipeline.engine.lifecycle import start_all
+from untrace_pipeline.engine.lifecycle import Deadline, start_all, stop_all
 from untrace_pipeline.engine.reload import Exchange
 from untrace_pipeline.engine.unit import Graph
 from untrace_pipeline.engine.wiring import Wiring
@@ -20,7 +20,7 @@ from untrace_pipeline.testing import make_batch
 
 OUT = PipelineId(Signal.TRACES, "out")
 PIPELINES = {
-    "traces/in": (["fake/in"], ["fake/holds"], ["fake/c"]),
+    "traces/in": (["fake/in"], ["together"], ["fake/c"]),
     "traces/out": (["fake/c"], [], ["fake/sink"]),
     "traces/unused": (["fake/in"], ["odd", "fake/other"], ["fake/sink"]),
 }
@@ -52,7 +52,7 @@ async def test_way_leads_through_transforms(world: World) -> None:
     """A connector's batch passes the transforms that it names, and the ledger of what stands behind knows the drops."""
     service = Service()
     await service.start()
-    way = world.get("connector fake/c").host.through(["odd"], OUT)
+    way = await world.get("connector fake/c").host.through(["odd"], OUT)
     await way.consume(make_batch(items=10))
     assert world.get("exporter fake/sink").item_count == 5
     account = service.account("fake/sink")
@@ -64,15 +64,15 @@ async def test_way_without_transforms_is_the_output(world: World) -> None:
     service = Service()
     await service.start()
     host = world.get("connector fake/c").host
-    assert host.through([], OUT) is world.get("connector fake/c").outputs[OUT]
-    assert host.through(["odd"], OUT) is host.through(["odd"], OUT)
+    assert await host.through([], OUT) is world.get("connector fake/c").outputs[OUT]
+    assert await host.through(["odd"], OUT) is await host.through(["odd"], OUT)
 
 
 @pytest.mark.parametrize(
     ("names", "output", "words"),
     [
-        (["nothing"], OUT, "nothing is not configured; there: fake/holds, odd, fake/other"),
-        (["fake/holds"], OUT, "waits or holds back"),
+        (["nothing"], OUT, "nothing is not configured; there: together, odd, fake/other"),
+        (["together"], OUT, "holds back what it gets"),
         ([], PipelineId(Signal.TRACES, "in"), "does not have this connector as receiver; there: traces/out"),
     ],
 )
@@ -80,14 +80,14 @@ async def test_way_that_cannot_be_is_refused(world: World, names: list[str], out
     """What is not configured, no transform, or no output, is told."""
     await Service().start()
     with pytest.raises(StartError, match=words):
-        world.get("connector fake/c").host.through(names, output)
+        await world.get("connector fake/c").host.through(names, output)
 
 
 async def test_others_have_no_ways(world: World) -> None:
     """Only connectors have outputs."""
     await Service().start()
     with pytest.raises(StartError, match="only connectors"):
-        world.get("exporter fake/sink").host.through([], OUT)
+        await world.get("exporter fake/sink").host.through([], OUT)
 
 
 async def test_reload_exchanges_transforms_of_a_kept_connector(world: World) -> None:
@@ -95,16 +95,61 @@ async def test_reload_exchanges_transforms_of_a_kept_connector(world: World) -> 
     service = Service()
     await service.start()
     connector = world.get("connector fake/c")
-    before = connector.host.through(["odd"], OUT)
+    before = await connector.host.through(["odd"], OUT)
     exchange = Exchange(service.builder, service.graph, service.spec({"processor odd": {"option": "2"}}), service.books)
     await exchange.switch()
     assert world.get("connector fake/c") is connector
-    assert connector.host.through(["odd"], OUT) is not before
+    assert await connector.host.through(["odd"], OUT) is not before
+
+
+async def test_processors_of_a_way_live_as_long_as_it(world: World) -> None:
+    """They start when they are first asked for, before what leads to them, and stop after the connector."""
+    service = Service()
+    await service.start()
+    host = world.get("connector fake/c").host
+    world.events.clear()
+    way = await host.through(["fake/other", "odd"], OUT)
+    assert world.events == ["start processor fake/other"]
+    await way.consume(make_batch(items=10))
+    assert world.get("exporter fake/sink").item_count == 5
+    deadline = Deadline(5)
+    await stop_all(list(service.graph.units.values()), {}, deadline)
+    deadline.close()
+    stops = [event for event in world.events if event in {"stop connector fake/c", "stop processor fake/other"}]
+    assert stops.index("stop connector fake/c") < len(stops) - 1
+    assert stops.count("stop processor fake/other") == 2  # that of the pipeline, and that of the way
+
+
+async def test_reload_stops_what_it_puts_out_of_use(world: World) -> None:
+    """Processors of a way that the new configuration changes are stopped once nothing is under way in them."""
+    service = Service()
+    await service.start()
+    connector = world.get("connector fake/c")
+    await connector.host.through(["fake/other"], OUT)
+    old = world.get("processor fake/other")
+    spec = service.spec({"processor fake/other": {"option": "2"}})
+    exchange = Exchange(service.builder, service.graph, spec, service.books)
+    await exchange.switch()
+    await connector.host.through(["fake/other"], OUT)
+    deadline = Deadline(5)
+    await exchange.drain(deadline)
+    deadline.close()
+    assert not old.running
+    assert world.get("processor fake/other").running
+
+
+async def test_processor_that_does_not_start_is_no_way(world: World) -> None:
+    """A failure to start is told, and the next one who asks tries again."""
+    service = Service({"processor fake/other": {"port": "taken"}})
+    await service.start()
+    for _ in range(2):
+        with pytest.raises(StartError, match="cannot listen"):
+            await world.get("connector fake/c").host.through(["fake/other"], OUT)
 
 
 async def test_dry_run_sends_nothing(world: World) -> None:
     """A dry run takes its way, past processors that hold back, and ends before exporters, counted."""
-    service = Service({"processor fake/holds": {"blocked": True}})
+    service = Service({"processor together": {"blocked": True}})
     await service.start()
     batch = Batch(Signal.TRACES, make_batch(items=10).to_otlp(), DRY)
     await world.get("receiver fake/in").next.consume(batch)
@@ -112,8 +157,7 @@ async def test_dry_run_sends_nothing(world: World) -> None:
     assert sorted(DRY.remarks) == [
         "exporter fake/sink: 10 spans",
         "exporter fake/sink: 5 spans",
-        "processor fake/holds is passed by",
-        "processor fake/other is passed by",
+        "processor together is passed by",
     ]
     account = service.account("fake/sink")
     assert account.states["dry_run"] == 15

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import accumulate
 
 from untrace_pipeline.api import Consumer, Host, PipelineId, RetryableError, Settings, StartError
@@ -13,7 +14,7 @@ from untrace_plugins.connectors.routing.fallback import Fallback
 from untrace_plugins.connectors.routing.rules_config import Destination, DestinationConfig, name_of, pipeline_of
 from untrace_plugins.sampling.hashing import Hasher
 
-__all__ = ["Doors", "Plan", "Target"]
+__all__ = ["Doors", "Plan", "Target", "Way"]
 
 _TRACE_ID = Field(Level.ITEM, "trace_id")
 _RESOURCE = Field(Level.RESOURCE, ATTRIBUTES)
@@ -81,17 +82,20 @@ def _resource_key(attributes: Value) -> bytes:
     return repr(sorted(found.items(), key=lambda item: item[0])).encode("utf-8", "surrogatepass")
 
 
-class _Way:
+class Way:
     """The way to a pipeline through transformations, as they are configured at the moment."""
 
     def __init__(self, host: Host, transformations: Sequence[str], output: PipelineId) -> None:
-        self._find: Callable[[], Consumer] = lambda: host.through(transformations, output)
-        self._find()  # raises now for what is not there
+        self._find = partial(host.through, transformations, output)
+
+    async def prepare(self) -> None:
+        """Start the transformations. Raises :class:`StartError`."""
+        await self._find()
 
     async def consume(self, batch: Batch) -> None:
         """Pass the batch on. Raises :class:`ConsumeError`."""
         try:
-            way = self._find()
+            way = await self._find()
         except StartError as error:
             msg = f"a transformation of the rules is not there: {error}"
             raise RetryableError(msg) from error
@@ -102,10 +106,12 @@ class Doors:
     """Finds the ways out for one signal. Raises :class:`StartError` for destinations that lead nowhere."""
 
     def __init__(self, signal: Signal, outputs: Mapping[PipelineId, Consumer], host: Host, settings: Settings) -> None:
-        self._signal = signal
+        self.signal = signal
         self._outputs = outputs
         self._host = host
         self._settings = settings
+        self.ways: list[Way] = []
+        """Those through transformations."""
 
     def plan(
         self,
@@ -121,7 +127,7 @@ class Doors:
             way = self._way(name_of(one), transformations)
             if way is None:
                 continue
-            consumer = Fallback(self._signal, [way], spare, self._settings) if spare else way
+            consumer = Fallback(self.signal, [way], spare, self._settings) if spare else way
             target = Target(name_of(one), consumer)
             if isinstance(one, DestinationConfig) and one.percentage is not None:
                 shares.append((target, one.percentage))
@@ -130,11 +136,14 @@ class Doors:
         return Plan(rule, everything, shares)
 
     def _way(self, name: str, transformations: Sequence[str]) -> Consumer | None:
-        output = pipeline_of(name, self._signal)
+        output = pipeline_of(name, self.signal)
         if output is None or output not in self._outputs:
             if not any(pipeline_of(name, signal.signal) == signal for signal in self._outputs):
                 known = ", ".join(str(one) for one in self._outputs) or "none"
                 msg = f"destination {name}: no pipeline of that name has this connector as receiver; there: {known}"
                 raise StartError(msg)
             return None
-        return _Way(self._host, transformations, output) if transformations else self._outputs[output]
+        if not transformations:
+            return self._outputs[output]
+        self.ways.append(Way(self._host, transformations, output))
+        return self.ways[-1]

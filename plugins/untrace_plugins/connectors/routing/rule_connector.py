@@ -57,7 +57,7 @@ class RuleConnector:
         """Compile the rules, and follow their file. Raises :class:`StartError` for rules that cannot work."""
         self._host = host
         try:
-            self._rules = self._compiled(host)
+            self._rules = await self._prepared(self._compiled(host))
         except ConfigError as error:
             msg = f"the rules cannot be used:\n{error}"
             raise StartError(msg) from error
@@ -110,15 +110,21 @@ class RuleConnector:
 
     # ------------------------------------------------------------------ rules
 
-    def _compiled(self, host: Host) -> dict[Signal, SignalRules]:
-        """Return the rules of now. Raises :class:`ConfigError` or :class:`StartError`."""
+    def _compiled(self, host: Host) -> dict[SignalRules, Doors]:
+        """Return the rules of now, by signal. Raises :class:`ConfigError` or :class:`StartError`."""
         rules: RulesConfig = self._config
         if self._file is not None:
             rules = combined(self._config, self._file.read(host))
-        return {
-            signal: SignalRules(rules, signal, Doors(signal, self._outputs, host, self._settings))
-            for signal in sorted(self._settings.signals)
-        }
+        doors = [Doors(signal, self._outputs, host, self._settings) for signal in sorted(self._settings.signals)]
+        return {SignalRules(rules, one.signal, one): one for one in doors}
+
+    @staticmethod
+    async def _prepared(compiled: Mapping[SignalRules, Doors]) -> dict[Signal, SignalRules]:
+        """Start the transformations. Raises :class:`StartError`."""
+        for doors in compiled.values():
+            for way in doors.ways:
+                await way.prepare()
+        return {rules.signal: rules for rules in compiled}
 
     async def _follow(self) -> None:
         while True:
@@ -132,7 +138,7 @@ class RuleConnector:
         if not await self._file.changed():
             return
         try:
-            self._rules = await asyncio.to_thread(self._compiled, self._host)
+            self._rules = await self._prepared(await asyncio.to_thread(self._compiled, self._host))
         except (ConfigError, StartError) as error:
             self._reloads["failure"].add()
             message = f"the rules in {self._config.rules_file} are wrong, those from before stay in use:\n{error}"

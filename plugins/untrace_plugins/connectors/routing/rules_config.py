@@ -127,7 +127,7 @@ class ActionsConfig(_Spelled):
     """Where they go: to all of these at once, and to one of those that have a ``percentage``."""
     transformations: list[str] = []
     """Processors of the configuration, by id, that what goes to these destinations passes first, in order:
-    ``[redaction/strict]``. Those that edit and filter; not those that wait or hold back."""
+    ``[redaction/strict]``; not those that hold back what they get, such as ``tail_sampling``."""
     sampling: SamplingConfig | None = None
     """Keep only a share; without it, what ``sampling`` of all rules says."""
     metadata: dict[str, Any] = {}
@@ -291,7 +291,7 @@ def unusable(rules: RulesConfig, surroundings: Surroundings) -> Iterator[Remark]
             yield Remark(option, f"destination {name} is no pipeline that has this connector as receiver", known, True)
     for place, rule in enumerate(rules.rules):
         for name in rule.actions.transformations:
-            if name not in surroundings.transforms:
-                known = ", ".join(surroundings.transforms) or "a processor that edits or filters"
-                message = f"transformation {name} is no configured processor that edits or filters"
+            if name not in surroundings.processors:
+                known = ", ".join(surroundings.processors) or "a processor"
+                message = f"transformation {name} is no configured processor, or one that holds back what it gets"
                 yield Remark(f"rules.{place}.actions.transformations", message, known, True)

@@ -76,9 +76,9 @@ class PartHost:
         """As the component."""
         return self._host.extension(id)
 
-    def through(self, transforms: Sequence[str], output: PipelineId) -> Consumer:
+    async def through(self, processors: Sequence[str], output: PipelineId) -> Consumer:
         """As the component."""
-        return self._host.through(transforms, output)
+        return await self._host.through(processors, output)
 
     def read_options(self, path: str, model: type[M]) -> M:
         """As the component."""

@@ -61,6 +61,9 @@ class BatchProcessor:
         """
         if self._stopping:
             raise RetryableError(f"processor {self._id}: shutting down")
+        if batch.context.dry_run:  # never mixed with what is sent
+            await self._next.consume(batch)
+            return
         batch.to_otlp()  # pending edits are written now: sizes are exact, and a failure is this caller's alone
         if not batch.item_count:
             return
