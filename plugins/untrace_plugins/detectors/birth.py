@@ -6,8 +6,10 @@ from collections.abc import Iterator, Sequence
 
 from untrace_pipeline.api import Finding
 from untrace_plugins.detectors.context import Context
+from untrace_plugins.detectors.gates import any_case
 from untrace_plugins.detectors.numbers import NumberDetector, Shape
 from untrace_plugins.detectors.regex import Regex
+from untrace_plugins.detectors.tables import cells_below
 
 __all__ = ["DATE_OF_BIRTH", "PASSPORT", "DateOfBirthDetector"]
 
@@ -34,7 +36,7 @@ _DATE = (
 )
 _WORDS = (
     r"d\.?o\.?b\.?|birth[ _-]?(?:date|day)s?|date[ _-]?of[ _-]?birth|dateofbirth|born(?: on| in)?|bday|"
-    r"geburts(?:datum|tag)|geboren(?: am)?|geb\.?|date de naissance|n[ée]e?(?: le)?|naissance|"
+    r"geburts(?:datum|tag)|geboren(?: am)?|geb\.?|date de naissance|n[ée]e? le|naissance|"
     r"fecha de nacimiento|naci[óo]?(?: el)?|nacid[oa](?: el)?|nacimiento|data di nascita|nat[oa](?: il)?|nascita|"
     r"data de nascimento|nasci(?: em)?|nascid[oa](?: em)?|nascimento|geboortedatum|geboren op|"
     r"data urodzenia|urodzon[ya]|urodzenia|ur\.|f[öo]delsedatum|f[öo]dd(?: den)?|fødselsdato|født|syntymäaika|"
@@ -42,7 +44,60 @@ _WORDS = (
     r"生年月日|誕生日|出生日期|生日|出生|생년월일|생일|дата рождения|родил(?:ся|ась)|"
     r"जन्म(?: ?तिथि| दिनांक)?|تاريخ الميلاد"
 )
+_STEMS = (
+    *(
+        "birth",
+        "born",
+        "bday",
+        "d.o.b",
+        "geburt",
+        "geboren",
+        "geb.",
+        "naissance",
+        "né le",
+        "née le",
+        "ne le",
+        "nee le",
+        "nacimiento",
+    ),
+    *(
+        "naci",
+        "nací",
+        "nascita",
+        "nato",
+        "nata",
+        "nasci",
+        "nascimento",
+        "geboorte",
+        "urodz",
+        "ur. ",
+        "födel",
+        "fodel",
+        "född",
+    ),
+    *(
+        "fodd",
+        "fødsel",
+        "født",
+        "syntym",
+        "doğum",
+        "dogum",
+        "doğdu",
+        "dogdu",
+        "生年月日",
+        "誕生日",
+        "出生",
+        "生日",
+        "生まれ",
+    ),
+    *("생년월일", "생일", "дата рождения", "родил", "जन्म", "الميلاد"),
+)
+"""What one of these words begins with."""
 _AFTER = r"geboren|born|doğdu|doğumlu|に生まれ|生まれ|出生|生"
+
+
+_BEFORE, _BEHIND = 40, 100
+"""Characters around a word in which a date is looked for."""
 
 
 class DateOfBirthDetector:
@@ -51,29 +106,47 @@ class DateOfBirthDetector:
     name = "date_of_birth"
 
     def __init__(self) -> None:
+        self._words = Regex(rf"(?i)(?:{_WORDS}|{_AFTER})")
         self._date = Regex(rf"(?i)(?:^|[^0-9\pL.-])({_DATE})(?:$|[^0-9-])")
+        self._only = Regex(rf"(?i)^{_DATE}$")
         self._context = Context(_WORDS)
         self._behind = Regex(rf"(?i)^\s?(?:{_AFTER})")
-        self.prefilter: Sequence[str] = (
-            r"(?i)d\.?o\.?b\.?[^a-z0-9]{1,12}[0-9]",
-            (
-                r"(?i)birth|born|bday|gebor|geburt|geb\.|naiss|\bn[ée]e? le|nac[ií]|nascit|nasc[ií]|nat[oa] il|urodz|"
-                r"\bur\. |f(?:ö|o|ø)(?:dels|dd|dsel)|født|syntym|do(?:ğ|g)um|do(?:ğ|g)du"
-            ),
-            r"生年月日|誕生日|出生|生日|생년월일|생일|рожден|родил|जन्म|الميلاد|生まれ",
-            r"(?i)n[ée]e?[\"' :=]{1,6}[0-3]?[0-9]",
-            r"(?i)nat[oa][\"' :=]{1,6}[0-3]?[0-9]",
-        )
+        self.prefilter: Sequence[str] = (*any_case(_STEMS), r"[Dd][Oo][Bb][^A-Za-z]")
 
     def find(self, text: str) -> Iterator[Finding]:
         """Yield the dates of birth in a text."""
-        for match in self._date.matches(text):
-            start, end = match.spans[1]
-            if self._context.is_beside(text, start, end) or self._behind.search(text[end : end + 16]):
+        stop = 0
+        for word in self._words.distinct(text):
+            start = max(stop, word.spans[0][0] - _BEFORE)
+            stop = min(len(text), word.spans[0][1] + _BEHIND)
+            yield from self._near(text, start, stop)
+        for start, end in cells_below(text, self._words):
+            if self._only.search(text[start:end]):
                 yield Finding(start, end, "DATE_OF_BIRTH", self.name)
+
+    def _near(self, text: str, start: int, stop: int) -> Iterator[Finding]:
+        for match in self._date.matches(text[start:stop]):
+            begin, end = start + match.spans[1][0], start + match.spans[1][1]
+            if self._context.is_beside(text, begin, end) or self._behind.search(text[end : end + _BEFORE]):
+                yield Finding(begin, end, "DATE_OF_BIRTH", self.name)
 
 
 DATE_OF_BIRTH = DateOfBirthDetector()
+_PASSPORTS = (
+    *(
+        "passport",
+        "reisepass",
+        "passeport",
+        "pasaporte",
+        "passaport",
+        "paspoort",
+        "paszport",
+        "pasaport",
+        "passnummer",
+        "passnr",
+    ),
+    *("パスポート", "护照", "護照", "여권", "паспорт"),
+)
 PASSPORT = NumberDetector(
     "passport",
     (
@@ -85,6 +158,7 @@ PASSPORT = NumberDetector(
     None,
     r"passports?(?:[ _-]?(?:number|num|no|nr|id))?|passport\w*|reisepass(?:nummer)?|passeport|pasaporte|passaporto|"
     r"passaporte|paspoort(?:nummer)?|"
-    r"paszportu?|pasaport|pass(?:nummer|nr)|パスポート(?:番号)?|护照(?:号码?)?|여권|паспорт\pL*",
+    r"paszportu?|pasaport|pass(?:nummer|nr)|パスポート(?:番号)?|[护護]照(?:号码?)?|여권|паспорт\pL*|पासपोर्ट",
     type="PASSPORT",
+    prefilter=(*any_case(_PASSPORTS), "पासपोर्ट"),
 )

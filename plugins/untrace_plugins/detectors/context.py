@@ -18,6 +18,7 @@ class Context:
 
     def __init__(self, words: str) -> None:
         """Take an alternation in RE2's syntax; it is matched without regard to case, between anything but letters."""
+        self._anywhere = Regex(rf"(?i)(?:{words})")
         bounded = rf"(?i)(?:^|[^\pL])(?:{words})"
         self._before = Regex(rf"{bounded}(?:s|[^\pL]{_GAP})?(?:[:=]?\n)?[\s\"'>(]*$")
         self._after = Regex(
@@ -25,6 +26,10 @@ class Context:
             rf"[-–—])?\s?(?:{words})(?:$|[^\pL])"
         )
         self._head = Regex(rf"{bounded}(?:$|[^\pL]|s)")
+
+    def occurs_in(self, text: str) -> bool:
+        """Whether one of the words is anywhere in the text."""
+        return self._anywhere.search(text)
 
     def is_beside(self, text: str, start: int, end: int) -> bool:
         """Whether one of the words belongs to the value between these offsets."""

@@ -67,7 +67,8 @@ class CryptoAddressDetector:
     name = "crypto_address"
     prefilter: Sequence[str] = (
         r"[13LMDTA9][1-9A-HJ-NP-Za-km-z]{25}",
-        r"(?i)(?:bc|tb|ltc)1[02-9ac-hj-np-z]{11}",
+        r"(?:bc|tb|ltc)1[02-9ac-hj-np-z]{11}",
+        r"(?:BC|TB|LTC)1[02-9AC-HJ-NP-Z]{11}",
         r"0x[0-9A-Fa-f]{40}",
     )
 

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from operator import attrgetter
+from typing import Any
+
+import re2
 
 from untrace_pipeline.api import Detector, Finding
+from untrace_plugins.detectors.numbers import Narrowed
 from untrace_plugins.detectors.readable import TRIGGERS, readable
-from untrace_plugins.scanning.scanner import Scanner
+from untrace_plugins.scanning.scanner import Hit, Scanner
 
 __all__ = ["DetectorSet", "OnError"]
 
 OnError = Callable[[str, Exception], None]
 """Takes the name of a detector that raised, and what it raised."""
+
+_MAX_MEM = 64 << 20
+"""Bytes for the automaton of all narrow patterns; what a few short lines need is a hundredth of it."""
+_AROUND = 64
+"""Bytes around a hit of a shared prefilter in which the patterns of those who share it are looked for."""
 
 
 class DetectorSet:
@@ -24,14 +33,15 @@ class DetectorSet:
     def __init__(self, detectors: Sequence[Detector]) -> None:
         self._detectors = tuple(detectors)
         self._rank = {detector.name: rank for rank, detector in enumerate(self._detectors)}
-        owners: dict[str, list[int]] = {}
+        owners: dict[str, set[int]] = {}
         for number, detector in enumerate(self._detectors):
             for pattern in detector.prefilter:
-                owners.setdefault(pattern, []).append(number)
+                owners.setdefault(pattern, set()).add(number)
         self.prefilter: tuple[str, ...] = (*owners, *TRIGGERS)
         """Patterns in RE2's syntax: a text, as it lies in a request, in which none of them matches has no finding."""
-        self._owners = [*owners.values(), *([] for _ in TRIGGERS)]
+        self._owners: list[set[int]] = [*owners.values(), *(set[int]() for _ in TRIGGERS)]
         self._scanner = Scanner(self.prefilter)
+        self._narrow = _Narrow(self._detectors)
 
     def find(self, text: str, on_error: OnError | None = None) -> list[Finding]:
         """Return what was found, in order and without overlap, in offsets of this text.
@@ -39,12 +49,16 @@ class DetectorSet:
         What overlaps becomes one finding with type and detector of the highest rank, so that nothing found remains.
         A detector that raises is told to ``on_error`` and the others go on; without it the exception goes up.
         """
-        if not self._scanner.matching(text.encode("utf-8", "replace")):
+        data = text.encode("utf-8", "replace")
+        hits = self._scanner.hits(data)
+        if hits is not None and not hits and not self._scanner.unscanned:
             return []
         form = readable(text)
-        numbers = self._wanted(form.text)
+        if form.text is not text:
+            data = form.text.encode()
+            hits = self._scanner.hits(data)
         found: list[Finding] = []
-        for number in numbers:
+        for number in self._wanted(data, hits):
             detector = self._detectors[number]
             try:
                 found += detector.find(form.text)
@@ -55,14 +69,19 @@ class DetectorSet:
         merged = self._merged(found)
         if form.text is text:
             return merged
-        return [
-            finding._replace(start=span[0], end=span[1]) for finding in merged for span in [form.original(*finding[:2])]
-        ]
+        return [form.original(finding) for finding in merged]
 
-    def _wanted(self, text: str) -> list[int]:
-        """Return the detectors whose prefilters match, by rank."""
-        patterns = self._scanner.matching(text.encode())
-        return sorted({number for pattern in patterns for number in self._owners[pattern]})
+    def _wanted(self, data: bytes, hits: Sequence[Hit] | None) -> list[int]:
+        """Return the detectors that have to look at a text, by rank."""
+        if hits is None:
+            return sorted({*range(len(self._detectors))} - self._narrow.numbers | self._narrow.matching(data))
+        wanted = {number for pattern in {pattern for _, pattern in hits} for number in self._owners[pattern]}
+        wanted.update(number for pattern in self._scanner.unscanned for number in self._owners[pattern])
+        shared = wanted & self._narrow.numbers
+        if shared:
+            ends = sorted({end for end, pattern in hits if self._owners[pattern] & shared})
+            wanted -= shared - self._narrow.matching(_around(data, ends))
+        return sorted(wanted)
 
     def _merged(self, found: Iterable[Finding]) -> list[Finding]:
         merged: list[Finding] = []
@@ -74,3 +93,38 @@ class DetectorSet:
             else:
                 merged.append(finding)
         return merged
+
+
+class _Narrow:
+    """Which of the detectors that share a prefilter have a pattern that matches, in one pass over a short text."""
+
+    def __init__(self, detectors: Sequence[Detector]) -> None:
+        narrowed = {
+            number: one.narrow for number, one in enumerate(detectors) if isinstance(one, Narrowed) and one.narrow
+        }
+        self.numbers = frozenset(narrowed)
+        self._owners = [number for number, patterns in narrowed.items() for _ in patterns]
+        options = re2.Options()
+        options.max_mem = _MAX_MEM
+        self._set: Any = re2.Set.SearchSet(options)
+        for patterns in narrowed.values():
+            for pattern in patterns:
+                self._set.Add(pattern)
+        self._set.Compile()
+
+    def matching(self, data: bytes) -> set[int]:
+        """Return the numbers of those detectors."""
+        return {self._owners[index] for index in self._set.Match(data) or ()}
+
+
+def _around(data: bytes, ends: Sequence[int]) -> bytes:
+    """Return the parts of a text around these offsets, with a line break between them."""
+    parts: list[bytes] = []
+    begin = stop = 0
+    for end in ends:
+        if end - _AROUND > stop:
+            parts.append(data[begin:stop])
+            begin = end - _AROUND
+        stop = end + _AROUND
+    parts.append(data[begin:stop])
+    return b"\n".join(parts)

@@ -6,21 +6,40 @@ import re
 from collections.abc import Iterator, Sequence
 
 from untrace_pipeline.api import Finding
+from untrace_plugins.detectors.gates import AT, any_case
 from untrace_plugins.detectors.regex import Match, Regex
 
 __all__ = ["EMAIL", "EmailDetector"]
 
-_LOCAL = r"[\pL\pM\pN._%+'!#$&*/=?^{}|~-]{0,63}[\pL\pM\pN_%+'!#$&*/=?^{}|~-]"
-_LABEL = r"[\pL\pM\pN](?:[\pL\pM\pN-]{0,61}[\pL\pM\pN])?"
 _FILE = re.compile(
     r"(?i)(?:png|jpe?g|gif|webp|svg|ico|bmp|s?css|less|[mc]?jsx?|[mc]?tsx?|py|rb|go|rs|java|kt|php|mdx?|json|ya?ml|toml|lock|"
     r"html?|pdf|run|get|post|put|delete|route|property)\Z"
 )
 """Ends of file names, as in ``logo@2x.png``, and of code."""
-_MAX_LOCAL = 64
-_AT = r"[\[({<] ?(?:at|@|ät|arroba) ?[\])}>]"
+_MAX_LOCAL, _MAX_DOMAIN = 64, 256
+_LOCAL = re.compile(r"[\w.%+'!#$&*/=?^{}|~-]+")
+_DOMAIN = re.compile(r"(?:[^\W_](?:[^\W_]|-){0,62}\.){1,8}(?:[^\W\d_]{2,24}|xn--[A-Za-z0-9-]{1,59})")
+_AROUND = "'/=?&{|*!#$%^"
+"""Legal at the beginning of an address, but in texts they stand before one."""
+
 _DOT_WORD = r" +(?:dot|punkt|punto|point) +"
 _DOT = rf"(?: ?[\[({{<] ?(?:dot|\.|punkt|punto|point) ?[\])}}>] ?|{_DOT_WORD}|\.)"
+_LABELS = r"(?i)(?:[a-z0-9-]{{1,63}}{}){{1,4}}"
+_SPELLED: tuple[tuple[Regex, re.Pattern[str]], ...] = (
+    (
+        Regex(r"(?i)([a-z0-9]) ?[\[({<] ?(?:at|@|ät|arroba) ?[\])}>] ?()[a-z0-9]"),
+        re.compile(_LABELS.format(_DOT) + r"[a-z]{2,10}\b"),
+    ),
+    (
+        Regex(rf"(?i)([a-z0-9]) (?:at|arroba) ()[a-z0-9-]+{_DOT_WORD}"),
+        re.compile(_LABELS.format(_DOT_WORD) + r"[a-z]{2,10}\b"),
+    ),
+    (
+        Regex(r"(?i)([a-z0-9])(?: @ ?|@ )()[a-z0-9]"),
+        re.compile(_LABELS.format(r"\.") + r"(?:com|org|net|edu|gov|info|io|[a-z]{2})\b"),
+    ),
+)
+"""What stands for an at sign, between the end of the local part and the domain; and the domain."""
 
 
 class EmailDetector:
@@ -28,54 +47,50 @@ class EmailDetector:
 
     name = "email"
     prefilter: Sequence[str] = (
-        r"[^\s\"(),:;<>@\[\]\\] ?@ ?[^\s\"'(),:;<>@\[\]\\/]+\.(?:[A-Za-z]|[^\x00-\x7f])",
-        r"(?i)[\[({<] ?(?:at|@|ät|arroba) ?[\])}>]",
-        r"(?i)[a-z0-9] (?:at|arroba) [a-z0-9-]+ +(?:dot|punkt|punto|point) ",
+        AT,
+        r"@ [A-Za-z0-9-]+\.[A-Za-z]",
+        r"[\[({<] ?(?:[Aa][Tt]|@|ät|ÄT|[Aa][Rr][Rr][Oo][Bb][Aa]) ?[\])}>]",
+        *any_case((" dot ", " punkt ", " punto ", " point ")),
     )
-
-    def __init__(self) -> None:
-        dotted = rf"(?:[a-z0-9-]{{1,63}}{_DOT}){{1,4}}[a-z]{{2,10}}"
-        self._regexes = (
-            Regex(rf"(?i)({_LOCAL})@((?:{_LABEL}\.){{1,8}}(?:\pL{{2,24}}|xn--[a-z0-9-]{{1,59}}))"),
-            Regex(rf"(?i)\b([a-z0-9._%+-]{{1,64}}) ?{_AT} ?({dotted})\b"),
-            Regex(
-                rf"(?i)\b([a-z0-9._%+-]{{1,64}}) (?:at|"
-                rf"arroba) ((?:[a-z0-9-]{{1,63}}{_DOT_WORD}){{1,4}}[a-z]{{2,10}})\b"
-            ),
-            Regex(
-                r"(?i)\b([a-z0-9._%+-]{2,64}) ?@ ?((?:[a-z0-9-]{1,63}\.){1,4}(?:com|org|net|edu|gov|info|io|"
-                r"[a-z]{2}))\b"
-            ),
-        )
 
     def find(self, text: str) -> Iterator[Finding]:
         """Yield the addresses in a text."""
-        for regex in self._regexes:
-            last = 0
-            for match in regex.matches(text):
-                start, end = match.spans[0]
-                if start >= last:
-                    last = end
-                    if self._is_address(match):
-                        yield self._finding(match)
+        at = text.find("@")
+        while at >= 0:
+            found = _around(text, at)
+            if found is not None:
+                yield Finding(*found, "EMAIL", self.name)
+            at = text.find("@", at + 1)
+        for regex, domains in _SPELLED:
+            for match in regex.distinct(text):
+                found = _spelled(match, domains)
+                if found is not None:
+                    yield Finding(*found, "EMAIL", self.name)
 
-    def _is_address(self, match: Match) -> bool:
-        text = match.text
-        start, end = match.spans[0]
-        local, domain = (text[slice(*span)] for span in match.spans[1:3])
-        if _FILE.match(domain.rpartition(".")[2]):
-            return False
-        before = text[max(0, start - 3) : start]
-        if before.endswith("//") or (text[end : end + 1] == ":" and local.rpartition("/")[2] in {"git", "hg"}):
-            return False
-        # A password in a URL is found whole, by url_credentials.
-        return not (before.endswith(":") and "://" in text[max(0, start - _MAX_LOCAL) : start])
 
-    def _finding(self, match: Match) -> Finding:
-        start, end = match.spans[0]
-        while match.text[start] in "'/=?&{|*!#$%^":  # legal, but here what stands around an address
-            start += 1
-        return Finding(start, end, "EMAIL", self.name)
+def _spelled(match: Match, domains: re.Pattern[str]) -> tuple[int, int] | None:
+    """Return where the address around a word or sign for at lies."""
+    text, end, start = match.text, match.spans[1][1], match.spans[2][0]
+    local = _LOCAL.match(text[max(0, end - _MAX_LOCAL) : end][::-1])
+    domain = domains.match(text, start, start + _MAX_DOMAIN)
+    if local is None or domain is None or _FILE.match(domain.group().rpartition(".")[2]):
+        return None
+    return end - local.end(), domain.end()
+
+
+def _around(text: str, at: int) -> tuple[int, int] | None:
+    """Return where the address around an at sign lies."""
+    local = _LOCAL.match(text[max(0, at - _MAX_LOCAL) : at][::-1])
+    domain = _DOMAIN.match(text, at + 1, at + _MAX_DOMAIN)
+    if local is None or domain is None or _FILE.match(domain.group().rpartition(".")[2]):
+        return None
+    name = local.group()[::-1].lstrip(_AROUND).rpartition("/")[2]
+    start, end = at - len(name), domain.end()
+    before = text[max(0, start - _MAX_LOCAL) : start]
+    if not name.strip(".") or before.endswith("//") or (text[end : end + 1] == ":" and name in {"git", "hg"}):
+        return None
+    # A password in a URL is found whole, by url_credentials.
+    return None if before.endswith(":") and "://" in before else (start, end)
 
 
 EMAIL = EmailDetector()

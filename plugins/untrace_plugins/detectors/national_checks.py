@@ -171,9 +171,8 @@ def nl_bsn(number: str) -> bool:
 
 
 def au_tfn(number: str) -> bool:
-    """Weighted sum modulo 11, eight or nine digits."""
-    weights = (1, 4, 3, 7, 5, 8, 6, 9, 10) if len(number) == 9 else (10, 7, 8, 4, 6, 3, 5, 1)
-    return weighted(number, weights) % 11 == 0 and len(set(number)) > 1
+    """Weighted sum modulo 11."""
+    return weighted(number, (1, 4, 3, 7, 5, 8, 6, 9, 10)) % 11 == 0 and len(set(number)) > 1
 
 
 def se_personnummer(number: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from untrace_plugins.detectors import national_checks as checks
+from untrace_plugins.detectors.gates import DIGITS
 from untrace_plugins.detectors.numbers import NumberDetector, Shape
 
 __all__ = [
@@ -34,6 +35,8 @@ __all__ = [
     "US_SSN",
 ]
 
+_DIGITS_LETTER = r"\d{7}[ -]?[A-Za-z]"
+
 US_SSN = NumberDetector(
     "us_ssn",
     (
@@ -64,6 +67,7 @@ UK_NINO = NumberDetector(
     ),
     checks.uk_nino,
     r"nino|ni[ _-]?(?:number|no|nr)|national[ _-]?insurance(?:[ _-]?(?:number|num|no|nr))?|nationalinsurance\w*",
+    prefilter=(r"\d\d[ -]?\d\d[ -]?\d\d[ -]?[A-Da-d]",),
 )
 UK_NHS = NumberDetector(
     "uk_nhs",
@@ -82,6 +86,10 @@ FR_NIR = NumberDetector(
     (Shape(r"\b[1-478] ?\d{2} ?\d{2} ?(?:\d{2}|2[AB]) ?\d{3} ?\d{3} ?\d{2}\b"),),
     checks.fr_nir,
     r"nir|s[ée]cu",
+    prefilter=(
+        DIGITS,
+        r"2[AB] ?\d{3} ?\d{3}",
+    ),
 )
 ES_DNI = NumberDetector(
     "es_dni",
@@ -91,12 +99,17 @@ ES_DNI = NumberDetector(
     ),
     checks.es_dni,
     r"dni|nie|nif|documento|identidad",
+    prefilter=(
+        _DIGITS_LETTER,
+        r"\d{3}\.\d{3}[ -]?[A-Za-z]",
+    ),
 )
 IT_CODICE_FISCALE = NumberDetector(
     "it_codice_fiscale",
-    (Shape(r"(?i)\b[A-Z]{3} ?[A-Z]{3} ?[0-9LMNP-V]{2}[ABCDEHLMPRST][0-9LMNP-V]{2} ?[A-Z][0-9LMNP-V]{3}[A-Z]\b"),),
+    (Shape(r"(?i)\b[A-Z]{3} ?[A-Z]{3} ?\d\d[ABCDEHLMPRST]\d\d ?[A-Z]\d{3}[A-Z]\b"),),
     checks.it_codice_fiscale,
     r"codice|c\.? ?f\.?",
+    prefilter=(r"\d\d[A-Za-z]\d\d ?[A-Za-z]\d{3}[A-Za-z]",),
 )
 PL_PESEL = NumberDetector("pl_pesel", (Shape(r"\b\d{11}\b"),), checks.pl_pesel, r"pesel")
 BR_CPF = NumberDetector(
@@ -119,6 +132,7 @@ IN_PAN = NumberDetector(
     ),
     None,
     r"pan(?:[ _-]?(?:number|no|nr|card))?|permanent account(?: number)?|पैन",
+    prefilter=(r"\d{4}[A-Za-z]",),
 )
 CA_SIN = NumberDetector(
     "ca_sin",
@@ -137,7 +151,7 @@ NL_BSN = NumberDetector(
 )
 AU_TFN = NumberDetector(
     "au_tfn",
-    (Shape(r"\b\d{3}[ -]?\d{3}[ -]?\d{2,3}\b", needs_context=True),),
+    (Shape(r"\b\d{3}[ -]?\d{3}[ -]?\d{3}\b", needs_context=True),),
     checks.au_tfn,
     r"tfn|tax[ _-]?file(?:[ _-]?(?:number|num|no|nr))?|taxfile\w*",
 )
@@ -148,7 +162,11 @@ SE_PERSONNUMMER = NumberDetector(
     r"personnummer|personnr|pnr|samordningsnummer",
 )
 FI_HETU = NumberDetector(
-    "fi_hetu", (Shape(r"\b\d{6}[-+A-FU-Y]\d{3}[0-9A-FHJ-NPR-Y]\b"),), checks.fi_hetu, r"hetu|henkilötunnus"
+    "fi_hetu",
+    (Shape(r"\b\d{6}[-+A-FU-Y]\d{3}[0-9A-FHJ-NPR-Y]\b"),),
+    checks.fi_hetu,
+    r"hetu|henkilötunnus",
+    prefilter=(r"\d{6}[-+A-FU-Y]\d{3}[0-9A-FHJ-NPR-Y]",),
 )
 NO_FODSELSNUMMER = NumberDetector(
     "no_fodselsnummer",
@@ -173,9 +191,25 @@ KR_RRN = NumberDetector("kr_rrn", (Shape(r"\b\d{6}-[1-8]\d{6}\b"),), checks.kr_r
 CN_RESIDENT_ID = NumberDetector("cn_resident_id", (Shape(r"\b[1-9]\d{16}[0-9Xx]\b"),), checks.cn_resident_id, r"身份证")
 CL_RUT = NumberDetector(
     "cl_rut",
-    (Shape(r"\b\d{1,2}\.\d{3}\.\d{3}-[0-9Kk]\b"), Shape(r"\b\d{7,8}-[0-9Kk]\b", needs_context=True)),
+    (Shape(r"\b\d{2}\.\d{3}\.\d{3}-[0-9Kk]\b"), Shape(r"\b\d{8}-[0-9Kk]\b", needs_context=True)),
     checks.cl_rut,
     r"rut|run",
+    prefilter=(
+        DIGITS,
+        _DIGITS_LETTER,
+    ),
 )
-SG_NRIC = NumberDetector("sg_nric", (Shape(r"\b[STFGM]\d{7}[A-Z]\b"),), checks.sg_nric, r"nric|fin")
-MX_CURP = NumberDetector("mx_curp", (Shape(r"\b[A-Z]{4}\d{6}[HMX][A-Z]{5}[0-9A-Z]\d\b"),), checks.mx_curp, r"curp")
+SG_NRIC = NumberDetector(
+    "sg_nric",
+    (Shape(r"\b[STFGM]\d{7}[A-Z]\b"),),
+    checks.sg_nric,
+    r"nric|fin",
+    prefilter=(_DIGITS_LETTER,),
+)
+MX_CURP = NumberDetector(
+    "mx_curp",
+    (Shape(r"\b[A-Z]{4}\d{6}[HMX][A-Z]{5}[0-9A-Z]\d\b"),),
+    checks.mx_curp,
+    r"curp",
+    prefilter=(r"\d{6}[HMX][A-Z]{5}",),
+)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from ipaddress import IPv4Address, IPv6Address
 
 from untrace_pipeline.api import Finding
+from untrace_plugins.detectors.gates import COLONS, DOTTED
 from untrace_plugins.detectors.regex import Regex
 
 __all__ = ["IP", "MAC", "IpDetector", "MacDetector"]
@@ -31,13 +32,8 @@ class IpDetector:
     """Finds addresses of both versions; loopback, unspecified, broadcast addresses and masks are nobody's."""
 
     name = "ip"
-    prefilter: Sequence[str] = (
-        rf"{_OCTET}\.{_OCTET}\.{_OCTET}\.\d",
-        r"[0-9A-Fa-f]{1,4}:[0-9A-Fa-f]{0,4}:[0-9A-Fa-f]{0,4}:[0-9A-Fa-f]",
-        r"[0-9A-Fa-f]{4}::[0-9A-Fa-f]",
-        r"[0-9A-Fa-f]{4}:[0-9A-Fa-f]{1,4}::",
-        r"(?i)::ffff:",
-    )
+    prefilter: Sequence[str] = (DOTTED, COLONS, r"::[0-9A-Fa-f]")
+    narrow: Sequence[str] = (DOTTED, rf"[0-9A-Fa-f]?{COLONS}", r"\b[0-9A-Fa-f]{4}::[0-9A-Fa-f]")
 
     def __init__(self) -> None:
         self._v4 = Regex(rf"\b{_OCTET}(?:\.{_OCTET}){{3}}\b")
@@ -110,10 +106,11 @@ class MacDetector:
 
     name = "mac"
     prefilter: Sequence[str] = (
-        r"[0-9A-Fa-f]{2}:[0-9A-Fa-f]{2}:[0-9A-Fa-f]{2}:[0-9A-Fa-f]{2}:[0-9A-Fa-f]{2}:[0-9A-Fa-f]{2}",
-        r"[0-9A-Fa-f]{2}-[0-9A-Fa-f]{2}-[0-9A-Fa-f]{2}-[0-9A-Fa-f]{2}-[0-9A-Fa-f]{2}-[0-9A-Fa-f]{2}",
-        r"[0-9A-Fa-f]{4}\.[0-9A-Fa-f]{4}\.[0-9A-Fa-f]{4}",
+        COLONS,
+        r"-[0-9A-Fa-f]{2}-[0-9A-Fa-f]{2}-[0-9A-Fa-f]{2}-[0-9A-Fa-f]{2}-",
+        r"\.[0-9A-Fa-f]{4}\.[0-9A-Fa-f]{4}",
     )
+    narrow: Sequence[str] = (r"(?:[0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2}", r"(?:[0-9A-Fa-f]{4}\.){2}[0-9A-Fa-f]{4}")
 
     def __init__(self) -> None:
         byte = "[0-9A-Fa-f]{2}"

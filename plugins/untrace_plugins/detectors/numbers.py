@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
 
 from untrace_pipeline.api import Finding
 from untrace_plugins.detectors.context import Context, is_isolated
+from untrace_plugins.detectors.gates import DIGITS
 from untrace_plugins.detectors.regex import Regex
 
-__all__ = ["NumberDetector", "Shape", "compact"]
+__all__ = ["Narrowed", "NumberDetector", "Shape", "compact"]
 
 _CHAIN = 8
 """Longest text between two numbers of an enumeration: ``, and``."""
@@ -34,8 +36,19 @@ class Shape:
         object.__setattr__(self, "regex", Regex(self.pattern))
 
 
+@runtime_checkable
+class Narrowed(Protocol):
+    """A detector that shares its prefilter with others, and can say more precisely what it looks for."""
+
+    narrow: Sequence[str]
+    """Patterns in RE2's syntax, one of which matches around a match of ``prefilter`` if there is a finding."""
+
+
 class NumberDetector:
-    """Finds numbers of some shapes that pass a check."""
+    """Finds numbers of some shapes that pass a check.
+
+    ``narrow``: patterns, one of which matches near what ``prefilter`` finds, if there is a number.
+    """
 
     def __init__(
         self,
@@ -44,9 +57,11 @@ class NumberDetector:
         check: Callable[[str], bool] | None,
         words: str,
         type: str | None = None,
+        prefilter: Sequence[str] = (DIGITS,),
     ) -> None:
         self.name = name
-        self.prefilter: Sequence[str] = tuple(shape.pattern for shape in shapes)
+        self.prefilter: Sequence[str] = prefilter
+        self.narrow: Sequence[str] = tuple(shape.pattern for shape in shapes)
         self._type = type or name.upper()
         self._shapes = shapes
         self._check = check
@@ -54,7 +69,10 @@ class NumberDetector:
 
     def find(self, text: str) -> Iterator[Finding]:
         """Yield the numbers in a text."""
+        has_words = self._context.occurs_in(text)
         for shape in self._shapes:
+            if shape.needs_context and not has_words:
+                continue
             last = -1
             for match in shape.regex.matches(text):
                 start, end = match.spans[0]

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from untrace_pipeline.api import Finding
 from untrace_plugins.detectors.checksums import luhn, mod97
 from untrace_plugins.detectors.context import Context, is_isolated
+from untrace_plugins.detectors.gates import DIGITS
 from untrace_plugins.detectors.numbers import compact
 from untrace_plugins.detectors.regex import Regex
 
@@ -63,11 +64,12 @@ class CreditCardDetector:
     """Finds payment cards: compact, in groups, or digit by digit."""
 
     name = "credit_card"
-    prefilter: Sequence[str] = (r"\d(?:[ .-]?\d){11}", r"\d{4}\s\d{4}\s\d{4}\s\d{4}")
+    prefilter: Sequence[str] = (DIGITS, r"\d{4}\n\d{4}\n\d{4}")
+    narrow: Sequence[str] = (r"\d(?:[ .-]?\d){11}", r"\d{4}\n\d{4}\n\d{4}")
 
     def __init__(self) -> None:
         self._digits = Regex(r"\b\d(?:[ .\-]?\d){11,18}\b")
-        self._lines = Regex(r"\b\d{4}(?:\s\d{4}){3}\b")
+        self._lines = Regex(r"\b\d{4}(?:\n\d{4}){3}\b")
         self._context = Context(
             r"pan|cards?(?:[ _-]?(?:number|num|no|nr))?|credit|visa|master ?card|amex|maestro|discover|diners|jcb|"
             r"kreditkarten?(?:nummer)?|carte|tarjeta|carta|cart[ãa]o|kart[aęy]|kort(?:nummer)?|カード(?:番号)?"
@@ -138,10 +140,14 @@ _COUNTRIES = "|".join(_IBAN_LENGTHS)
 
 
 class IbanDetector:
-    """Finds IBANs of the length of their country with right check digits."""
+    """Finds IBANs of the length of their country with right check digits; in lower case if nine digits are in a row."""
 
     name = "iban"
-    prefilter: Sequence[str] = (rf"(?i)(?:{_COUNTRIES})\d\d[ -]?[A-Z0-9]{{4}}[ -]?[A-Z0-9]{{4}}[ -]?[A-Z0-9]{{3}}",)
+    prefilter: Sequence[str] = (
+        DIGITS,
+        r"\d\d[ -]?[A-Z0-9]{4}[ -]?[A-Z0-9]{4}[ -]?[A-Z0-9]{3}",
+    )
+    narrow: Sequence[str] = (r"[A-Za-z]{2}\d\d[ -]?[A-Za-z0-9]{4}",)
 
     def __init__(self) -> None:
         self._regex = Regex(rf"(?i)\b(?:{_COUNTRIES})\d\d(?:[ -]?[A-Z0-9]){{11,29}}")

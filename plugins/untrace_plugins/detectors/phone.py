@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from untrace_pipeline.api import Finding
 from untrace_plugins.detectors.context import Context, is_isolated
+from untrace_plugins.detectors.gates import DIGITS, any_case
 from untrace_plugins.detectors.regex import Regex
 
 __all__ = ["PHONE", "PhoneDetector"]
@@ -58,8 +59,13 @@ _OTHER = Regex(
     r"version)[^0-9\n]{0,12}$"
 )
 _DATE = Regex(r"^(?:(?:19|20)\d\d[-/. ]?[01]?\d[-/. ]?[0-3]?\d|[0-3]?\d[-/.][01]?\d[-/.](?:19|20)\d\d)(?:\D|$)")
-_WORD = r"(?:zero|oh|one|two|three|four|five|six|seven|eight|nine)"
-_BETWEEN = r"[ .\-/]?"
+_DIGIT_WORDS = "zero|oh|one|two|three|four|five|six|seven|eight|nine"
+_NAMES = (
+    "tel|telephone|phone|mobile|mobil|fax|cell|telefon|handy|téléphone|teléfono|telefono|móvil|"
+    "電話|携帯|电话|手机|전화|телефон"
+)
+"""Words beside which fewer than nine digits are a number."""
+_SHORT, _BEFORE = 9, 32
 
 
 class PhoneDetector:
@@ -68,47 +74,46 @@ class PhoneDetector:
     name = "phone"
 
     def __init__(self) -> None:
-        self._international = Regex(r"(?:\+|\b00) ?[1-9]\d{0,2}(?:[ .\-/]{0,2}\(?\d{1,5}\)?){2,7}")
-        self._north_american = Regex(r"(?:\b1[ .-])?(?:\([2-9]\d{2}\) ?|\b[2-9]\d{2}[.-])[2-9]\d{2}[.-]\d{4}\b")
-        self._national = Regex(
-            r"\(?\b0[1-9]\d{0,3}\)?(?:[ ./-]{1,3}\d{2,8}){1,5}\b|\(\d{2}\) ?9?\d{4}-\d{4}\b|\b0[1-9]\d-\d{7,8}\b"
+        self._forms: tuple[tuple[Regex, Callable[[str, int, int], bool]], ...] = (
+            (Regex(r"(?:\+|\b00) ?[1-9]\d{0,2}(?:[ .\-/]{0,2}\(?\d{1,5}\)?){2,7}"), _is_international),
+            (
+                Regex(r"(?:\b1[ .-])?(?:\([2-9]\d{2}\) ?|\b[2-9]\d{2}[.-])[2-9]\d{2}[.-]\d{4}\b"),
+                _is_north_american,
+            ),
+            (Regex(r"\(?\b0[1-9]\d{0,3}\)?(?:[ ./-]{1,3}\d{2,8}){1,5}\b|\(\d{2}\) ?9?\d{4}-\d{4}\b"), _is_national),
         )
         self._any = Regex(r"[(+]{0,2}\d(?:[ .\-/()]{0,2}\d){6,14}")
-        self._spelled = Regex(rf"(?i)\b{_WORD}(?:[ ,-]{{1,2}}{_WORD}){{6,14}}\b")
+        self._spelled = Regex(rf"(?i)\b(?:{_DIGIT_WORDS})(?: (?:{_DIGIT_WORDS})){{6,14}}\b")
         self._context = Context(_STRONG)
-        words = rf"(?i)(?:{_STRONG})[^0-9\n,;]{{0,44}}[0-9](?:[ .\-/()]{{0,2}}[0-9]){{6}}"
+        self._near = Regex(rf"(?i)(?:{_NAMES})[^0-9\n]{{1,12}}$")
         self.prefilter: Sequence[str] = (
-            r"(?:\+|00) ?[1-9]\d{0,2}[ .\-/(]{0,2}\d{1,5}[ .\-/()]{0,3}\d",
-            self._north_american.pattern,
-            r"0[1-9]\d{0,3}\)?[ ./-]{1,3}\d{2,8}[ ./-]{0,3}\d{2}",
-            r"\(\d{2}\) ?9?\d{4}-\d{4}",
-            words,
-            r"\d(?:[ .\-/()]{0,2}\d){6}[\"')\]]{0,2}\s{0,2}(?:[(\[]|is m)",
-            rf"(?i){_WORD}(?:[ ,-]{{1,2}}{_WORD}){{6}}",
-            r"(?i)(?:tel|phone|mobile|mobil|fax|handy)[^\n]{0,80}[|,;\t][^\n]{0,80}\n",
+            DIGITS,
+            rf"(?:{'|'.join(any_case(_NAMES.split('|')))})[^0-9\n]{{1,12}}\d",
+            *any_case(f"{one} {other}" for one in _DIGIT_WORDS.split("|") for other in _DIGIT_WORDS.split("|")),
         )
 
     def find(self, text: str) -> Iterator[Finding]:
         """Yield the numbers in a text."""
-        for regex, check in (
-            (self._international, _is_international),
-            (self._north_american, _is_north_american),
-            (self._national, _is_national),
-            (self._any, self._is_announced),
-        ):
+        for regex, is_number in self._forms:
             last = 0
             for match in regex.matches(text):
                 start, end = match.spans[0]
-                if start >= last and check(text, start, end):
+                if start >= last and is_number(text, start, end):
                     last = end
                     yield Finding(start, end, "PHONE", self.name)
-        for match in self._spelled.matches(text):
+        if self._context.occurs_in(text):
+            for match in self._any.distinct(text):
+                if self._is_announced(text, *match.spans[0]):
+                    yield Finding(*match.spans[0], "PHONE", self.name)
+        for match in self._spelled.distinct(text):
             yield Finding(*match.spans[0], "PHONE", self.name)
 
     def _is_announced(self, text: str, start: int, end: int) -> bool:
         digits = _digits(text[start:end])
         if not (7 <= len(digits) <= 15 and is_isolated(text, start, end)) or _is_date(text[start:end]):
             return False
+        if len(digits) < _SHORT:
+            return self._near.search(text[max(0, start - _BEFORE) : start])
         return self._context.is_beside(text, start, end) and not _OTHER.search(text[max(0, start - 24) : start])
 
 

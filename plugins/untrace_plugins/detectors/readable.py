@@ -11,11 +11,13 @@ import html
 import re
 from bisect import bisect_right
 
+from untrace_pipeline.api import Finding
+
 __all__ = ["TRIGGERS", "Readable", "readable"]
 
 _SPACES = "\u00a0\u2000-\u200a\u202f\u205f\u3000"
 _DASHES = "\u2010-\u2015\u2212\ufe58\ufe63"
-_INVISIBLE = "\u00ad\u180e\u200b-\u200f\u2060-\u2064\ufeff"
+_INVISIBLE = "\u00ad\u180e\u200b\u200e\u200f\u2060-\u2064\ufeff"
 _DIGITS = "\u0660-\u0669\u06f0-\u06f9\u0966-\u096f"
 _WIDE = "\uff01-\uff5e"
 _SURROGATES = "\ud800-\udfff"
@@ -34,26 +36,26 @@ _IS_INVISIBLE = re.compile(f"[{_INVISIBLE}]").match
 _IS_SPACE = re.compile(f"[{_SPACES}]").match
 _IS_DASH = re.compile(f"[{_DASHES}]").match
 
-_ESCAPE = r"\\+u"
+_ESCAPE = r"\\+u(?i:00[2-7]|00a[0d]|06[6f]|096|180e|200[0-9abef]|201[0-5]|202f|205f|206|2212|3000|fe|ff[0-5])"
+
+
+def _characters(*codes: int) -> str:
+    return "|".join(f"\\x{{{code:x}}}" for code in codes)
+
+
 TRIGGERS: tuple[str, ...] = (
-    # Escaped ASCII, full width and digits of other scripts.
-    _ESCAPE + r"(?i:00[2-7]|ff[0-5]|06[6f]|096)",
+    _ESCAPE,
     r"\\x[2-7]",
-    # Odd spaces, dashes and nothing at all, inside of what would be a number or an address without them.
-    r"[0-9A-Za-z@._]\\+u(?i:00a[0d]|180e|20[016]|202f|205f|2212|3000|fe|feff)",
     r"[0-9]\\+[nrt][0-9]",
-    r"[0-9A-Za-z@._](?:\x{ad}|\x{200b}|\x{200c}|\x{200d}|\x{200e}|\x{200f}|\x{2060}|\x{feff}|\x{180e})",
-    r"[0-9)](?:"
-    + "|".join(f"\\x{{{code:x}}}" for code in (0xA0, *range(0x2000, 0x2016), 0x202F, 0x205F, 0x2212, 0x3000))
-    + ")",
-    "|".join(
-        f"\\x{{{code:x}}}"
-        for code in (0xFF20, *range(0xFF10, 0xFF1A), *range(0x660, 0x66A), *range(0x6F0, 0x6FA), *range(0x966, 0x970))
-    ),
     r":\\+/",
-    r"[0-9A-Za-z]\\+[._@+-]",
+    r"\\+[._@+-]",
     r"%(?:40|2[0BDEbde]|3[0-9ADad])",
     r"&(?:#|commat;|period;)",
+    # Nothing at all, spaces and dashes, inside of what would be a number or an address without them.
+    _characters(0xAD, 0x180E, 0x200B, 0x200E, 0x200F, *range(0x2060, 0x2065), 0xFEFF),
+    f"[0-9)](?:{_characters(0xA0, *range(0x2000, 0x200B), *range(0x2010, 0x2016), 0x202F, 0x205F, 0x2212, 0x3000)})",
+    # Digits of other scripts, and the at sign in full width.
+    _characters(0xFF20, *range(0xFF10, 0xFF1A), *range(0x660, 0x66A), *range(0x6F0, 0x6FA), *range(0x966, 0x970)),
 )
 """Patterns over the text as it was. Where neither they nor those of a detector match, there is no finding."""
 
@@ -69,11 +71,9 @@ class Readable:
         self._raws = raws
         self._ends = ends
 
-    def original(self, start: int, end: int) -> tuple[int, int]:
-        """Return where a part of the readable form lies in the text as it was."""
-        if not self._starts:
-            return start, end
-        return self._place(start)[0], self._place(end - 1)[1]
+    def original(self, finding: Finding) -> Finding:
+        """Return a finding of the readable form with the offsets of the text as it was."""
+        return finding._replace(start=self._place(finding.start)[0], end=self._place(finding.end - 1)[1])
 
     def _place(self, offset: int) -> tuple[int, int]:
         """Return where one character lies."""
@@ -89,6 +89,8 @@ class Readable:
 
 def readable(text: str) -> Readable:
     """Return the readable form of a text; its ``text`` is the same object if nothing is unusual in it."""
+    if text.isascii() and not ("\\" in text or "%" in text or "&" in text):
+        return Readable(text, [], [], [])
     pieces: list[str] = []
     starts: list[int] = []
     raws: list[int] = []

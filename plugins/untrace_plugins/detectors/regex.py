@@ -65,19 +65,26 @@ class Regex:
         """Whether the pattern matches the whole text."""
         return self._compiled.fullmatch(text) is not None
 
+    def distinct(self, text: str) -> Iterator[Match]:
+        """Yield matches from left to right that do not overlap, as every engine finds them."""
+        return self._scan(text, overlapping=False)
+
     def matches(self, text: str) -> Iterator[Match]:
         """Yield matches from left to right, overlapping ones too: the next begins behind the start of the last.
 
         So a match that turns out to be none does not hide what begins within it.
         """
+        return self._scan(text, overlapping=True)
+
+    def _scan(self, text: str, *, overlapping: bool) -> Iterator[Match]:
         data = text.encode()
-        search = self._compiled.search
+        search, groups = self._compiled.search, range(self._compiled.groups + 1)
         is_ascii = len(data) == len(text)
         position = seen = counted = 0
         while (match := search(data, position)) is not None:
-            spans = [match.span(group) for group in range(self._compiled.groups + 1)]
-            begin = spans[0][0]
-            position = begin + 1
+            spans = [match.span(group) for group in groups]
+            begin, end = spans[0]
+            position = begin + 1 if overlapping or end == begin else end
             while position < len(data) and data[position] & 0xC0 == 0x80:  # noqa: PLR2004  a further byte in UTF-8
                 position += 1
             if not is_ascii:

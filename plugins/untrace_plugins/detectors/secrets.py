@@ -7,7 +7,7 @@ from collections import Counter
 
 from untrace_plugins.detectors.regex import Regex
 
-__all__ = ["is_opaque", "is_password", "is_placeholder", "is_random"]
+__all__ = ["MIN_OPAQUE", "is_opaque", "is_password", "is_placeholder", "is_random"]
 
 _PLACEHOLDER = Regex(
     r"(?i)^(?:\$|<|\{|%\(|\[|\*{2,}|•|…|\.{3}|#\{|@\{|&lt;)"
@@ -24,7 +24,8 @@ _PLACEHOLDER = Regex(
     r"credentials|user|data|event|form|input|body)\.[a-z]"
     r"|getenv|environ\b|process\.env|secretstr|secretmanager|\w\(|\w\[[\"']|\{\{"
 )
-_MIN_OPAQUE, _MIN_ENTROPY = 16, 3.0
+MIN_OPAQUE, _MIN_ENTROPY = 16, 3.0
+"""Characters, and bits per character, of a value that was generated."""
 _WORDS = Regex(r"^[\pL]*(?:[-_./: ]+(?:\pL+|\d{1,4}))*$")
 _MIN_PASSWORD = 4
 
@@ -44,7 +45,7 @@ def is_random(value: str) -> bool:
 
 def is_opaque(value: str) -> bool:
     """Whether a value beside a name such as ``token`` looks like a generated one."""
-    return len(value) >= _MIN_OPAQUE and is_random(value) and not is_placeholder(value)
+    return len(value) >= MIN_OPAQUE and is_random(value) and not is_placeholder(value)
 
 
 def is_password(value: str) -> bool:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
-__all__ = ["column_head"]
+from untrace_plugins.detectors.regex import Regex
+
+__all__ = ["cells_below", "column_head"]
 
 _SEPARATORS = ("|", "\t", ";", ",")
 _MIN_COLUMNS, _MIN_ROWS = 2, 2
 _MAX_LINE = 4096
 """Lines longer than this are no rows of a table."""
+_AROUND = " \t\r\"'`*"
 _NAME = re.compile(r"""\s*["'`*]{0,2}[^\W\d][\w .()/#-]{0,40}["'`*]{0,2}\s*\Z""")
 """What heads of columns look like; they are no sentences, and no code."""
 
@@ -36,6 +40,28 @@ def column_head(text: str, offset: int) -> str:
     line = text.rfind("\n", 0, offset) + 1
     column = len(_cells(text[line:offset], table.separator)) - 1
     return table.heads[column] if column < len(table.heads) else ""
+
+
+def cells_below(text: str, head: Regex) -> Iterator[tuple[int, int]]:
+    """Yield where the values lie, without white space and quotes around them, of the columns whose head matches."""
+    for table in _tables(text):
+        columns = {column for column, name in enumerate(table.heads) if head.search(name)}
+        if columns:
+            first = text.find("\n", table.start) + 1
+            yield from _cells_of(text, first, table, columns)
+
+
+def _cells_of(text: str, start: int, table: _Table, columns: set[int]) -> Iterator[tuple[int, int]]:
+    for line in text[start : table.end].split("\n"):
+        offset = start
+        for column, cell in enumerate(_cells(line, table.separator)):
+            value = cell.strip(_AROUND)
+            if column in columns and value:
+                begin = text.find(value, offset, start + len(line))
+                if begin >= 0:
+                    yield begin, begin + len(value)
+            offset += len(cell) + 1
+        start += len(line) + 1
 
 
 @lru_cache(maxsize=1)

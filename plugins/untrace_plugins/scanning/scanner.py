@@ -7,7 +7,7 @@ it finds still has to be confirmed (``confirm.py``). Hyperscan where it is insta
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from importlib import import_module
@@ -106,10 +106,9 @@ class Scanner:
         """Return the same for several texts at once, by place in ``texts``, for those that have any."""
         return self._engine.candidates_in(texts)
 
-    def matching(self, text: bytes) -> Collection[int]:
-        """Return the numbers of the patterns that may match a text, those that cannot be scanned for among them."""
-        found = self._engine.matching(text)
-        return {*found, *self.unscanned} if self.unscanned else found
+    def hits(self, data: bytes) -> Sequence[Hit] | None:
+        """Return where scanned patterns match a text, in any order; ``None`` if nobody knows where, or too often."""
+        return self._engine.hits(data)
 
 
 class _Engine(Protocol):
@@ -121,7 +120,7 @@ class _Engine(Protocol):
 
     def candidates_in(self, texts: Sequence[bytes]) -> Mapping[int, Candidates]: ...
 
-    def matching(self, text: bytes) -> Collection[int]: ...
+    def hits(self, data: bytes) -> Sequence[Hit] | None: ...
 
 
 class _NoEngine:
@@ -138,7 +137,7 @@ class _NoEngine:
     def candidates_in(self, texts: Sequence[bytes]) -> Mapping[int, Candidates]:
         return {}
 
-    def matching(self, text: bytes) -> Collection[int]:
+    def hits(self, data: bytes) -> Sequence[Hit]:
         return ()
 
 
@@ -149,12 +148,11 @@ class _Hyperscan:
 
     def __init__(self, patterns: Mapping[int, bytes]) -> None:
         self._numbers = list(patterns)
-        self._patterns = patterns
         self._database = _database(patterns)
         self._terminated: type[Exception] = _hyperscan().ScanTerminated
 
     def suspects(self, data: bytes, ranges: Callable[[], Ranges]) -> Suspects:
-        hits = self._hits(data)
+        hits = self.hits(data)
         if hits is None:
             return Suspects(dict.fromkeys(range(len(ranges()[0])), ()), outside=True)
         if not hits:
@@ -178,7 +176,7 @@ class _Hyperscan:
         return found
 
     def candidates_in(self, texts: Sequence[bytes]) -> Mapping[int, Candidates]:
-        hits = self._hits(_SEPARATOR.join(texts))
+        hits = self.hits(_SEPARATOR.join(texts))
         if hits is None:
             return {place: dict.fromkeys(self._numbers, len(text)) for place, text in enumerate(texts)}
         if not hits:
@@ -192,18 +190,7 @@ class _Hyperscan:
             found.setdefault(place, {})[number] = end - starts[place]
         return found
 
-    def matching(self, text: bytes) -> Collection[int]:
-        found: list[int] = []
-        self._once.scan(text, match_event_handler=_note_number, context=found)
-        return found
-
-    @cached_property
-    def _once(self) -> Any:
-        """The same patterns, each of which reports its first match only."""
-        return _database(self._patterns, _hyperscan().HS_FLAG_SINGLEMATCH)
-
-    def _hits(self, data: bytes) -> list[Hit] | None:
-        """Return all hits, or ``None`` if there are too many."""
+    def hits(self, data: bytes) -> list[Hit] | None:
         hits: list[Hit] = []
         limit = _HITS_BASE + len(data) // _BYTES_PER_HIT
 
@@ -229,7 +216,6 @@ class _Re2:
 
     def __init__(self, patterns: Mapping[int, bytes]) -> None:
         self._numbers = list(patterns)
-        self._patterns = patterns
         self._search = _alternation(patterns).search
 
     def suspects(self, data: bytes, ranges: Callable[[], Ranges]) -> Suspects:
@@ -247,16 +233,8 @@ class _Re2:
             place: dict.fromkeys(self._numbers, len(text)) for place, text in enumerate(texts) if self._search(text)
         }
 
-    def matching(self, text: bytes) -> Collection[int]:
-        return [number for number, search in self._single.items() if search(text)] if self._search(text) else ()
-
-    @cached_property
-    def _single(self) -> Mapping[int, Callable[[bytes], object]]:
-        return {number: _alternation({number: pattern}).search for number, pattern in self._patterns.items()}
-
-
-def _note_number(number: int, _start: int, _end: int, _flags: int, found: list[int]) -> None:
-    found.append(number)
+    def hits(self, data: bytes) -> Sequence[Hit] | None:
+        return None if self._search(data) else ()
 
 
 def _note_last(number: int, _start: int, end: int, _flags: int, found: dict[int, int]) -> None:
@@ -273,10 +251,10 @@ def _hyperscan() -> Any:
         return None
 
 
-def _database(patterns: Mapping[int, bytes], flags: int = 0) -> Any:
+def _database(patterns: Mapping[int, bytes]) -> Any:
     hyperscan = _hyperscan()
     database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
-    database.compile(expressions=list(patterns.values()), ids=list(patterns), flags=[flags] * len(patterns))
+    database.compile(expressions=list(patterns.values()), ids=list(patterns), flags=[0] * len(patterns))
     return database
 
 
