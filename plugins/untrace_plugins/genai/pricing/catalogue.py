@@ -49,7 +49,8 @@ class Catalogue:
         """Return provider and model as the catalogue names them, and prices, ``None`` where it has none.
 
         Whom the server's address belongs to answered, whatever the provider is called; where it is nobody's whom the
-        library knows, the name decides. Without both, the model alone has to be enough.
+        library knows, the name decides. Without both, the model alone has to be enough: its maker's price, or that of
+        all who have it, if they agree.
         """
         named = _PROVIDERS.get(provider, (provider,)) if provider else ()
         serving = self._provider_at(server) if server else None
@@ -63,7 +64,17 @@ class Catalogue:
             except LookupError:
                 continue
             return Found(owner.id, priced.id, schedule_of(owner, priced, tier))
-        return None
+        return self._agreed(model, tier) if candidates == (None,) else None
+
+    def _agreed(self, model: str, tier: str | None) -> Found | None:
+        """Return the price that all ask who list the model, if they are several."""
+        providers = self._snapshot.providers
+        found = [
+            (one, priced) for one in providers if (priced := one.find_model(model.lower(), all_providers=providers))
+        ]
+        if not found[1:] or any(priced.prices != found[0][1].prices for _, priced in found[1:]):
+            return None
+        return Found("", found[0][1].id, schedule_of(*found[0], tier))
 
     def _provider_at(self, server: str) -> str | None:
         try:

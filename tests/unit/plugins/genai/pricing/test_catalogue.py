@@ -74,6 +74,7 @@ def test_every_model_costs_what_the_library_says(seed: int) -> None:
         ("openai", "openai/gpt-4o", "localhost", ("openai", "gpt-4o")),
         ("openai", "ft:gpt-4o-mini-2024-07-18:org::id", None, ("openai", "ft:gpt-4o-mini")),
         (None, "gpt-4o", None, ("openai", "gpt-4o")),
+        (None, "text-embedding-3-small", None, ("", "text-embedding-3-small")),  # all who have it ask the same
         # Whose address it is answered, whatever an instrumentation for its API calls it.
         ("openai", "llama-3.3-70b-versatile", "api.groq.com", ("groq", "llama-3.3-70b-versatile")),
     ],
@@ -92,6 +93,8 @@ def test_models_are_found_by_the_names_of_spans(
         ("our-gateway", "gpt-4o", None),
         ("openai", "gpt-4o-mini", "api.groq.com"),
         ("ibm.watsonx.ai", "gpt-4o", None),
+        (None, "command-r-plus-unheard-of", None),
+        (None, "llama-3.3-70b", None),
         (None, "", None),
     ],
 )
