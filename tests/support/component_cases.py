@@ -77,6 +77,7 @@ CASES = {
     (Kind.PROCESSOR, "genai_normalizer"): Case(
         fixed(emit="openinference", mappings={"my.model": "gen_ai.request.model"}, join_events={})
     ),
+    (Kind.PROCESSOR, "llm_sampler"): Case(fixed(decide_on="wait", decision_wait="10ms", sampling_percentage=50)),
     (Kind.PROCESSOR, "memory_limiter"): Case(fixed(check_interval="1s", limit_mib=4096)),
     (Kind.PROCESSOR, "probabilistic_sampler"): Case(fixed(sampling_percentage=50)),
     (Kind.PROCESSOR, "redaction"): Case(fixed(allow_all_keys=True, blocked_values=["gpt-[0-9a-z]+"])),

@@ -219,6 +219,19 @@ _SAMPLING = (
         "Pieces of traces that were left to the disk, because memory_limit was reached.",
         _HOLDER,
     ),
+    MetricSpec(
+        "processor_llm_sampler_invalid_values",
+        COUNTER,
+        "Costs and numbers of tokens that cannot be, and were left out: negative, not finite, or no numbers.",
+        _HOLDER,
+    ),
+    MetricSpec(
+        "processor_llm_sampler_factor",
+        GAUGE,
+        "By how much hourly bounds make all chances larger or smaller.",
+        _HOLDER,
+        aggregation=MAX,
+    ),
     MetricSpec("processor_tail_sampling_sampling_traces_on_memory", GAUGE, "Traces that wait.", _HOLDER),
     MetricSpec("processor_tail_sampling_pending_bytes", GAUGE, "Bytes of waiting spans in memory.", _HOLDER),
     MetricSpec(

@@ -8,7 +8,7 @@ from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from time import perf_counter
 from typing import Any, Protocol
 
-from untrace_pipeline.api import Host, Outlet, RetryableError, Settings, StartError
+from untrace_pipeline.api import Host, Outlet, RetryableError, Settings, StartError, Workers
 from untrace_pipeline.data import Batch
 from untrace_pipeline.delivery.storage import QueueStorage
 from untrace_plugins.sampling.books import PASSED, Books
@@ -30,6 +30,9 @@ class Decider(Protocol):
 
     survey: Survey
     """What it wants to know of their spans."""
+
+    def start(self, workers: Workers) -> None:
+        """Learn which of several workers this is, before anything is decided."""
 
     def decide(self, traces: Sequence[Trace]) -> list[Verdict]:
         """Return a verdict for each trace, from what is known by now."""
@@ -76,6 +79,7 @@ class TraceHolder:
 
     async def start(self, host: Host) -> None:
         """Open the storage and take over what lies there. Raises :class:`StartError`."""
+        self._decider.start(host.workers)
         if self._config.storage is None:
             self._open.set()
             return

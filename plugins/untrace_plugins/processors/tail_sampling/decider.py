@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from untrace_pipeline.api import Settings
+from untrace_pipeline.api import Settings, Workers
 from untrace_pipeline.data import Level
 from untrace_plugins.processors.tail_sampling.config import PolicyConfig, PolicyType, Strategy, TailSamplingConfig
 from untrace_plugins.processors.tail_sampling.policies import (
@@ -37,6 +37,9 @@ class PolicyDecider:
         self._policies = [_Asked(compiler, policy, settings) for policy in config.ordered()]
         self._chances = compiler.chances
         self._errors = settings.meter.counter("processor_tail_sampling_sampling_policy_evaluation_error")
+
+    def start(self, workers: Workers) -> None:
+        """Nothing to divide: limits are those of each worker."""
 
     def decide(self, traces: Sequence[Trace]) -> list[Verdict]:
         """Return a verdict for each trace."""
