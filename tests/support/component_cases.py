@@ -72,6 +72,7 @@ CASES = {
     (Kind.RECEIVER, "otlp_json_file"): Case(json_file),
     (Kind.PROCESSOR, "attributes"): Case(fixed(actions=ACTIONS)),
     (Kind.PROCESSOR, "batch"): Case(fixed(timeout="20ms")),
+    (Kind.PROCESSOR, "encrypt"): Case(fixed(attributes=["service.name", "gen_ai.*"], key="0" * 64)),
     (Kind.PROCESSOR, "filter"): Case(fixed(traces={"span": ['name == "chat 1"']})),
     (Kind.PROCESSOR, "llm_cost"): Case(fixed(prices=[{"model": "*", "input": 1}])),
     (Kind.PROCESSOR, "genai_normalizer"): Case(

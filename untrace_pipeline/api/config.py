@@ -68,6 +68,14 @@ class ComponentConfig(ConfigModel):
         """
         return ()
 
+    def unseal(self, text: str) -> str:
+        """Return a text with everything readable again that a component with these options has encrypted.
+
+        For ``untrace-pipeline decrypt``: the text is a document, a line or a value; if it is JSON it stays JSON. Raises
+        :class:`StartError` for a key that cannot be read, and ``ImportError`` where the library is missing.
+        """
+        return text
+
     def acceptance(self) -> Acceptance | None:
         """Return, for an exporter, what accepted means with these options; ``None`` if it never refuses."""
         return None

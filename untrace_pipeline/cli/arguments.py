@@ -27,6 +27,7 @@ examples:
   untrace-pipeline components                            what is installed
   untrace-pipeline dlq list --config my.yaml             what destinations did not take
   untrace-pipeline replay --config my.yaml               send it again
+  untrace-pipeline decrypt --config my.yaml out.jsonl    read what encrypt and redaction have sealed
 
 exit codes: 0 ok, 1 failure at run time, 2 bad usage or configuration
 """
@@ -62,6 +63,14 @@ examples:
   untrace-pipeline test --config my.yaml
   untrace-pipeline test --config my.yaml --config my-tests.yaml --filter masked --json
 """
+_DECRYPT = """\
+Reads files, or standard input, and writes them with every value readable that a processor of the configuration has
+encrypted, or given a token, with a key that it names: the one in force, or a previous one.
+
+examples:
+  untrace-pipeline decrypt --config my.yaml traces.jsonl > readable.jsonl
+  pbpaste | untrace-pipeline decrypt --config my.yaml
+"""
 
 
 def make_parser() -> tuple[argparse.ArgumentParser, Mapping[str, argparse.ArgumentParser]]:
@@ -89,6 +98,8 @@ def make_parser() -> tuple[argparse.ArgumentParser, Mapping[str, argparse.Argume
     route.add_argument("--pipeline", metavar="ID", help="let it in here, instead of wherever receivers would")
     route.add_argument("--header", action="append", default=[], metavar="'NAME: VALUE'", help="a header of the request")
     route.add_argument("--json", action="store_true", help="as JSON on stdout")
+    decrypt = add("decrypt", "make readable what processors have encrypted", _DECRYPT)
+    decrypt.add_argument("files", nargs="*", metavar="FILE", help="text, JSON or JSON lines; standard input if none")
     add_dlq(_add_command, commands)
     add_replay(_add_command, commands)
     worker = commands.add_parser("worker")  # without help, it is not listed

@@ -11,7 +11,7 @@ import re2
 from untrace_pipeline.api import Detector, Finding
 from untrace_plugins.detectors.numbers import Narrowed
 from untrace_plugins.detectors.readable import TRIGGERS, readable
-from untrace_plugins.scanning.scanner import Hit, Scanner
+from untrace_plugins.scanning.scanner import Hit, shared_scanner
 
 __all__ = ["DetectorSet", "OnError"]
 
@@ -30,18 +30,24 @@ class DetectorSet:
     A text is scanned once for the prefilters of all; a detector looks at it only where its own match.
     """
 
-    def __init__(self, detectors: Sequence[Detector]) -> None:
+    def __init__(self, detectors: Sequence[Detector], triggers: Sequence[str] = ()) -> None:
+        """Take detectors, and patterns of what whoever scans requests wants to know of besides."""
         self._detectors = tuple(detectors)
         self._rank = {detector.name: rank for rank, detector in enumerate(self._detectors)}
         owners: dict[str, set[int]] = {}
         for number, detector in enumerate(self._detectors):
             for pattern in detector.prefilter:
                 owners.setdefault(pattern, set()).add(number)
-        self.prefilter: tuple[str, ...] = (*owners, *TRIGGERS)
+        self.prefilter: tuple[str, ...] = (*owners, *TRIGGERS, *triggers)
         """Patterns in RE2's syntax: a text, as it lies in a request, in which none of them matches has no finding."""
-        self._owners: list[set[int]] = [*owners.values(), *(set[int]() for _ in TRIGGERS)]
-        self._scanner = Scanner(self.prefilter)
+        self._owners: list[set[int]] = [*owners.values(), *(set[int]() for _ in (*TRIGGERS, *triggers))]
+        self._scanner = shared_scanner(self.prefilter)
         self._narrow = _Narrow(self._detectors)
+
+    def ends(self, data: bytes) -> Sequence[int] | None:
+        """Return the ascending offsets in a request at which prefilters match; ``None`` if that may be anywhere."""
+        hits = None if self._scanner.unscanned else self._scanner.hits(data)
+        return None if hits is None else sorted({end for end, _ in hits})
 
     def find(self, text: str, on_error: OnError | None = None) -> list[Finding]:
         """Return what was found, in order and without overlap, in offsets of this text.

@@ -138,10 +138,15 @@ def _class(chars: Chars) -> bytes:
             first = code
             while chars.mask >> code + 1 & 1:
                 code += 1
-            ranges.append(b"\\x%02x-\\x%02x" % (first, code))
+            ranges.append(_byte(first) if first == code else _byte(first) + b"-" + _byte(code))
         code += 1
     if chars.wide:
         ranges.append(b"\\x80-\\xff")
     if not ranges:
         raise UnsupportedError("a class without characters")
     return b"[" + b"".join(ranges) + b"]"
+
+
+def _byte(code: int) -> bytes:
+    """Write an ASCII character as short as can be: engines limit the length of patterns."""
+    return b"%c" % code if chr(code).isalnum() else b"\\x%02x" % code

@@ -9,7 +9,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from importlib import import_module
 from itertools import accumulate
 from typing import Any, Protocol, TypeAlias
@@ -19,7 +19,7 @@ import re2
 from untrace_plugins.scanning.relax import relax
 from untrace_plugins.scanning.syntax import UnsupportedError
 
-__all__ = ["Candidates", "Hit", "Scanner", "Suspects"]
+__all__ = ["Candidates", "Hit", "Scanner", "Suspects", "shared_scanner"]
 
 Ranges: TypeAlias = tuple[Sequence[int], Sequence[int]]
 """Start and end of each item in a request, ascending."""
@@ -81,10 +81,7 @@ class Scanner:
             except UnsupportedError as error:
                 unscanned[number] = str(error)
         with_hyperscan = self._use_hyperscan and _hyperscan() is not None
-        compilable = _compilable(relaxed, _database if with_hyperscan else _alternation, unscanned)
-        if not compilable:
-            return unscanned, _NoEngine()
-        return unscanned, _Hyperscan(compilable) if with_hyperscan else _Re2(compilable)
+        return unscanned, _engine_of(_Hyperscan if with_hyperscan else _Re2, relaxed, unscanned)
 
     @property
     def engine(self) -> str:
@@ -109,6 +106,12 @@ class Scanner:
     def hits(self, data: bytes) -> Sequence[Hit] | None:
         """Return where scanned patterns match a text, in any order; ``None`` if nobody knows where, or too often."""
         return self._engine.hits(data)
+
+
+@lru_cache(maxsize=32)
+def shared_scanner(patterns: tuple[str, ...], *, use_hyperscan: bool = True) -> Scanner:
+    """Return one scanner for all who look for the same patterns: all pipelines, and what a reload makes anew."""
+    return Scanner(patterns, use_hyperscan=use_hyperscan)
 
 
 class _Engine(Protocol):
@@ -267,18 +270,23 @@ def _alternation(patterns: Mapping[int, bytes]) -> Any:
     return re2.compile(b"|".join(patterns.values()), options)
 
 
-def _compilable(
-    patterns: Mapping[int, bytes], compile_: Callable[[Mapping[int, bytes]], object], failed: dict[int, str]
-) -> dict[int, bytes]:
-    """Return the patterns that the engine can compile, and note why it cannot compile the others."""
+def _engine_of(
+    engine: Callable[[Mapping[int, bytes]], _Engine], patterns: Mapping[int, bytes], failed: dict[int, str]
+) -> _Engine:
+    """Return an engine of all patterns that it can compile, and note why it cannot compile the others."""
     hyperscan = _hyperscan()
     errors = (re2.error, hyperscan.error) if hyperscan is not None else re2.error
-    compilable = {}
-    for number, pattern in patterns.items():
-        try:
-            compile_({number: pattern})
-        except errors as error:
-            failed[number] = f"cannot be compiled for scanning: {error}"
-        else:
-            compilable[number] = pattern
-    return compilable
+    if not patterns:
+        return _NoEngine()
+    try:
+        return engine(patterns)
+    except errors:  # some pattern alone, or all of them together
+        compilable = {}
+        for number, pattern in patterns.items():
+            try:
+                engine({number: pattern})
+            except errors as error:
+                failed[number] = f"cannot be compiled for scanning: {error}"
+            else:
+                compilable[number] = pattern
+    return engine(compilable) if compilable else _NoEngine()

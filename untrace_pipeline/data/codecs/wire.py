@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from untrace_pipeline.data.signal import Signal
 from untrace_pipeline.errors import DecodeError
 
-__all__ = ["PATHS", "Nodes", "framed", "read_varint", "varint", "walk"]
+__all__ = ["PATHS", "Nodes", "fields", "framed", "read_varint", "varint", "walk"]
 
 PATHS: dict[Signal, tuple[frozenset[int], ...]] = {
     Signal.TRACES: (frozenset({1}), frozenset({2}), frozenset({2})),
@@ -152,7 +152,7 @@ def _union(data: bytes, above: Nodes, numbers: frozenset[int]) -> Nodes:
     skipped = 0
     for parent, (pos, end) in enumerate(zip(above.starts, above.ends, strict=True)):
         first, member = len(nodes), 0
-        for number, wire, tag, start, stop in _fields(data, pos, end):
+        for number, wire, tag, start, stop in fields(data, pos, end):
             if number in numbers and wire == _LENGTH:
                 if number != member:
                     nodes.drop_from(first)
@@ -165,7 +165,7 @@ def _union(data: bytes, above: Nodes, numbers: frozenset[int]) -> Nodes:
     return nodes
 
 
-def _fields(data: bytes, pos: int, end: int) -> Iterator[tuple[int, int, int, int, int]]:
+def fields(data: bytes, pos: int, end: int) -> Iterator[tuple[int, int, int, int, int]]:
     """Yield number, wire type, start of the tag, start and end of the value of each field of a message."""
     while pos < end:
         key, body, stop = _field(data, pos, end)

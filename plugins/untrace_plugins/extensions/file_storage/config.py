@@ -2,33 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Self
+from pydantic import Field
 
-from pydantic import Field, model_validator
-
-from untrace_pipeline.api import ComponentConfig, ConfigModel, Duration, Secret, Size
+from untrace_pipeline.api import ComponentConfig, ConfigModel, Duration, Size
+from untrace_plugins.sealing.config import KeysConfig
 
 __all__ = ["CompactionConfig", "DeadLettersConfig", "EncryptionConfig", "FileStorageConfig"]
 
 
-class EncryptionConfig(ConfigModel):
+class EncryptionConfig(KeysConfig):
     """``encryption``: AES-256-GCM for everything that is stored. Needs the extra ``crypto``."""
-
-    key: Secret | None = None
-    """The key: 32 bytes as base64 or hex. Example: ``${env:STORAGE_KEY}``."""
-    key_file: str | None = None
-    """File with the key, in the same forms; instead of ``key``. Read at start."""
-    previous_keys: list[Secret] = []
-    """Keys that were in use before: what was written with them can still be read."""
-    previous_key_files: list[str] = []
-    """Files with such keys."""
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        if (self.key is None) is (self.key_file is None):
-            msg = "either key or key_file"
-            raise ValueError(msg)
-        return self
 
 
 class DeadLettersConfig(ConfigModel):

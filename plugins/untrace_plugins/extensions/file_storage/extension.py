@@ -111,7 +111,7 @@ def _key_loader(config: FileStorageConfig) -> Callable[[], Keys | None]:
         return lambda: None
     from untrace_plugins.extensions.file_storage.crypt import Keys  # noqa: PLC0415  an extra
 
-    return partial(Keys.load, encryption)
+    return partial(Keys.load, encryption, "encryption")
 
 
 def _letter_cipher(config: FileStorageConfig, load: Callable[[], Keys | None]) -> Cipher | None:

@@ -1,34 +1,30 @@
-"""Removes attributes that are not allowed and masks what must not leave: the Collector's options and results.
+"""Keeps personal data and secrets from leaving: by detectors, and by keys and patterns as the Collector does it.
 
-Where only values decide, the native codec names the values that match. Elsewhere, where only values and key patterns
-decide, the raw request is scanned for possible matches first, and only items that have one are read; what is found is
-confirmed with RE2, so results are exact. A request without a hit costs about a microsecond per span either way.
+Detectors look at every text of a request, whatever holds it, and edit JSON in place (``content``). The Collector's part
+has its options and results: where only values decide, the native codec names the values that match; elsewhere the raw
+request is scanned for possible matches first, and only items that have one are read; RE2 confirms what is found. A
+request without a hit costs about a microsecond per span in either part.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from untrace_pipeline.api import MetricKind, MetricSpec, Settings, Stability, TransformFactory
+from untrace_pipeline.api import MetricKind, MetricSpec, Settings, Stability, Transform, TransformFactory
 from untrace_plugins.processors.redaction.config import RedactionConfig
-
-if TYPE_CHECKING:
-    from untrace_plugins.processors.redaction.processor import Redaction
 
 __all__ = ["FACTORY"]
 
 
-def _create(config: RedactionConfig, settings: Settings) -> Redaction:
-    from untrace_plugins.processors.redaction.processor import Redaction  # noqa: PLC0415  imported when created
+def _create(config: RedactionConfig, settings: Settings) -> Transform:
+    from untrace_plugins.processors.redaction.both import redaction  # noqa: PLC0415  imported when created
 
-    return Redaction(config, settings)
+    return redaction(config, settings)
 
 
 FACTORY = TransformFactory(
     type_name="redaction",
     config=RedactionConfig,
     create=_create,
-    description="removes attributes that are not allowed, masks or hashes blocked values",
+    description="removes or masks personal data, secrets, and attributes that are not allowed",
     stability=Stability.BETA,
     metrics=(
         MetricSpec(
@@ -48,6 +44,18 @@ FACTORY = TransformFactory(
             MetricKind.COUNTER,
             "Attributes that were removed because their key is not allowed.",
             ("processor",),
+        ),
+        MetricSpec(
+            "processor_redaction_findings",
+            MetricKind.COUNTER,
+            "What detectors found, by detector and by what was done with it.",
+            ("processor", "detector", "action"),
+        ),
+        MetricSpec(
+            "processor_redaction_detector_failures",
+            MetricKind.COUNTER,
+            "Texts on which a detector failed or took too long.",
+            ("processor", "detector"),
         ),
     ),
 )

@@ -1,13 +1,24 @@
-"""Options of ``redaction``: the Collector's."""
+"""Options of ``redaction``: the Collector's, and those of the detectors."""
 
 from __future__ import annotations
 
 from enum import StrEnum
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-from untrace_pipeline.api import ComponentConfig, ConfigModel, Secret
+from untrace_pipeline.api import ComponentConfig, ConfigModel, Duration, Secret
+from untrace_plugins.detectors.names import resolve
+from untrace_plugins.processors.redaction.content.config import (
+    Action,
+    CustomDetectorConfig,
+    Mode,
+    OnError,
+    PatternText,
+    PolicyConfig,
+)
+from untrace_plugins.processors.redaction.content.names import IDENTITY
+from untrace_plugins.sealing.config import KeysConfig
 
 __all__ = ["HashFunction", "RedactionConfig", "Summary"]
 
@@ -31,26 +42,16 @@ class Summary(StrEnum):
     DEBUG = "debug"
 
 
+_ACTION_KEY_BYTES = 32
 _HMAC_KEY_BYTES = {HashFunction.HMAC_SHA256: 32, HashFunction.HMAC_SHA512: 64}
-
-
-def _compiles(text: str) -> str:
-    from untrace_plugins.processors.redaction.confirm import Pattern  # noqa: PLC0415  loads RE2 when it is needed
-
-    try:
-        Pattern(text)
-    except ValueError as error:
-        msg = f"no pattern in RE2's syntax: {error}"
-        raise ValueError(msg) from error
-    return text
-
-
-PatternText = Annotated[str, AfterValidator(_compiles)]
-"""A regular expression."""
 
 
 def _lowered(value: object) -> object:
     return value.lower() if isinstance(value, str) else value
+
+
+def _listed(value: object) -> object:
+    return [value] if isinstance(value, str) else value
 
 
 class UrlSanitizerConfig(ConfigModel):
@@ -141,10 +142,52 @@ class RedactionConfig(ComponentConfig):
     """Key of the keyed hashes: at least 32 bytes for ``hmac-sha256``, 64 for ``hmac-sha512``."""
     summary: Summary = Summary.SILENT
     """Attributes that say what was done: ``debug`` with keys and counts, ``info`` with counts, ``silent`` without."""
+    detectors: Annotated[list[str], BeforeValidator(_listed, json_schema_input_type=str | list[str])] = []
+    """What to find in all texts, JSON within them included: names of detectors, or of groups: `all`, `secrets`,
+    `national_id`, `gdpr`, `ccpa`, `hipaa`; a single name needs no list."""
+    mode: Mode | None = None
+    """What a law calls personal: detectors of that group, and whatever stands in attributes that name a person, such as
+    `user.id`: its keyed hash with an `hmac_key`, otherwise `<USER>`."""
+    custom_detectors: list[CustomDetectorConfig] = []
+    """Detectors made of a pattern each; they need not be named in `detectors`."""
+    default_action: Action = Action.REPLACE
+    """What happens to findings: `replace` with the type (`<EMAIL>`), `mask` (`****`, or `hash_function`), `keep_last`
+    signs (`****1234`), `hash` with `hmac_key` (`<EMAIL:6d1f…>`), `token` that can be undone with its key,
+    `drop_attribute`, `drop_item`, or `keep`."""
+    policies: list[PolicyConfig] = []
+    """Other actions for some detectors, attributes, roles, tools; the first policy that concerns a finding decides."""
+    on_error: OnError = OnError.MASK
+    """What happens to a text on which a detector fails: `mask` it, `pass` what the others leave, `drop` the item."""
+    detector_timeout: Duration = Field(default=1.0, gt=0)
+    """How long a detector of another package may take for one text; those of the daemon take linear time."""
+    token: KeysConfig | None = None
+    """Keys of the action `token`; `untrace-pipeline decrypt` undoes it. Needs the extra `crypto`."""
+    audit_log: bool = False
+    """Log once per request how many findings of which detector got which action; never what was found."""
     url_sanitizer: UrlSanitizerConfig = UrlSanitizerConfig()
     """Accepted while it is off."""
     db_sanitizer: DbSanitizerConfig = DbSanitizerConfig()
     """Accepted while it is off."""
+
+    @property
+    def keeps_all_keys(self) -> bool:
+        """Whether every attribute stays: also where only detectors are named, and nothing is said of keys."""
+        said = not {"allow_all_keys", "allowed_keys"}.isdisjoint(self.model_fields_set)
+        return self.allow_all_keys or (self.finds and not said)
+
+    @property
+    def finds(self) -> bool:
+        """Whether there are detectors."""
+        return bool(self.detectors or self.mode or self.custom_detectors)
+
+    @property
+    def detector_names(self) -> tuple[str, ...]:
+        """Installed detectors that are asked for, in the order of precedence."""
+        return resolve([*self.detectors, *([self.mode.value] if self.mode else [])])
+
+    def actions(self) -> set[Action]:
+        """Return all actions that a finding may get."""
+        return {self.default_action, *(policy.action for policy in self.policies)}
 
     @model_validator(mode="after")
     def _check_key(self) -> Self:
@@ -157,3 +200,27 @@ class RedactionConfig(ComponentConfig):
             msg = f'hmac_key must be at least {least} bytes long for "{self.hash_function}", got {size} bytes'
             raise ValueError(msg)
         return self
+
+    @model_validator(mode="after")
+    def _check_detectors(self) -> Self:
+        custom = [detector.name for detector in self.custom_detectors]
+        if twice := next((name for name in custom if custom.count(name) > 1), None):
+            raise ValueError(f"custom_detectors has {twice!r} twice")
+        resolve([*self.detectors])
+        resolve([name for policy in self.policies for name in policy.detectors if name not in {*custom, IDENTITY}])
+        if self.policies and not self.finds:
+            raise ValueError("policies need detectors: detectors, mode or custom_detectors")
+        if Action.HASH in self.actions() and len(self.hmac_key.reveal().encode()) < _ACTION_KEY_BYTES:
+            raise ValueError(f"the action hash needs an hmac_key of at least {_ACTION_KEY_BYTES} bytes")
+        if Action.TOKEN in self.actions() and self.token is None:
+            raise ValueError("the action token needs a key: token.key or token.key_file")
+        return self
+
+    def unseal(self, text: str) -> str:
+        """Return a text with everything readable again that tokens with one of the keys stand for."""
+        if self.token is None:
+            return text
+        from untrace_plugins.sealing.keys import Keys  # noqa: PLC0415  needs the extra
+        from untrace_plugins.sealing.reveal import reveal  # noqa: PLC0415
+
+        return reveal(text, Keys.load(self.token, "token"))

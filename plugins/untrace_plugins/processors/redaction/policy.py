@@ -7,19 +7,16 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 
 from untrace_pipeline.data import Searcher, Value
 from untrace_plugins.processors.redaction.config import HashFunction, RedactionConfig, Summary
 from untrace_plugins.processors.redaction.confirm import Pattern
 from untrace_plugins.processors.redaction.mask import STARS, make_mask
+from untrace_plugins.processors.redaction.summary import OWN_KEYS, Changes, Notes, annotate
 from untrace_plugins.processors.redaction.text import as_string
 from untrace_plugins.scanning.scanner import Candidates, Scanner
 
-__all__ = ["Changes", "Notes", "Policy"]
-
-Changes = dict[str, Value]
-"""New values by key of an attribute; ``None`` removes it."""
+__all__ = ["Policy"]
 
 _NONE: Candidates = {}
 _KNOWN_KEYS = 10_000
@@ -31,16 +28,6 @@ class _Fate(enum.Enum):
     REMOVE = enum.auto()
     MASK = enum.auto()
     CHECK = enum.auto()
-
-
-@dataclass(slots=True)
-class Notes:
-    """Keys by what happened to them, for the summary."""
-
-    redacted: list[str] = field(default_factory=list)
-    masked: list[str] = field(default_factory=list)
-    allowed: list[str] = field(default_factory=list)
-    ignored: list[str] = field(default_factory=list)
 
 
 class Policy:
@@ -72,7 +59,7 @@ class Policy:
         self._blocked_keys = [Pattern(text) for text in config.blocked_key_patterns]
         self._ignored_keys = [Pattern(text) for text in config.ignored_key_patterns]
         self._fates: dict[str, _Fate] = {}
-        self._kept = {*config.allowed_keys, *_OWN_KEYS}
+        self._kept = {*config.allowed_keys, *OWN_KEYS}
         self._summary = config.summary is not Summary.SILENT
 
     def attributes(self, found: Mapping[str, Value], notes: Notes) -> Changes:
@@ -94,7 +81,7 @@ class Policy:
         changes: Changes = dict.fromkeys(notes.redacted)
         self._check(keys, texts, masked_keys, notes, changes)
         if self._summary:
-            self.annotate(notes, found, changes, "redaction.")
+            annotate(self._config.summary, notes, found, changes, "redaction.")
         return changes
 
     def text(self, key: str | None, text: bytes, candidates: Candidates = _NONE) -> str | None:
@@ -121,19 +108,13 @@ class Policy:
             return value, Notes()  # the Collector leaves no summary then
         return changed, notes
 
-    def annotate(self, notes: Notes, found: Mapping[str, Value], changes: Changes, prefix: str) -> None:
-        """Add the attributes that sum up what was done to the changes; they add to those of an earlier redaction."""
-        for name, keys in (("redacted", notes.redacted), ("masked", notes.masked), ("allowed", notes.allowed)):
-            self._sum_up(f"{prefix}{name}", keys, found, changes, with_keys=True)
-        self._sum_up(f"{prefix}ignored", notes.ignored, found, changes, with_keys=False)
-
     # ------------------------------------------------------------------- keys
 
     def _fate(self, key: str) -> _Fate:
         config, text = self._config, _utf8(key)
         if key in config.ignored_keys or any(pattern.matches(text) for pattern in self._ignored_keys):
             fate = _Fate.IGNORE
-        elif not config.allow_all_keys and key not in self._kept:
+        elif not config.keeps_all_keys and key not in self._kept:
             fate = _Fate.REMOVE
         elif any(pattern.matches(text) for pattern in self._blocked_keys):
             fate = _Fate.MASK
@@ -255,35 +236,6 @@ class Policy:
             return value
         notes.masked.append(path)
         return new.decode()
-
-    # ---------------------------------------------------------------- summary
-
-    def _sum_up(
-        self, name: str, keys: list[str], found: Mapping[str, Value], changes: Changes, *, with_keys: bool
-    ) -> None:
-        if not keys:
-            return
-        if with_keys and self._config.summary is Summary.DEBUG:
-            before = _current(f"{name}.keys", found, changes)
-            earlier = before.split(",") if isinstance(before, str) and before else []
-            changes[f"{name}.keys"] = ",".join(sorted([*keys, *earlier]))
-        count = _current(f"{name}.count", found, changes)
-        earlier_count = count if isinstance(count, int) and not isinstance(count, bool) else 0
-        changes[f"{name}.count"] = earlier_count + len(keys)
-
-
-_OWN_KEYS = (
-    "redaction.redacted.keys",
-    "redaction.redacted.count",
-    "redaction.masked.keys",
-    "redaction.masked.count",
-    "redaction.ignored.count",
-)
-"""What a redaction before this one added is allowed; the Collector forgot the other names of the summary."""
-
-
-def _current(key: str, found: Mapping[str, Value], changes: Changes) -> Value:
-    return changes[key] if key in changes else found.get(key)
 
 
 def _utf8(text: str) -> bytes:

@@ -13,8 +13,9 @@ from untrace_pipeline.api import Settings
 from untrace_pipeline.data import ATTRIBUTES, Batch, Field, Found, Level, Searcher, Signal, Value, attribute
 from untrace_plugins.processors.redaction.config import RedactionConfig, Summary
 from untrace_plugins.processors.redaction.locate import LAYOUTS, Place, locate
-from untrace_plugins.processors.redaction.policy import Changes, Notes, Policy
-from untrace_plugins.scanning.scanner import Hit, Scanner, Suspects
+from untrace_plugins.processors.redaction.policy import Policy
+from untrace_plugins.processors.redaction.summary import Changes, Notes, annotate
+from untrace_plugins.scanning.scanner import Hit, Suspects, shared_scanner
 
 __all__ = ["Redaction"]
 
@@ -28,12 +29,6 @@ _BODY = Field(Level.ITEM, "body")
 
 _Rows = Sequence[int] | None
 """Rows to look at; ``None`` is all of them."""
-
-
-@lru_cache(maxsize=32)
-def _scanner(patterns: tuple[str, ...], use_hyperscan: bool) -> Scanner:
-    """Return one scanner for all pipelines."""
-    return Scanner(patterns, use_hyperscan=use_hyperscan)
 
 
 def _searcher(patterns: Sequence[str]) -> Searcher | None:
@@ -61,13 +56,14 @@ class Redaction:
         summary = config.summary is not Summary.SILENT
         # Allowed values count only in the summary, unless something in them is blocked.
         values = (*config.blocked_values, *(config.allowed_values if summary else ()))
-        value_scanner = _scanner(values, use_hyperscan)
-        self._request_scanner = _scanner((*values, *config.blocked_key_patterns), use_hyperscan)
+        value_scanner = shared_scanner(values, use_hyperscan=use_hyperscan)
+        self._request_scanner = shared_scanner((*values, *config.blocked_key_patterns), use_hyperscan=use_hyperscan)
         searcher = _searcher(config.blocked_values)
         self._policy = Policy(config, value_scanner, searcher, _searcher(values))
         self._summary = summary
+        self._level = config.summary
         counts_ignored = summary and (config.ignored_keys or config.ignored_key_patterns)
-        self._by_content = bool(config.allow_all_keys and not config.redact_all_types and not counts_ignored)
+        self._by_content = bool(config.keeps_all_keys and not config.redact_all_types and not counts_ignored)
         # Where nothing else of an item matters, single values are masked without reading the item.
         self._single_values = not summary and not config.blocked_key_patterns
         self._searcher = searcher if self._by_content and self._single_values else None
@@ -210,7 +206,8 @@ class Redaction:
         (found,) = batch.columns([Field(Level.ITEM, ATTRIBUTES)], rows=list(summaries))
         for (row, notes), attributes in zip(summaries.items(), found, strict=True):
             changes: dict[str, Value] = {}
-            self._policy.annotate(notes, attributes if isinstance(attributes, dict) else {}, changes, "redaction.body.")
+            present = attributes if isinstance(attributes, dict) else {}
+            annotate(self._level, notes, present, changes, "redaction.body.")
             edits.add(Level.ITEM, row, changes)
         edits.write()
 

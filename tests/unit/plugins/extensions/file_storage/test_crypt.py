@@ -20,7 +20,7 @@ OLD, NEW = bytes(range(32)), bytes(range(100, 132))
 
 
 def keys(**options: Any) -> Keys:
-    return Keys.load(EncryptionConfig.model_validate(options))
+    return Keys.load(EncryptionConfig.model_validate(options), "encryption")
 
 
 async def test_nothing_readable_lies_on_the_disk(tmp_path: Path) -> None:
