@@ -2,7 +2,7 @@
 
 The library prices a call by decomposing its usage into the units that the model is priced in. That is linear in the
 tokens of each sort, as long as no step of a tariff is crossed: so it is asked once per step and sort, for a million
-tokens of nothing else, and its answer is what one token costs. Everything that it knows holds, and nothing is copied.
+tokens of nothing else. Everything that it knows holds, and nothing is copied.
 """
 
 from __future__ import annotations
@@ -170,14 +170,14 @@ def _rates(prices: ModelPrice) -> Rates:
 
     request = cost()
 
-    def per_token(**tokens: int) -> float:
-        return (cost(**tokens) - request) / _MILLION
+    def per_million(**tokens: int) -> float:
+        return cost(**tokens) - request
 
     return Rates(
-        input=per_token(input_tokens=_MILLION),
-        output=per_token(output_tokens=_MILLION),
-        cache_read=per_token(input_tokens=_MILLION, cache_read_tokens=_MILLION),
-        cache_write=per_token(input_tokens=_MILLION, cache_write_tokens=_MILLION),
-        reasoning=per_token(output_tokens=_MILLION, output_reasoning_tokens=_MILLION),
+        input=per_million(input_tokens=_MILLION),
+        output=per_million(output_tokens=_MILLION),
+        cache_read=per_million(input_tokens=_MILLION, cache_read_tokens=_MILLION),
+        cache_write=per_million(input_tokens=_MILLION, cache_write_tokens=_MILLION),
+        reasoning=per_million(output_tokens=_MILLION, output_reasoning_tokens=_MILLION),
         request=request,
     )

@@ -11,7 +11,6 @@ from untrace_plugins.genai.pricing.tariff import Rates, Step, Tariff
 
 __all__ = ["PriceEntry", "PriceStep"]
 
-_MILLION = 1_000_000
 _NANOSECONDS = 1_000_000_000
 
 
@@ -76,17 +75,17 @@ class PriceEntry(ConfigModel):
         return int(datetime.combine(self.since, datetime.min.time(), UTC).timestamp()) * _NANOSECONDS
 
     def _rates(self, step: PriceStep | None) -> Rates:
-        def per_token(name: str, default: float = 0.0) -> float:
+        def per_million(name: str, default: float = 0.0) -> float:
             own = getattr(step, name) if step is not None else None
             price = getattr(self, name) if own is None else own
-            return default if price is None else float(price) / _MILLION
+            return default if price is None else float(price)
 
-        sent, answered = per_token("input"), per_token("output")
+        sent, answered = per_million("input"), per_million("output")
         return Rates(
             input=sent,
             output=answered,
-            cache_read=per_token("cache_read", sent),
-            cache_write=per_token("cache_write", sent),
-            reasoning=per_token("reasoning", answered),
+            cache_read=per_million("cache_read", sent),
+            cache_write=per_million("cache_write", sent),
+            reasoning=per_million("reasoning", answered),
             request=self.request,
         )

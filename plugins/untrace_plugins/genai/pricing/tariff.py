@@ -1,4 +1,4 @@
-"""Prices compiled for the hot path: US dollars per token, by size of the prompt and by time."""
+"""Prices compiled for the hot path: US dollars per million tokens, by size of the prompt and by time."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import NamedTuple, Protocol
 from untrace_plugins.genai.emit.cost import Cost
 
 __all__ = ["FixedSchedule", "Found", "Rates", "Schedule", "Step", "Tariff", "Usage"]
+
+_MILLION = 1_000_000  # divided by last, so that amounts are as round as prices are
 
 
 class Usage(NamedTuple):
@@ -23,7 +25,7 @@ class Usage(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """US dollars for one token of each sort, and for the request itself."""
+    """US dollars for a million tokens of each sort, and for the request itself."""
 
     input: float
     """For input that is in no cache."""
@@ -41,12 +43,12 @@ class Rates:
         sent = (usage.input - usage.cache_read - usage.cache_write) * self.input + read + written
         answered = (usage.output - usage.reasoning) * self.output + thought
         return Cost(
-            sent + answered + self.request,
-            sent,
-            answered,
-            read if usage.cache_read else None,
-            written if usage.cache_write else None,
-            thought if usage.reasoning else None,
+            (sent + answered) / _MILLION + self.request,
+            sent / _MILLION,
+            answered / _MILLION,
+            read / _MILLION if usage.cache_read else None,
+            written / _MILLION if usage.cache_write else None,
+            thought / _MILLION if usage.reasoning else None,
         )
 
 
