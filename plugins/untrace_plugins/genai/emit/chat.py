@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, TypeAlias
 
 from untrace_plugins.genai import names
-from untrace_plugins.genai.emit.content import Message, as_text, is_plain, read_messages, read_objects, read_parts
+from untrace_plugins.genai.emit.content import Message, as_text, read_objects
 from untrace_plugins.genai.emit.span import Changes, Span, strings
 
 __all__ = [
@@ -16,8 +16,6 @@ __all__ = [
     "chat",
     "data_url",
     "finish_reasons",
-    "input_messages",
-    "output_messages",
     "spent",
     "tools",
 ]
@@ -29,23 +27,6 @@ SENT: Final = (names.INPUT_MESSAGES, names.SYSTEM_INSTRUCTIONS)
 ANSWERED: Final = (names.OUTPUT_MESSAGES,)
 
 _AUDIO_FORMATS: Final = {"audio/mpeg": "mp3", "audio/wav": "wav", "audio/x-wav": "wav"}
-
-
-def input_messages(span: Span) -> list[Message] | None:
-    """Return what was sent, the system instructions first, ``None`` if it is absent or malformed."""
-    messages = read_messages(span.attributes.get(names.INPUT_MESSAGES))
-    instructions = read_parts(span.attributes.get(names.SYSTEM_INSTRUCTIONS))
-    if span.attributes.get(names.INPUT_MESSAGES) is not None and messages is None:
-        return None
-    if instructions is None:
-        return messages if span.attributes.get(names.SYSTEM_INSTRUCTIONS) is None else None
-    first = Message("system", instructions, plain=all(map(is_plain, instructions)))
-    return [first, *(messages or ())]
-
-
-def output_messages(span: Span) -> list[Message] | None:
-    """Return what was answered, one message per choice, ``None`` if it is absent or malformed."""
-    return read_messages(span.attributes.get(names.OUTPUT_MESSAGES))
 
 
 def finish_reasons(span: Span, answered: Sequence[Message]) -> list[str | None]:

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import orjson
 
@@ -16,21 +15,26 @@ from untrace_pipeline.data import Value
 
 __all__ = ["Message", "as_text", "is_json", "is_plain", "read_messages", "read_objects", "read_parts", "to_json"]
 
-_KNOWN: Final = {
-    "text": ({"content"}, set()),
-    "reasoning": ({"content"}, set()),
-    "tool_call": ({"name"}, {"id", "arguments"}),
-    "tool_call_response": (set(), {"id", "response"}),
-    "blob": ({"content", "modality"}, {"mime_type"}),
-    "uri": ({"uri", "modality"}, {"mime_type"}),
-    "file": ({"file_id", "modality"}, {"mime_type"}),
+_STRINGS: Final = {
+    "text": ("content",),
+    "reasoning": ("content",),
+    "tool_call": ("name",),
+    "tool_call_response": (),
+    "blob": ("content", "modality"),
+    "uri": ("uri", "modality"),
+    "file": ("file_id", "modality"),
 }
-"""Keys that a part of each type has and may have. Those that it has are strings."""
+"""Strings that a part of each of the convention's own types has."""
+_MAY_HAVE: Final = {
+    "tool_call": {"id", "arguments"},
+    "tool_call_response": {"id", "response"},
+    **{key: {"mime_type"} for key in ("blob", "uri", "file")},
+}
+_KEYS: Final = {kind: {"type", *strings, *_MAY_HAVE.get(kind, ())} for kind, strings in _STRINGS.items()}
 _MESSAGE_KEYS: Final = {"role", "parts", "name", "finish_reason"}
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """A message of ``gen_ai.input.messages`` or ``gen_ai.output.messages``."""
 
     role: str
@@ -77,10 +81,12 @@ def _message(found: dict[str, Any]) -> Message | None:
     role, parts = found.get("role"), found.get("parts")
     if not isinstance(role, str) or not isinstance(parts, list):
         return None
-    if not all(isinstance(part, dict) and isinstance(part.get("type"), str) for part in parts):
-        return None
+    plain = found.keys() <= _MESSAGE_KEYS
+    for part in parts:
+        if not isinstance(part, dict) or not isinstance(part.get("type"), str):
+            return None
+        plain = plain and is_plain(part)
     name, finish_reason = found.get("name"), found.get("finish_reason")
-    plain = found.keys() <= _MESSAGE_KEYS and all(map(is_plain, parts))
     return Message(
         role,
         parts,
@@ -92,12 +98,11 @@ def _message(found: dict[str, Any]) -> Message | None:
 
 def is_plain(part: dict[str, Any]) -> bool:
     """Return whether a part is of one of the convention's own types, with no further keys."""
-    known = _KNOWN.get(part["type"])
-    if known is None:
+    kind = part["type"]
+    keys = _KEYS.get(kind)
+    if keys is None or not part.keys() <= keys:
         return False
-    needed, others = known
-    keys = part.keys() - {"type"}
-    return needed <= keys <= needed | others and all(isinstance(part[key], str) for key in needed)
+    return all(isinstance(part.get(key), str) for key in _STRINGS[kind])
 
 
 def as_text(value: object) -> str:

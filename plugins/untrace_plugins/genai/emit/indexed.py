@@ -14,8 +14,6 @@ from untrace_plugins.genai.emit.chat import (
     Chat,
     chat,
     finish_reasons,
-    input_messages,
-    output_messages,
     spent,
 )
 from untrace_plugins.genai.emit.content import as_text
@@ -27,11 +25,11 @@ __all__ = ["indexed_messages"]
 def indexed_messages(span: Span) -> Changes:
     """Return both directions under numbered keys; the canonical attribute goes where they say all that it says."""
     changes: Changes = {}
-    sent = input_messages(span)
+    sent = span.sent
     if sent:
         changes |= _numbered("gen_ai.prompt", chat(sent))
         changes |= spent(span, sent, SENT)
-    answered = output_messages(span)
+    answered = span.answered
     if answered:
         changes |= _numbered("gen_ai.completion", chat(answered))
         reasons = enumerate(finish_reasons(span, answered))

@@ -15,8 +15,6 @@ from untrace_plugins.genai.emit.chat import (
     SENT,
     chat,
     finish_reasons,
-    input_messages,
-    output_messages,
     spent,
     tools,
 )
@@ -150,14 +148,14 @@ def _content(span: Span) -> Changes:
 
 def _messages(span: Span) -> Changes:
     changes: Changes = {}
-    sent = input_messages(span)
+    sent = span.sent
     if sent:
         definitions = tools(span)
         changes[_INPUT] = to_json(chat(sent) if definitions is None else {"tools": definitions, "messages": chat(sent)})
         if definitions is not None:
             changes[names.TOOL_DEFINITIONS] = None
         changes |= spent(span, sent, SENT)
-    answered = output_messages(span)
+    answered = span.answered
     if answered and span.text(names.OPERATION) != Operation.EMBEDDINGS:
         choices = chat(answered)
         changes[_OUTPUT] = to_json(choices[0] if len(choices) == 1 else choices)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from untrace_plugins.genai import names
-from untrace_plugins.genai.emit.chat import finish_reasons, input_messages, output_messages, tools
+from untrace_plugins.genai.emit.chat import finish_reasons, tools
 from untrace_plugins.genai.emit.content import as_text, is_json, read_objects, to_json
 from untrace_plugins.genai.emit.cost import COSTS, CostForm, cost_attributes, cost_of
 from untrace_plugins.genai.emit.openinference_messages import flattened_messages
@@ -124,7 +124,7 @@ def _totals(span: Span) -> Changes:
     if total is not None:
         changes["llm.token_count.total"] = total
     listed = strings(span.attributes.get(names.RESPONSE_FINISH_REASONS))
-    reasons = listed or [reason for reason in finish_reasons(span, output_messages(span) or ()) if reason]
+    reasons = listed or [reason for reason in finish_reasons(span, span.answered or ()) if reason]
     if reasons:
         changes["llm.finish_reason"] = reasons[0]
         changes[names.RESPONSE_FINISH_REASONS] = [*reasons] if len(reasons) > 1 else None
@@ -194,7 +194,7 @@ def _own(span: Span) -> tuple[tuple[str, str] | None, tuple[str, str] | None]:
 
 
 def _previews(span: Span) -> tuple[tuple[str, str] | None, tuple[str, str] | None]:
-    sent, answered = input_messages(span) or [], output_messages(span) or []
+    sent, answered = span.sent or [], span.answered or []
     asked = next((text for message in reversed(sent) for text in message.texts()), None)
     said = next((text for message in answered for text in message.texts()), None)
     return (None if asked is None else ("", asked)), (None if said is None else ("", said))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from untrace_plugins.genai.emit.chat import ANSWERED, SENT, data_url, input_messages, output_messages, spent
+from untrace_plugins.genai.emit.chat import ANSWERED, SENT, data_url, spent
 from untrace_plugins.genai.emit.content import Message, as_text
 from untrace_plugins.genai.emit.span import Changes, Span
 from untrace_plugins.genai.emit.words import plain
@@ -15,11 +15,11 @@ __all__ = ["flattened_messages"]
 def flattened_messages(span: Span) -> Changes:
     """Return the messages; canonical ones stay beside them where they say more."""
     changes: Changes = {}
-    sent = input_messages(span)
+    sent = span.sent
     if sent:
         changes |= _numbered("llm.input_messages", sent)
         changes |= spent(span, sent, SENT)
-    answered = output_messages(span)
+    answered = span.answered
     if answered:
         changes |= _numbered("llm.output_messages", answered)
         changes |= spent(span, answered, ANSWERED)

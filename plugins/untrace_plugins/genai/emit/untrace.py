@@ -11,8 +11,6 @@ from untrace_plugins.genai.emit.chat import (
     SENT,
     chat,
     finish_reasons,
-    input_messages,
-    output_messages,
     spent,
     tools,
 )
@@ -120,11 +118,11 @@ def _content(span: Span) -> Changes:
     definitions = tools(span)
     if definitions is not None:
         changes |= {"llm.tools": to_json(definitions), names.TOOL_DEFINITIONS: None}
-    sent = input_messages(span)
+    sent = span.sent
     if sent:
         changes["llm.messages"] = to_json(chat(sent))
         changes |= spent(span, sent, SENT)
-    answered = output_messages(span)
+    answered = span.answered
     if answered:
         changes["llm.choices"] = to_json(_choices(span, answered))
         changes |= spent(span, answered, ANSWERED)
