@@ -41,6 +41,8 @@ class SpanFacts(NamedTuple):
     tokens: tuple[int, int] = (0, 0)
     """Input and output."""
     response_id: str = ""
+    times: tuple[int, int] = (0, 0)
+    """Start and end."""
 
 
 class _Node:
@@ -62,7 +64,7 @@ class _Trace:
 
     def __init__(self) -> None:
         self.nodes: dict[bytes, _Node] = {}
-        self.answers: dict[str, bytes] = {}
+        self.answers: dict[str, SpanFacts] = {}
         """The span that counts, by the id of the provider's answer."""
 
 
@@ -124,7 +126,7 @@ class Calls:
             node.counts = not (self._covered(span, node) or self._wrapped(span) or self._answered(span))
         if node.counts:
             if span.response_id:
-                self._traces[span.trace_id].answers.setdefault(span.response_id, span.span_id)
+                self._traces[span.trace_id].answers.setdefault(span.response_id, span)
             self._report(span, span)
 
     def _covered(self, span: SpanFacts, node: _Node) -> bool:
@@ -137,8 +139,14 @@ class Calls:
         return any(_same(above, span) and nodes[above.span_id].counts for above in self._above(span))
 
     def _answered(self, span: SpanFacts) -> bool:
-        """Return whether another span of the trace counts for the same answer of the provider."""
-        return self._traces[span.trace_id].answers.get(span.response_id, span.span_id) != span.span_id
+        """Return whether another span of the trace counts for the same answer of the provider, at the same time.
+
+        Some servers number their answers from one, or by chance from a few hundred: an id alone says little.
+        """
+        other = self._traces[span.trace_id].answers.get(span.response_id)
+        if other is None or other.span_id == span.span_id or other.tokens != span.tokens:
+            return False
+        return other.times[0] <= span.times[1] and span.times[0] <= other.times[1]
 
     def _report(self, call: SpanFacts, start: SpanFacts) -> None:
         """Tell every span above, up to a border, that a call counts; the first that has not come yet keeps it."""

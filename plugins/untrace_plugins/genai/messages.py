@@ -64,9 +64,14 @@ def _text_of(value: object, read: Callable[[Any], Any]) -> str | None:
     found = read(given)
     if found and found == given and isinstance(value, str):
         return value
-    if not found and isinstance(value, str) and given is not value:
+    if not found and isinstance(value, str) and given is not value and any(_leaves(given)):
         found = read([value])  # JSON, but no messages: a text that happens to be JSON
     return dump(found) if found else None
+
+
+def _leaves(given: object) -> Iterator[object]:
+    """Yield what an object or a list holds, one level deep: ``{"output": null}`` says nothing."""
+    yield from given.values() if isinstance(given, dict) else given if isinstance(given, list) else [given]
 
 
 def _settled(given: object) -> bool:

@@ -194,7 +194,7 @@ def _file(block: dict[str, Any]) -> Iterator[Part]:
 
 def _blob(block: dict[str, Any]) -> Iterator[Part]:
     """Pass the convention's own part on; a data URL within is taken apart, and absent types are left out."""
-    content = block.get("content")
+    content = block.get("content", block.get("uri"))
     if isinstance(content, str) and content.startswith(_DATA_URL):
         yield _media(block.get("modality") or "image", block.get("mime_type"), content)
     else:

@@ -125,7 +125,9 @@ class Reading:
 
 
 def _plain(value: Value) -> Value:
-    """Return text as a plain string, without the enumeration that it may be from."""
+    """Return texts as plain strings, without the enumeration that they may be from."""
+    if isinstance(value, list):
+        return [_plain(one) for one in value]
     return str(value) if isinstance(value, str) else value
 
 

@@ -20,10 +20,17 @@ _WORDS: Mapping[str, str] = {
 }
 
 
-def attached(span: Reading, prefix: str, decode: Callable[[Value], Any] = lambda value: value) -> None:
-    """Take every attribute with the prefix. ``decode`` undoes what the library did to the values."""
+def attached(
+    span: Reading, prefix: str, decode: Callable[[Value], Any] = lambda value: value, libraries: tuple[str, ...] = ()
+) -> None:
+    """Take every attribute with the prefix. ``decode`` undoes what the library did to the values.
+
+    ``libraries`` is how keys begin that no application attached, but the library itself; they stay where they are.
+    """
     metadata: dict[str, Any] = {}
     for key, value in list(span.prefixed(prefix)):
+        if key.startswith(libraries):
+            continue
         canonical = _WORDS.get(key)
         found = decode(value)
         if canonical is not None and (known := tags(found) if canonical == names.TAGS else text(found)) is not None:

@@ -16,13 +16,14 @@ from untrace_plugins.genai.dialects.parameters import parameters, response
 from untrace_plugins.genai.messages import input_messages, output_messages
 from untrace_plugins.genai.reading import Reading
 from untrace_plugins.genai.usage import usage
-from untrace_plugins.genai.values import dump, load
+from untrace_plugins.genai.values import dump, load, python_literal
 from untrace_plugins.genai.words import operation, provider, span_kind
 
 __all__ = ["from_run", "read"]
 
 _METADATA = "langsmith.metadata."
 _RETRIEVAL = names.Operation.RETRIEVAL
+_OWN = ("LANGSMITH_", "usage_metadata", "invocation_params", "ls_invocation_params")
 _PROMPT, _COMPLETION = "gen_ai.prompt", "gen_ai.completion"
 
 
@@ -40,7 +41,7 @@ def read(span: Reading) -> None:
     span.take("langsmith.span.tags", names.TAGS, tags)
     span.take("langsmith.trace.session_id", names.SESSION_ID)
     _models(span)
-    attached(span, _METADATA)
+    attached(span, _METADATA, libraries=_OWN)
     asked, answered = load(span.attributes.get(_PROMPT)), load(span.attributes.get(_COMPLETION))
     match span.values.get(names.OPERATION):
         case names.Operation.EXECUTE_TOOL:
@@ -55,6 +56,8 @@ def _models(span: Reading) -> None:
     """Take model and provider from the metadata: the exporter guesses, and says langchain where it cannot."""
     if (found := provider(span.attributes.get(f"{_METADATA}ls_provider"))) is not None:
         span.force(names.PROVIDER, found)
+    elif span.values.get(names.PROVIDER) == "langchain":
+        span.force(names.PROVIDER, None)
     span.take(f"{_METADATA}ls_model_name", names.REQUEST_MODEL)
     for key, canonical in (
         ("ls_temperature", names.REQUEST_TEMPERATURE),
@@ -80,15 +83,16 @@ def _call(span: Reading, asked: Any, answered: Any) -> None:
     if isinstance(asked, dict):
         parameters(span, {key: value for key, value in asked.items() if key not in ("messages", "input", "prompt")})
         span.put(names.INPUT_MESSAGES, span.attempt(input_messages, asked, _PROMPT), _PROMPT)
-    invocation = load(span.attributes.get(f"{_METADATA}invocation_params"))
-    if isinstance(invocation, dict):
-        parameters(span, invocation)
+    for key in ("invocation_params", "ls_invocation_params"):
+        invocation = load(span.attributes.get(_METADATA + key))
+        if isinstance(invocation, dict):
+            parameters(span, invocation)
     if isinstance(answered, dict):
         span.put(names.OUTPUT_MESSAGES, span.attempt(output_messages, answered, _COMPLETION), _COMPLETION)
         span.tokens(usage(answered.get("usage_metadata"), exclusive=False))
         response(span, answered)
     for details in ("input_token_details", "output_token_details"):
-        given = load(span.attributes.get(f"gen_ai.usage.{details}"))
+        given = python_literal(span.attributes.get(f"gen_ai.usage.{details}"))
         if isinstance(given, dict):
             counts = [one for one in usage({details: given}) if one[0] not in (names.USAGE_INPUT, names.USAGE_OUTPUT)]
             span.tokens(counts, f"gen_ai.usage.{details}")

@@ -12,6 +12,7 @@ from untrace_plugins.genai.messages import input_messages, output_messages
 from untrace_plugins.genai.names import Operation
 from untrace_plugins.genai.reading import Reading, Table
 from untrace_plugins.genai.tools import tool_definitions
+from untrace_plugins.genai.usage import usage
 from untrace_plugins.genai.values import json_text, load, number, text
 
 __all__ = ["read"]
@@ -37,6 +38,7 @@ def read(span: Reading) -> None:
         span.put(
             names.TOOL_DEFINITIONS, span.attempt(tool_definitions, given["function_tools"], "model_request_parameters")
         )
+    span.tokens(usage(load(span.attributes.get("gen_ai.usage.raw"))), "gen_ai.usage.raw")
     _events(span, "events")
     _requests(span)
 

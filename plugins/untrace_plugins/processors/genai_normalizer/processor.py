@@ -85,6 +85,9 @@ class GenaiNormalizer:
             inherit(spans)
         if self._config.mark_duplicates:
             self._mark(batch, spans)
+        duplicates = sum(span.changes.get(names.DUPLICATE) is True for span in spans)
+        if duplicates:
+            self._meters.duplicates.add(duplicates)
         if self._config.emit is not Form.AS_IS:
             for span in spans:
                 if span.dialect:
@@ -152,8 +155,6 @@ class GenaiNormalizer:
         for owner in marked:
             if owner is not None:
                 owner.changes[names.DUPLICATE] = True
-        if marked:
-            self._meters.duplicates.add(len(marked))
 
     def _logs(self, batch: Batch) -> None:
         rows = self._records(batch)

@@ -67,7 +67,7 @@ class Span:
         response = self.get(names.RESPONSE_ID)
         answered = response if isinstance(response, str) else ""
         ids = (self.trace_id, self.span_id, self.parent_id)
-        return SpanFacts(*ids, role, kind, (tokens[0] or 0, tokens[1] or 0), answered)
+        return SpanFacts(*ids, role, kind, (tokens[0] or 0, tokens[1] or 0), answered, (self.start, self.end))
 
 
 class Event(NamedTuple):

@@ -83,9 +83,14 @@ def test_other_answers_are_other_calls() -> None:
     assert marked([call("outer", "", "own id"), call("inner", "outer", "provider's")]) == {"outer"}
 
 
-def test_two_instrumentations_side_by_side() -> None:
-    """Spans of the same answer in one trace are one call, though neither is above the other."""
-    assert marked([call("one", "root", "id")], [call("two", "root", "id")]) == {"two"}
+@pytest.mark.parametrize(
+    ("times", "tokens", "expected"),
+    [((5, 15), (10, 5), {"two"}), ((11, 15), (10, 5), set()), ((5, 15), (10, 6), set())],
+)
+def test_two_instrumentations_side_by_side(times: tuple[int, int], tokens: tuple[int, int], expected: set[str]) -> None:
+    """Spans of the same answer at the same time are one call; servers that reuse their ids answer one after another."""
+    one = call("one", "root", "chatcmpl-1")._replace(times=(0, 10))
+    assert marked([one], [call("two", "root", "chatcmpl-1", tokens)._replace(times=times)]) == expected
 
 
 def test_same_span_again() -> None:
