@@ -236,6 +236,7 @@ FACTORIES: dict[tuple[Kind, str], Factory[Any]] = {
     (Kind.RECEIVER, "once"): ReceiverFactory(create=FakeReceiver, once=True, **_COMMON),
     (Kind.PROCESSOR, "together"): ProcessorFactory(create=FakeProcessor, affinity=Affinity.TRACE_ID, **_COMMON),
     (Kind.EXTENSION, "central"): ExtensionFactory(create=FakeExtension, per_service=True, **_COMMON),
+    (Kind.EXPORTER, "single"): ExporterFactory(create=FakeExporter, once=True, **_COMMON),
     (Kind.EXPORTER, "traces_only"): ExporterFactory(create=FakeExporter, signals=frozenset({Signal.TRACES}), **_COMMON),
 }
 

@@ -116,6 +116,11 @@ class ExporterFactory(Factory[C]):
     """Makes exporters."""
 
     create: Callable[[C, Settings], Exporter]
+    once: bool = False
+    """Whether it runs in one worker only, because it has one page, or one connection, for all.
+
+    The engine sends there what other workers have for it; its pipelines cannot have a processor with ``affinity``.
+    """
     kind = Kind.EXPORTER
 
 

@@ -55,12 +55,14 @@ def _print(problems: Sequence[Problem], trouble: Sequence[str], loaded: Loaded |
 
 def _about_workers(spec: ServiceSpec) -> Iterator[str]:
     """Yield what differs from a single process."""
-    from untrace_pipeline.engine.hops import meeting_places  # noqa: PLC0415  few configurations have several workers
+    from untrace_pipeline.engine.hops import first_places, meeting_places  # noqa: PLC0415  seldom several workers
     from untrace_pipeline.engine.parts import only_in_first, worker_count  # noqa: PLC0415
 
     yield f"{counted(worker_count(spec), 'worker')} on this machine"
     for receiver in sorted(only_in_first(spec)):
         yield f"receiver {receiver} runs in worker 0 only"
+    for exporter in sorted(first_places(spec)):
+        yield f"exporter {exporter} runs in worker 0 only, which gets what the others have for it"
     for pipeline, processor in meeting_places(spec).items():
         yield f"pipeline {pipeline}: spans of a trace meet in one worker before {processor}"
 

@@ -17,6 +17,7 @@ from untrace_pipeline.api.workers import ALONE, Workers
 from untrace_pipeline.config.model import ServiceSpec
 from untrace_pipeline.engine.dry_run import NotSent, PassedBy
 from untrace_pipeline.engine.graph import UnitId, start_order
+from untrace_pipeline.engine.hops import Elsewhere
 from untrace_pipeline.engine.host import ComponentHost, Statuses
 from untrace_pipeline.engine.intake import Intake
 from untrace_pipeline.engine.link import Faults, Link, Port
@@ -84,7 +85,7 @@ class Builder:
         faults = Faults(component, meter, logger, self._clock)
         unit = Unit(blueprint, meter, logger, faults, status, host)
         settings = Settings(component, blueprint.signals, meter, logger, blueprint.id.pipeline)
-        _guarded(unit, factory, lambda: _fill(unit, factory, settings))
+        _guarded(unit, factory, lambda: _fill(unit, factory, settings, self._workers))
         return unit
 
     def _processor(self, spec: ServiceSpec, processor: ComponentId, pipeline: PipelineId) -> Unit:
@@ -121,7 +122,7 @@ def _remedy(kind: Kind, factory: Factory[Any]) -> str:
     return f": pip install '{package}[{factory.extra}]'" if package else f"; the extra [{factory.extra}] brings it"
 
 
-def _fill(unit: Unit, factory: Any, settings: Settings) -> None:
+def _fill(unit: Unit, factory: Any, settings: Settings, workers: Workers) -> None:
     """Create the component with what its kind is given."""
     blueprint, config = unit.blueprint, unit.blueprint.spec.config
     if isinstance(factory, TransformFactory):
@@ -142,7 +143,8 @@ def _fill(unit: Unit, factory: Any, settings: Settings) -> None:
             unit.host.ways = Ways(unit)
             unit.component = factory.create(config, settings, unit.ports)
         case Kind.EXPORTER:
-            unit.component = factory.create(config, settings)
+            elsewhere = factory.once and workers.index
+            unit.component = Elsewhere() if elsewhere else factory.create(config, settings)
         case Kind.EXTENSION:
             unit.component = factory.create(config, settings)
             return

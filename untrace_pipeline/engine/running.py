@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from functools import partial
 from typing import Any
 
+from untrace_pipeline.api.identity import PipelineId
 from untrace_pipeline.config.model import ServiceSpec
 from untrace_pipeline.engine.account import Account
 from untrace_pipeline.engine.bookkeeping import Bookkeeping
 from untrace_pipeline.engine.build import Builder
 from untrace_pipeline.engine.graph import UnitId, predecessors
-from untrace_pipeline.engine.hops import Hops, meeting_places
+from untrace_pipeline.engine.hops import Hops, first_places, meeting_places
 from untrace_pipeline.engine.lifecycle import Deadline, start_all, stop_all
 from untrace_pipeline.engine.reload import Exchange
 from untrace_pipeline.engine.wiring import Wiring
@@ -87,8 +88,10 @@ class Running:
         """Return what must have ended before a unit stops that other workers send to."""
         if self._hops is None:
             return {}
-        places = meeting_places(self.graph.spec).items()
-        return {UnitId(unit, pipeline): partial(self._hops.finish, pipeline) for pipeline, unit in places}
+        hops, spec = self._hops, self.graph.spec
+        ends = {UnitId(unit, one): [one] for one, unit in meeting_places(spec).items()}
+        ends |= {UnitId(unit): found for unit, found in first_places(spec).items()}
+        return {unit: partial(_finish, hops, pipelines) for unit, pipelines in ends.items()}
 
     async def _drain(self, exchange: Exchange, deadline: Deadline) -> None:
         account = Account(self._metrics)
@@ -96,3 +99,8 @@ class Running:
         deadline.close()
         if gone:
             account.close("old components stopped", gone)
+
+
+async def _finish(hops: Hops, pipelines: Iterable[PipelineId]) -> None:
+    for pipeline in pipelines:
+        await hops.finish(pipeline)

@@ -12,7 +12,7 @@ from untrace_pipeline.data.signal import Signal
 from untrace_pipeline.engine.bookkeeping import Bookkeeping, DropOnTheWay
 from untrace_pipeline.engine.fanout import fan_out
 from untrace_pipeline.engine.graph import UnitId
-from untrace_pipeline.engine.hops import Hops, meeting_place
+from untrace_pipeline.engine.hops import Hops, in_first, meeting_place
 from untrace_pipeline.engine.intake import Gate
 from untrace_pipeline.engine.transforms import Step, TransformRun
 from untrace_pipeline.engine.unit import Graph, Unit
@@ -59,7 +59,7 @@ class Wiring:
 
     def _chain(self, pipeline: PipelineSpec) -> Consumer:
         """Join a pipeline from its end, and return its head."""
-        head = fan_out([self._inlet(exporter) for exporter in pipeline.exporters], self._books.overflow)
+        head = fan_out(self._ends(pipeline), self._books.overflow)
         dropped = self._books.on_the_way(pipeline.exporters)
         steps: list[Step] = []
         for processor in reversed(pipeline.processors):
@@ -75,6 +75,16 @@ class Wiring:
                 self._places[pipeline.id] = head
                 head = self._hops.before(pipeline.id, head, self._books.overflow)
         return _run(steps, head, dropped)
+
+    def _ends(self, pipeline: PipelineSpec) -> list[Consumer]:
+        """Return the ways into the exporters of a pipeline; those of the first worker share one."""
+        first = in_first(self._graph.spec, pipeline) if self._hops is not None else []
+        ends = [self._inlet(exporter) for exporter in pipeline.exporters if exporter not in first]
+        if first and self._hops is not None:
+            place = fan_out([self._inlet(exporter) for exporter in first], self._books.overflow)
+            self._places[pipeline.id] = place
+            ends.append(self._hops.to_first(pipeline.id, place))
+        return ends
 
     def _inlet(self, exporter: ComponentId) -> Consumer:
         inlet = self._graph.unit(exporter).inlet

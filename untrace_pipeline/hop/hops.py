@@ -54,6 +54,10 @@ class Hops:
         """Return the hop before a processor of a pipeline."""
         return Hop(self, pipeline, next, overflow, self._meter) if self.workers.count > 1 else next
 
+    def to_first(self, pipeline: PipelineId, next: Consumer) -> Consumer:
+        """Return the way to exporters that run in worker 0 only."""
+        return Away(self, 0, pipeline, self._meter) if self.workers.index else next
+
     def lead(self, places: Mapping[PipelineId, Consumer]) -> None:
         """Lead what other workers send to these processors from now on."""
         self._places = dict(places)

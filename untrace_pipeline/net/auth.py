@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
+
 from pydantic import Field
 
 from untrace_pipeline.api.auth import ServerAuthenticator
 from untrace_pipeline.api.component import Host
 from untrace_pipeline.api.config import ConfigModel
-from untrace_pipeline.errors import StartError
+from untrace_pipeline.errors import ConsumeError, StartError
+from untrace_pipeline.net.http_message import HttpError, Request
 
-__all__ = ["ServerAuthConfig", "find_server_authenticator"]
+__all__ = ["ServerAuthConfig", "check_request", "find_server_authenticator"]
 
 
 class ServerAuthConfig(ConfigModel):
@@ -28,3 +31,17 @@ def find_server_authenticator(host: Host, auth: ServerAuthConfig | None) -> Serv
         msg = f"extension {auth.authenticator} cannot authenticate requests: give it server credentials"
         raise StartError(msg)
     return extension
+
+
+async def check_request(request: Request, authenticator: ServerAuthenticator | None) -> None:
+    """Check who a request for a page comes from, if anybody does. Raises :class:`HttpError` 401."""
+    if authenticator is None:
+        return
+    metadata: dict[str, tuple[str, ...]] = {}
+    for name, value in request.headers:
+        key = name.decode("latin-1")
+        metadata[key] = (*metadata.get(key, ()), value.decode("latin-1"))
+    try:
+        await authenticator.authenticate(metadata)
+    except ConsumeError as error:
+        raise HttpError(HTTPStatus.UNAUTHORIZED, str(error)) from error

@@ -8,16 +8,18 @@ from collections.abc import Mapping
 import pytest
 
 from tests.support.components import World, make_spec, until
-from untrace_pipeline.api import Consumer, PipelineId
+from untrace_pipeline.api import Consumer, Kind, PipelineId, RetryableError, StartError, Workers
 from untrace_pipeline.config.loader import Loaded
 from untrace_pipeline.config.model import ServiceSpec, TelemetryConfig
 from untrace_pipeline.data import Batch, Signal
+from untrace_pipeline.engine.build import Builder
 from untrace_pipeline.engine.fanout import Drop
-from untrace_pipeline.engine.hops import meeting_places
+from untrace_pipeline.engine.hops import Elsewhere, first_places, meeting_places
 from untrace_pipeline.engine.service import Service
+from untrace_pipeline.telemetry.metrics import Metrics
 from untrace_pipeline.testing import make_batch
 
-TRACES = PipelineId.parse("traces")
+TRACES, METRICS = PipelineId.parse("traces"), PipelineId.parse("metrics")
 
 
 class FakeHops:
@@ -31,6 +33,10 @@ class FakeHops:
         self.others_are_done.set()
 
     def before(self, pipeline: PipelineId, next: Consumer, overflow: Drop) -> Consumer:
+        """Return a hop that counts."""
+        return _FakeHop(self, next)
+
+    def to_first(self, pipeline: PipelineId, next: Consumer) -> Consumer:
         """Return a hop that counts."""
         return _FakeHop(self, next)
 
@@ -140,3 +146,41 @@ async def test_a_reload_leads_to_the_new_processor(world: World, log_file: objec
     assert world.get("exporter fake/out").item_count == 4
     service.request_stop("test")
     await task
+
+
+async def test_exporters_of_one_worker_are_a_meeting_place_too(world: World, log_file: object) -> None:
+    """A hop stands before those that run once, not before the others; others are let in there, and waited for."""
+    hops = FakeHops(world)
+    spec = make_spec(
+        {"metrics": (["fake/in"], [], ["fake/out", "single/page"])},
+        telemetry=TelemetryConfig.model_validate({"metrics": {"level": "none"}, "logs": {"level": "error"}}),
+        shutdown_timeout=2.0,
+    )
+    assert first_places(spec) == {spec.pipelines[METRICS].exporters[1]: [METRICS]}
+    service, task = await started(spec, hops)
+    batch = make_batch(Signal.METRICS, 4)
+    await world.get("receiver fake/in").next.consume(batch)
+    assert hops.passed == 4
+    await hops.places[METRICS].consume(make_batch(Signal.METRICS, 3))
+    assert world.get("exporter single/page").item_count == 7
+    assert world.get("exporter fake/out").item_count == 4
+    service.request_stop("test")
+    await task
+    assert world.events.index("finish metrics") < world.events.index("stop exporter single/page")
+
+
+async def test_elsewhere_nothing_is_created(world: World) -> None:
+    """The other workers do not make an exporter that runs in the first; what came there would be refused."""
+    spec = make_spec({"metrics": (["fake/in"], [], ["single/page"])})
+    graph = Builder(Metrics(), dict, workers=Workers(1, 2)).build(spec)
+    (exporter,) = (unit for unit in graph.units.values() if unit.kind is Kind.EXPORTER)
+    assert isinstance(exporter.component, Elsewhere)
+    with pytest.raises(RetryableError, match="first worker"):
+        await exporter.component.consume(make_batch(Signal.METRICS))
+
+
+def test_one_meeting_place_per_pipeline() -> None:
+    """A pipeline that meets in all workers cannot end in one; the message says what to do."""
+    spec = make_spec({"traces": (["fake/in"], ["together"], ["single/page"])})
+    with pytest.raises(StartError, match="put a connector forward between"):
+        first_places(spec)

@@ -376,3 +376,13 @@ async def test_unexpected_answers_do_no_harm() -> None:
             peer._send(Frame(kind, 4711))
         await one.hop.consume(traces(of(1, 2)))
         assert len(other.behind.batches) == 1
+
+
+async def test_the_way_to_the_first_worker() -> None:
+    """What runs in worker 0 only gets whole batches of all workers; there it is no detour."""
+    async with workers(None, None) as (first, second):
+        pipeline = PipelineId.parse("traces")
+        assert first.hops.to_first(pipeline, first.behind) is first.behind
+        await second.hops.to_first(pipeline, second.behind).consume(traces(of(1, 2)))
+        assert first.behind.item_count == 3
+        assert second.behind.item_count == 0

@@ -12,9 +12,9 @@ from urllib.parse import parse_qs
 import orjson
 
 from untrace_pipeline.admin.health import Health, HealthRules
-from untrace_pipeline.api import ConsumeError, Host, ServerAuthenticator, Settings, Status
-from untrace_pipeline.net.auth import find_server_authenticator
-from untrace_pipeline.net.http_message import HttpError, Request, Response
+from untrace_pipeline.api import Host, ServerAuthenticator, Settings, Status
+from untrace_pipeline.net.auth import check_request, find_server_authenticator
+from untrace_pipeline.net.http_message import Request, Response
 from untrace_pipeline.net.http_server import HttpServer
 from untrace_plugins.extensions.health_check.config import READY_PATH, STATUS_PATH, HealthCheckConfig
 
@@ -62,8 +62,7 @@ class HealthCheck:
 
     def _checked(self, page: Callable[[Request], Response]) -> Handler:
         async def answer(request: Request) -> Response:
-            if self._authenticator is not None:
-                await _authenticate(request, self._authenticator)
+            await check_request(request, self._authenticator)
             return page(request)
 
         return answer
@@ -82,17 +81,6 @@ class HealthCheck:
         verbose = "verbose" in query and query["verbose"][-1] not in _FALSE
         pipeline = query["pipeline"][-1] if "pipeline" in query else None
         return _json(*self._health.status(pipeline, verbose=verbose))
-
-
-async def _authenticate(request: Request, authenticator: ServerAuthenticator) -> None:
-    metadata: dict[str, tuple[str, ...]] = {}
-    for name, value in request.headers:
-        key = name.decode("latin-1")
-        metadata[key] = (*metadata.get(key, ()), value.decode("latin-1"))
-    try:
-        await authenticator.authenticate(metadata)
-    except ConsumeError as error:
-        raise HttpError(HTTPStatus.UNAUTHORIZED, str(error)) from error
 
 
 def _json(code: int, body: dict[str, Any]) -> Response:
