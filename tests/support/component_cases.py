@@ -107,6 +107,7 @@ CASES = {
     (Kind.EXPORTER, "load_balancing"): Case(backends),
     (Kind.EXPORTER, "otlp_grpc"): Case(backend("grpc")),
     (Kind.EXPORTER, "otlp_http"): Case(backend("http")),
+    (Kind.EXPORTER, "prometheus"): Case(fixed(endpoint="127.0.0.1:0")),
     (Kind.EXTENSION, "basic_auth"): Case(fixed(htpasswd={"inline": "user:{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g="})),
     (Kind.EXTENSION, "bearer_token_auth"): Case(fixed(token="secret")),
     (Kind.EXTENSION, "file_storage"): Case(lambda directory, _stack: {"directory": str(directory)}),
