@@ -125,13 +125,18 @@ def _openinference(found: Attributes) -> Attributes:
         if names.REQUEST_MODEL in found and (answered or names.USAGE_INPUT in found):
             found.setdefault(names.RESPONSE_MODEL, found[names.REQUEST_MODEL])
         return found
-    for name, other in ((names.INPUT_MESSAGES, names.INPUT), (names.OUTPUT_MESSAGES, names.OUTPUT)):
-        texts = [_first_text(message) for message in found.get(name, ())]
-        if other == names.INPUT:
-            texts.reverse()
+    asked = [_first_text(message) for message in reversed(found.get(names.INPUT_MESSAGES, ()))]
+    said = [_first_text(message) for message in found.get(names.OUTPUT_MESSAGES, ())] + [_called(found)]
+    for name, texts in ((names.INPUT, asked), (names.OUTPUT, said)):
         if any(texts):
-            found.setdefault(other, next(filter(None, texts)))
+            found.setdefault(name, next(filter(None, texts)))
     return found
+
+
+def _called(found: Attributes) -> str | None:
+    parts = [part for message in found.get(names.OUTPUT_MESSAGES, ()) for part in message["parts"]]
+    calls = [{key: part.get(key) for key in ("name", "arguments")} for part in parts if part["type"] == "tool_call"]
+    return json.dumps(calls, ensure_ascii=False, separators=(",", ":")) if calls else None
 
 
 def _langfuse(found: Attributes) -> Attributes:

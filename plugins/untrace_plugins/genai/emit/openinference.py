@@ -194,7 +194,10 @@ def _own(span: Span) -> tuple[tuple[str, str] | None, tuple[str, str] | None]:
 
 
 def _previews(span: Span) -> tuple[tuple[str, str] | None, tuple[str, str] | None]:
-    sent, answered = span.sent or [], span.answered or []
-    asked = next((text for message in reversed(sent) for text in message.texts()), None)
-    said = next((text for message in answered for text in message.texts()), None)
+    """Return the last text that went in, and the first that came out, or else the tools that were called."""
+    asked = next((text for message in reversed(span.sent or ()) for text in message.texts()), None)
+    said = next((text for message in span.answered or () for text in message.texts()), None)
+    calls = [part for message in span.answered or () for part in message.parts if part["type"] == "tool_call"]
+    if said is None and calls:
+        said = to_json([{"name": call.get("name"), "arguments": call.get("arguments")} for call in calls])
     return (None if asked is None else ("", asked)), (None if said is None else ("", said))

@@ -355,6 +355,14 @@ def test_messages_and_generic_input_both_arrive() -> None:
     assert out(Form.LANGFUSE, span)[names.INPUT] == "raw"
 
 
+def test_an_answer_of_calls_alone_is_shown() -> None:
+    """Phoenix lists what was called where nothing was said."""
+    answer = json.dumps([{"role": "assistant", "parts": [CALL]}])
+    found = out(Form.OPENINFERENCE, {names.OPERATION: "chat", names.OUTPUT_MESSAGES: answer})
+    assert found["output.value"] == '[{"name":"look_up","arguments":{"city":"Paris"}}]'
+    assert found["output.mime_type"] == "application/json"
+
+
 @pytest.mark.parametrize("form", [form for form in Form if form not in {Form.GENAI, Form.AS_IS, Form.POSTHOG}])
 def test_parts_without_a_word_keep_the_canonical_message(form: Form) -> None:
     """A part that the convention does not know goes out as far as the form can, and in full beside it."""
