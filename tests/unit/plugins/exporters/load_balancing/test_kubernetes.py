@@ -15,9 +15,11 @@ from tests.support.exporters import running
 from tests.support.kubernetes_api import FakeApi, endpoints
 from tests.support.otlp_servers import GrpcServer
 from untrace_pipeline.api import StartError, Status
-from untrace_plugins.exporters.load_balancing import FACTORY, kubernetes
+from untrace_plugins.exporters.load_balancing import FACTORY
 from untrace_plugins.exporters.load_balancing.config import KubernetesConfig
-from untrace_plugins.exporters.load_balancing.kubernetes import Cluster, KubernetesResolver
+from untrace_plugins.exporters.load_balancing.kubernetes import KubernetesResolver
+from untrace_plugins.kubernetes import watch as kubernetes
+from untrace_plugins.kubernetes.cluster import Cluster
 
 
 @pytest.fixture(autouse=True)
@@ -224,8 +226,8 @@ async def test_somebody_else_at_its_address(tmp_path: Path) -> None:
 
 
 def test_outside_of_a_cluster(tmp_path: Path) -> None:
-    """The message says what is missing, and what to use instead."""
-    with pytest.raises(StartError, match="KUBERNETES_SERVICE_HOST is not set; elsewhere use static or dns"):
+    """The message says what is missing."""
+    with pytest.raises(StartError, match="inside of a Kubernetes cluster only: KUBERNETES_SERVICE_HOST is not set"):
         Cluster.own({}, tmp_path)
     environ = {"KUBERNETES_SERVICE_HOST": "fd00::1", "KUBERNETES_SERVICE_PORT": "6443"}
     with pytest.raises(StartError, match="there is no "):

@@ -1,0 +1,1 @@
+"""What components share that ask the API server of the Kubernetes cluster they run in."""
