@@ -82,6 +82,7 @@ CASES = {
     (Kind.PROCESSOR, "memory_limiter"): Case(fixed(check_interval="1s", limit_mib=4096)),
     (Kind.PROCESSOR, "probabilistic_sampler"): Case(fixed(sampling_percentage=50)),
     (Kind.PROCESSOR, "redaction"): Case(fixed(allow_all_keys=True, blocked_values=["gpt-[0-9a-z]+"])),
+    (Kind.PROCESSOR, "resource_detection"): Case(fixed(detectors=["env", "system"])),
     (Kind.PROCESSOR, "resource"): Case(fixed(attributes=ACTIONS)),
     (Kind.PROCESSOR, "transform"): Case(fixed(trace_statements=['set(span.attributes["a"], 1)'])),
     (Kind.PROCESSOR, "tail_sampling"): Case(

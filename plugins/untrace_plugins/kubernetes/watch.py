@@ -19,7 +19,7 @@ import orjson
 
 from untrace_plugins.kubernetes.cluster import Cluster
 
-__all__ = ["Follower", "Resource", "Watch"]
+__all__ = ["Follower", "RefusedError", "Resource", "Watch", "read_object"]
 
 PAGE = 500
 """Objects per page of a list."""
@@ -66,11 +66,11 @@ class _GoneError(Exception):
     """The version of the list is too old to go on from: list again."""
 
 
-class _RefusedError(Exception):
+class RefusedError(Exception):
     """The API server refuses, and says why."""
 
 
-_FAILURES = (aiohttp.ClientError, OSError, ValueError, LookupError, TypeError, AttributeError, _RefusedError)
+_FAILURES = (aiohttp.ClientError, OSError, ValueError, LookupError, TypeError, AttributeError, RefusedError)
 """No connection, no answer, or one of a shape that no API server gives: someone else answers at its address."""
 
 
@@ -149,12 +149,31 @@ class Watch:
         return f"the API server does not give the {what}: {str(error) or type(error).__name__}"
 
 
+async def read_object(cluster: Cluster, path: str, kind: str) -> Found:
+    """Return one object. Raises :class:`RefusedError` for every way of not getting it, with the reason."""
+    headers = {"Authorization": f"Bearer {cluster.token()}", "Accept": "application/json"}
+    connector = aiohttp.TCPConnector(ssl=cluster.tls())
+    try:
+        async with (
+            aiohttp.ClientSession(connector=connector) as session,
+            _Answer(session, f"{cluster.url}{path}", {}, headers, kind) as answer,
+        ):
+            found = orjson.loads(await answer.read())
+    except _GoneError as error:
+        raise RefusedError("410 Gone") from error
+    except _FAILURES as error:
+        raise RefusedError(f"the API server does not give {path}: {str(error) or type(error).__name__}") from error
+    if not isinstance(found, dict):
+        raise RefusedError(f"the API server does not give {path}: this is no object")
+    return found
+
+
 async def _apply(event: Mapping[str, Any], follower: Follower, version: str) -> str:
     kind, found = event["type"], event["object"]
     if kind == "ERROR":
         if found.get("code") == HTTPStatus.GONE:
             raise _GoneError
-        raise _RefusedError(found.get("message") or found.get("reason") or "the watch failed")
+        raise RefusedError(found.get("message") or found.get("reason") or "the watch failed")
     if kind in {"ADDED", "MODIFIED", "DELETED"}:
         await follower.changed(found, deleted=kind == "DELETED")
     return str(found["metadata"].get("resourceVersion") or version)
@@ -190,8 +209,8 @@ class _Answer:
             raise _GoneError
         advice = ""
         if answer.status == HTTPStatus.FORBIDDEN:
-            advice = f"; give the service account a role with the verbs list and watch for {self._kind}"
-        raise _RefusedError(f"{answer.status} {answer.reason}: {_message(body)}{advice}")
+            advice = f"; give the service account a role with the verbs get, list and watch for {self._kind}"
+        raise RefusedError(f"{answer.status} {answer.reason}: {_message(body)}{advice}")
 
 
 def _message(body: bytes) -> str:
