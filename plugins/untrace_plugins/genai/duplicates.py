@@ -18,6 +18,10 @@ STEPS = 32
 """How many spans may lie between a call and what wraps it."""
 
 
+LONG_ID = 20
+"""Characters from which on the id of an answer is no number: ``chatcmpl-`` and a random part, ``msg_…``, a UUID."""
+
+
 class Role(enum.Enum):
     """What a span is to the calls beneath and above it."""
 
@@ -57,24 +61,15 @@ class _Node:
         """Calls that count, of which this span is the nearest place that they are known to."""
 
 
-class _Trace:
-    """What is known of one trace."""
-
-    __slots__ = ("answers", "nodes")
-
-    def __init__(self) -> None:
-        self.nodes: dict[bytes, _Node] = {}
-        self.answers: dict[str, SpanFacts] = {}
-        """The span that counts, by the id of the provider's answer."""
-
-
 class Calls:
     """Remembers the spans of recent traces, up to ``capacity`` spans; the traces that were longest silent go first."""
 
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
-        self._traces: OrderedDict[bytes, _Trace] = OrderedDict()
+        self._traces: OrderedDict[bytes, dict[bytes, _Node]] = OrderedDict()
         self._size = 0
+        self._answers: OrderedDict[tuple[bytes, str], SpanFacts] = OrderedDict()
+        """The span that counts, by the id of the provider's answer."""
 
     def __len__(self) -> int:
         return self._size
@@ -95,21 +90,23 @@ class Calls:
     def _node(self, trace_id: bytes, span_id: bytes) -> _Node:
         trace = self._traces.get(trace_id)
         if trace is None:
-            trace = self._traces[trace_id] = _Trace()
-        node = trace.nodes.get(span_id)
+            trace = self._traces[trace_id] = {}
+        node = trace.get(span_id)
         if node is None:
-            node = trace.nodes[span_id] = _Node()
+            node = trace[span_id] = _Node()
             self._size += 1
         return node
 
     def _forget(self) -> None:
         while self._size > self._capacity:
             _, trace = self._traces.popitem(last=False)
-            self._size -= len(trace.nodes)
+            self._size -= len(trace)
+        while len(self._answers) > self._capacity:
+            self._answers.popitem(last=False)
 
     def _above(self, span: SpanFacts) -> Iterable[SpanFacts]:
         """Yield the spans above one, as far as they are known, up to a border."""
-        nodes = self._traces[span.trace_id].nodes
+        nodes = self._traces[span.trace_id]
         for _ in range(STEPS):
             node = nodes.get(span.parent_id)
             if node is None or node.facts is None or node.facts.role is Role.BORDER:
@@ -126,7 +123,7 @@ class Calls:
             node.counts = not (self._covered(span, node) or self._wrapped(span) or self._answered(span))
         if node.counts:
             if span.response_id:
-                self._traces[span.trace_id].answers.setdefault(span.response_id, span)
+                self._answers.setdefault(_answer(span), span)
             self._report(span, span)
 
     def _covered(self, span: SpanFacts, node: _Node) -> bool:
@@ -135,15 +132,12 @@ class Calls:
 
     def _wrapped(self, span: SpanFacts) -> bool:
         """Return whether a call above counts already: it came in an earlier request."""
-        nodes = self._traces[span.trace_id].nodes
+        nodes = self._traces[span.trace_id]
         return any(_same(above, span) and nodes[above.span_id].counts for above in self._above(span))
 
     def _answered(self, span: SpanFacts) -> bool:
-        """Return whether another span of the trace counts for the same answer of the provider, at the same time.
-
-        Some servers number their answers from one, or by chance from a few hundred: an id alone says little.
-        """
-        other = self._traces[span.trace_id].answers.get(span.response_id)
+        """Return whether another span, at the same time, counts for the same answer of the provider."""
+        other = self._answers.get(_answer(span))
         if other is None or other.span_id == span.span_id or other.tokens != span.tokens:
             return False
         return other.times[0] <= span.times[1] and span.times[0] <= other.times[1]
@@ -167,6 +161,15 @@ class Calls:
         if span.role is not Role.BORDER:
             for call in list(node.beneath):
                 self._report(call, span)
+
+
+def _answer(span: SpanFacts) -> tuple[bytes, str]:
+    """Return what an answer is known by: its id, if it is long, in any trace.
+
+    Instrumentations that do not make their span the current one leave the provider's span beneath in a trace of its
+    own. Some servers number their answers from one, or by chance from a few hundred: such ids say little.
+    """
+    return (b"" if len(span.response_id) >= LONG_ID else span.trace_id, span.response_id)
 
 
 def _same(outer: SpanFacts, inner: SpanFacts) -> bool:

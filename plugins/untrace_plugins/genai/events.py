@@ -32,6 +32,8 @@ _PLAIN: Mapping[str, tuple[str, bool]] = {
 }
 """Older span events: the attribute with the content, and whether it is an answer."""
 
+_AZURE = "gen_ai.event.content"
+"""Attribute of Azure's SDK with what is the body of an event elsewhere, as JSON."""
 _NESTED = frozenset({"message", "tool_calls"})
 """Attributes of span events that are JSON, since attributes have no maps; content is text, whatever it looks like."""
 
@@ -47,7 +49,7 @@ def conversation(events: Iterable[Mapping[str, Any]]) -> tuple[list[dict[str, An
         name = event.get("event.name")
         body = {key: value for key, value in event.items() if "." not in key}
         if name == _CHOICE:
-            answered.append(body)
+            answered.append({"role": "assistant", **body})
         elif isinstance(name, str) and name in _ROLES:
             asked.append({"role": _ROLES[name], **body})
         elif name in _PLAIN:
@@ -71,6 +73,8 @@ def event_content(name: str, body: Value, attributes: Mapping[str, Value]) -> di
     if name == DETAILS:
         found = {**attributes, **(body if isinstance(body, dict) else {})}
         return {key: _text(found[key]) for key in _DETAILS if found.get(key) is not None}
+    if body is None:
+        body = load(attributes.get(_AZURE))
     flat = {key: structure(value) if key in _NESTED else value for key, value in attributes.items()}
     if isinstance(body, dict):
         flat |= body

@@ -249,7 +249,7 @@ def _unwrapped(given: Mapping[str, Any]) -> Mapping[str, Any]:
     if isinstance(given.get("data"), dict) and isinstance(given.get("type"), str):
         return {"role": given["type"], **given["data"]}
     if isinstance(given.get("message"), dict):
-        return {**given["message"], **{key: given[key] for key in ("finish_reason",) if key in given}}
+        return {**{key: given[key] for key in ("finish_reason", "tool_calls") if key in given}, **given["message"]}
     return given
 
 
@@ -265,6 +265,8 @@ def _role(given: Mapping[str, Any], role: str) -> str:
 
 def _parts(given: Mapping[str, Any]) -> Iterator[Part]:
     content = given.get("parts", given.get("content", given.get("text")))
+    if isinstance(content, dict) and isinstance(content.get("parts"), list):  # Gemini's content within an event
+        content = content["parts"]
     answers = given.get("tool_call_id", given.get("toolCallId"))
     if answers is None and _ROLES.get(str(given.get("role")), given.get("role")) == "tool":
         answers = given.get("id", given.get("name")) if not isinstance(content, list) else None

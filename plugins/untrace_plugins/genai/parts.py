@@ -142,7 +142,9 @@ def _call(block: dict[str, Any]) -> Iterator[Part]:
         yield tool_call(block.get("id"), function.get("name"), function.get("arguments"))
         return
     id_ = _first(block, "call_id", "id", "toolCallId", "tool_call_id")
-    yield tool_call(id_, _first(block, "name", "toolName"), _first(block, "arguments", "input", "args"))
+    name, given = _first(block, "name", "toolName"), _first(block, "arguments", "input", "args")
+    if id_ is not None or name is not None or given is not None:
+        yield tool_call(id_, name, given)
 
 
 def _response(block: dict[str, Any]) -> Iterator[Part]:

@@ -111,12 +111,13 @@ def _message(given: Any) -> dict[str, Any]:
     if not isinstance(given, dict):
         return {}
     found = {key: value for key, value in given.items() if key not in ("contents", "tool_calls")}
-    contents = given.get("contents")
-    if isinstance(contents, list):
-        found["content"] = [_content(one.get("message_content", one)) for one in contents if isinstance(one, dict)]
     calls = given.get("tool_calls")
     if isinstance(calls, list):
         found["tool_calls"] = [one.get("tool_call", one) for one in calls if isinstance(one, dict)]
+    contents = given.get("contents")
+    if isinstance(contents, list):
+        blocks = [one for one in contents if isinstance(one, dict) and ("tool_call" not in one or not calls)]
+        found["content"] = [_content(one.get("tool_call") or one.get("message_content", one)) for one in blocks]
     if given.get("function_call_name"):
         arguments = given.get("function_call_arguments_json")
         found["function_call"] = {"name": given["function_call_name"], "arguments": arguments}
@@ -124,9 +125,11 @@ def _message(given: Any) -> dict[str, Any]:
 
 
 def _content(given: Any) -> dict[str, Any]:
-    """Return a content block; images lie two levels down: ``image.image.url``."""
+    """Return a content block; images lie two levels down: ``image.image.url``. A call of a function is one too."""
     if not isinstance(given, dict):
         return {}
+    if "function" in given:
+        return {"type": "function", **given}
     kind = given.get("type", "text")
     inner = given.get(kind)
     if isinstance(inner, dict):

@@ -93,6 +93,13 @@ def test_two_instrumentations_side_by_side(times: tuple[int, int], tokens: tuple
     assert marked([one], [call("two", "root", "chatcmpl-1", tokens)._replace(times=times)]) == expected
 
 
+@pytest.mark.parametrize(("answer", "expected"), [("chatcmpl-5ab42208a5a2263ef9f83", {"two"}), ("chatcmpl-7", set())])
+def test_same_answer_in_another_trace(answer: str, expected: set[str]) -> None:
+    """The provider's span is in a trace of its own beneath an instrumentation that sets no context; ids must be ids."""
+    other = call("two", "", answer)._replace(trace_id=b"other")
+    assert marked([call("one", "", answer)], [other]) == expected
+
+
 def test_same_span_again() -> None:
     """A request that comes again is answered as before."""
     calls = Calls(100)

@@ -136,6 +136,25 @@ def test_error_type() -> None:
     assert after({names.OPERATION: "chat", names.ERROR_TYPE: "429"}, error="ValueError")[names.ERROR_TYPE] == "429"
 
 
+def test_openinference_calls_stand_twice() -> None:
+    """Anthropic's instrumentation writes a call as a block of the content as well: it is one call."""
+    call = {"id": "c1", "function.name": "look", "function.arguments": "{}"}
+    message = "llm.output_messages.0.message."
+    found = after(
+        {
+            "openinference.span.kind": "LLM",
+            f"{message}role": "assistant",
+            f"{message}contents.0.message_content.type": "text",
+            f"{message}contents.0.message_content.text": "look",
+            f"{message}contents.1.message_content.type": "tool_use",
+            **{f"{message}contents.1.tool_call.{key}": value for key, value in call.items()},
+            **{f"{message}tool_calls.0.tool_call.{key}": value for key, value in call.items()},
+        }
+    )
+    (answer,) = json.loads(str(found[names.OUTPUT_MESSAGES]))
+    assert [part["type"] for part in answer["parts"]] == ["text", "tool_call"]
+
+
 OPENLIT: dict[str, Value] = {
     names.SYSTEM: "openai",
     names.OPERATION: "chat",
