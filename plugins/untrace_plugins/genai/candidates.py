@@ -13,7 +13,7 @@ from untrace_pipeline.data import Batch, Searcher
 __all__ = ["MARKS", "Candidates"]
 
 MARKS = (
-    *("gen_ai.", "llm.", "openinference.", "traceloop.", "langfuse.", "langsmith.", "mlflow.", "litellm."),
+    *("gen_ai.", "llm.", "openinference.", "traceloop.", "langfuse.", "langsmith.", "mlflow.", "litellm.", "openlit."),
     *("logfire.", "pydantic_ai.", "request_data", "framework.", "workflow."),
     *("ai.operationId", "ai.settings.", "ai.usage."),
 )

@@ -88,6 +88,8 @@ def _complete(span: Reading) -> None:
     elif names.SPAN_KIND not in values and _is_call(span):
         span.put(names.OPERATION, names.Operation.CHAT)
     _include_cache(span)
+    if values.get(names.USAGE_COST) == 0:  # how libraries say that they know no price
+        span.force(names.USAGE_COST, None)
     counted = values.get(names.OPERATION) in names.LLM_CALLS
     if span.duplicate or (not counted and any(key in values for key in names.USAGE)):
         span.put(names.DUPLICATE, True)

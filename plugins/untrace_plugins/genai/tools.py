@@ -3,15 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 from untrace_plugins.genai.values import dump, structure
 
 __all__ = ["tool_definitions"]
 
+REMEMBERED_CHARACTERS = 1 << 16
+"""Longest definitions that are remembered; with the size of the cache, a bound of some megabytes."""
+
 
 def tool_definitions(value: object) -> str | None:
-    """Return ``gen_ai.tool.definitions`` of tools as providers and frameworks take them."""
+    """Return ``gen_ai.tool.definitions`` of tools as providers and frameworks take them.
+
+    An application sends the same with every call, so texts that were read are remembered.
+    """
+    if isinstance(value, str) and len(value) <= REMEMBERED_CHARACTERS:
+        return _remembered(value)
+    if (
+        isinstance(value, list)
+        and all(isinstance(one, str) for one in value)
+        and sum(map(len, value)) <= REMEMBERED_CHARACTERS
+    ):
+        return _remembered(tuple(value))
+    return _read(value)
+
+
+@lru_cache(maxsize=128)
+def _remembered(value: str | tuple[str, ...]) -> str | None:
+    return _read(list(value) if isinstance(value, tuple) else value)
+
+
+def _read(value: object) -> str | None:
     given = structure(value)
     tools = given.values() if isinstance(given, dict) and "name" not in given and "type" not in given else given
     if isinstance(tools, dict):

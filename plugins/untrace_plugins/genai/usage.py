@@ -103,4 +103,8 @@ def _details(given: Mapping[str, Any], names: tuple[str, ...]) -> Mapping[str, A
 
 
 def _count(given: Mapping[str, Any], names: tuple[str, ...]) -> int | None:
-    return next((count for name in names if (count := integer(given.get(name))) is not None), None)
+    for name in names:
+        value = given.get(name)
+        if value is not None and (count := integer(value)) is not None:
+            return count
+    return None

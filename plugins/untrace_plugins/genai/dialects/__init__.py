@@ -70,7 +70,7 @@ DIALECTS: Final = (
             "gen_ai.is_streaming",
         ),
     ),
-    Dialect("openlit", openlit.read, ("gen_ai.application_name", "gen_ai.sdk.version", "gen_ai.tool.args")),
+    Dialect("openlit", openlit.read, ("openlit.", "gen_ai.application_name", "gen_ai.sdk.version", "gen_ai.tool.args")),
     Dialect(
         "untrace",
         untrace.read,

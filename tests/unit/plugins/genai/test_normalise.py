@@ -130,6 +130,14 @@ def test_tokens_of_what_is_no_call_are_marked(operation: str) -> None:
     assert names.DUPLICATE not in after({names.OPERATION: "chat", names.USAGE_INPUT: 5})
 
 
+@pytest.mark.parametrize("key", [names.USAGE_COST, "operation.cost"])
+def test_cost_of_nothing_is_no_cost(key: str) -> None:
+    """Libraries that know no price report 0: unknown is absent."""
+    found = after({names.OPERATION: "chat", "logfire.msg": "x", key: 0.0})
+    assert names.USAGE_COST not in found
+    assert after({names.OPERATION: "chat", "logfire.msg": "x", key: 0.5})[names.USAGE_COST] == 0.5
+
+
 def test_error_type() -> None:
     """The type of an exception is added where the span has none."""
     assert after({names.OPERATION: "chat"}, error="ValueError")[names.ERROR_TYPE] == "ValueError"
