@@ -4,6 +4,7 @@
 `collector_binary(build=False)` and skip on `PeerUnavailable`. `Collector(config)` and `Daemon(config)` run the same
 YAML. `build h2spec` builds the conformance tests of HTTP/2 servers, `h2spec_binary` says where they are. `build kafka`
 fetches a real broker, `build kfake` builds one in memory that fails on demand: `KafkaBroker()`, `Kfake()`.
+`build prometheus` builds Prometheus and promtool: `Prometheus(config)`.
 """
 
 from tests.support.peers.cache import PeerUnavailable, build_go_program, build_once, cache_root
@@ -13,6 +14,7 @@ from tests.support.peers.h2spec import h2spec_binary
 from tests.support.peers.kafka import KafkaBroker, kafka_jars
 from tests.support.peers.kfake import Kfake, kfake_binary
 from tests.support.peers.process import ConfiguredProcess, PeerProcessError, free_port
+from tests.support.peers.prometheus import Prometheus, prometheus_binaries
 
 __all__ = [
     "COLLECTOR_RECIPE",
@@ -23,6 +25,7 @@ __all__ = [
     "Kfake",
     "PeerProcessError",
     "PeerUnavailable",
+    "Prometheus",
     "build_go_program",
     "build_once",
     "cache_root",
@@ -32,4 +35,5 @@ __all__ = [
     "h2spec_binary",
     "kafka_jars",
     "kfake_binary",
+    "prometheus_binaries",
 ]

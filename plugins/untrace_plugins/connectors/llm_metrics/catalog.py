@@ -84,7 +84,7 @@ CATALOG = (
     Metric("llm.tokens", "{token}", "Tokens of LLM calls by type; input includes cache parts, output reasoning.",
            _TOKEN_SOURCES),
     Metric("llm.cost", "{USD}", "Cost of LLM calls in US dollars, as far as prices are known.", (Source.COST,)),
-    Metric("llm.output.tokens_per_second", "{token}/s", "Output tokens per second of generation.",
+    Metric("llm.output.token_rate", "{token}/s", "Output tokens per second of generation.",
            (Source.TOKENS_PER_SECOND,), _RATES, INFERENCE),
     Metric("gen_ai.client.operation.duration", "s", "GenAI operation duration.", (Source.DURATION,), _SECONDS,
            conventions=_RELEASED, with_error=True),
