@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from untrace_pipeline.delivery.storage import Record, Recovery, Totals
 from untrace_pipeline.errors import RetryableError
@@ -72,6 +72,10 @@ class MemoryJournal:
     async def payloads(self, records: Sequence[Record]) -> list[bytes | None]:
         """Return what is held."""
         return [self.records[record.place].payload for record in records]
+
+    def scattered(self, records: Iterable[Record]) -> list[Record]:
+        """Nothing is."""
+        return []
 
     def key(self, record: Record) -> str:
         """Return the place."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from untrace_pipeline.delivery import DeadLetter, Journal, Record, Recovery, Totals
@@ -108,6 +108,9 @@ class ModelJournal:
 
     async def payloads(self, records: Sequence[Record]) -> list[bytes | None]:
         return [self._held[record.place].payload for record in records]
+
+    def scattered(self, records: Iterable[Record]) -> list[Record]:
+        return []
 
     def key(self, record: Record) -> str:
         return f"model-{record.place}"

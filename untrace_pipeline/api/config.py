@@ -77,7 +77,10 @@ class ComponentConfig(ConfigModel):
         return text
 
     def acceptance(self) -> Acceptance | None:
-        """Return, for an exporter, what accepted means with these options; ``None`` if it never refuses."""
+        """Return, for an exporter, or a processor that holds items, what accepted means with these options.
+
+        ``None`` for an exporter that never refuses, and for all other components.
+        """
         return None
 
 

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol, runtime_checkable
 
@@ -100,6 +100,13 @@ class Journal(Protocol):
 
         ``None`` where it cannot be read any more; the caller ends such a record as ``damaged``. Raises
         :class:`RetryableError` while the medium does not let itself be read.
+        """
+
+    def scattered(self, records: Iterable[Record]) -> list[Record]:
+        """Return those of some records that were taken which hold up much more room than they need.
+
+        Room becomes free in large pieces, when everything in one has ended. Whoever keeps records for long appends such
+        ones anew, and ends the old ones as ``moved``.
         """
 
     def key(self, record: Record) -> str:

@@ -16,7 +16,7 @@ from untrace_pipeline.config.diagnostics import Finding, Path, Severity
 from untrace_pipeline.config.model import PipelineSpec, ServiceSpec
 from untrace_pipeline.data.signal import Signal
 
-__all__ = ["GRAPH_CODES", "UnitId", "exporters_behind", "find_problems", "predecessors", "start_order"]
+__all__ = ["GRAPH_CODES", "UnitId", "components_behind", "find_problems", "predecessors", "start_order"]
 
 GRAPH_CODES: Mapping[str, str] = {
     "pipeline-cycle": "connectors lead from a pipeline back into itself",
@@ -70,8 +70,8 @@ def start_order(pipelines: Iterable[PipelineSpec]) -> list[UnitId]:
     return sorted(order, key=lambda unit: unit.component.kind is Kind.RECEIVER)
 
 
-def exporters_behind(spec: ServiceSpec, receiver: ComponentId) -> list[ComponentId]:
-    """Return every exporter that data of a receiver can reach, through connectors too, each once."""
+def components_behind(spec: ServiceSpec, receiver: ComponentId) -> list[ComponentId]:
+    """Return every processor and exporter that data of a receiver can reach, through connectors too, each once."""
     waiting = _uses(spec, "receivers", receiver)
     pipelines: set[PipelineId] = set()
     found: dict[ComponentId, None] = {}
@@ -79,7 +79,8 @@ def exporters_behind(spec: ServiceSpec, receiver: ComponentId) -> list[Component
         pipeline = waiting.pop()
         if pipeline not in pipelines:
             pipelines.add(pipeline)
-            found |= dict.fromkeys(one for one in spec.pipelines[pipeline].exporters if one.kind is Kind.EXPORTER)
+            exporters = [one for one in spec.pipelines[pipeline].exporters if one.kind is Kind.EXPORTER]
+            found |= dict.fromkeys([*spec.pipelines[pipeline].processors, *exporters])
             waiting += [behind for _, behind in _behind(spec, pipeline)]
     return list(found)
 

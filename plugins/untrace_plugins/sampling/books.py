@@ -7,9 +7,10 @@ from collections.abc import Callable
 from untrace_pipeline.api import Counter, Outlet, Settings
 from untrace_pipeline.delivery.storage import Recovery
 
-__all__ = ["PASSED", "Books"]
+__all__ = ["MOVED", "PASSED", "Books"]
 
-PASSED = "passed"
+MOVED, PASSED = "moved", "passed"
+"""States of items in journals and in the ledger: written anew elsewhere, and taken by what comes next."""
 _P = "processor_tail_sampling_"
 
 
@@ -45,11 +46,13 @@ class Books:
 
     def recover(self, recovery: Recovery | None, held: int, *, counted: bool) -> None:
         """Take over what a journal has seen in earlier processes; ``counted``: another one of this service told it."""
-        if recovery is not None:
-            ended = {} if counted else recovery.ended
-            self._state("accepted").add(held if counted else recovery.appended)
-            for state, items in ended.items():
-                self._state(state).add(items)
+        if recovery is not None and counted:
+            self._state("accepted").add(held)
+        elif recovery is not None:
+            self._state("accepted").add(recovery.appended - recovery.ended.get(MOVED, 0))
+            for state, items in recovery.ended.items():
+                if state != MOVED:
+                    self._state(state).add(items)
         self.held += held
 
     def accept(self, items: int) -> None:

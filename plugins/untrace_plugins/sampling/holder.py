@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from contextlib import suppress
 from time import perf_counter
 from typing import Any, Protocol
 
@@ -23,6 +24,10 @@ from untrace_plugins.sampling.survey import Survey
 from untrace_plugins.sampling.trace import SHUTDOWN, TOO_LARGE, Fragment, Trace, Verdict
 
 __all__ = ["Decider", "TraceHolder"]
+
+
+TIDY_SECONDS = 60.0
+"""Between two looks at what long traces hold up on disk."""
 
 
 class Decider(Protocol):
@@ -70,6 +75,7 @@ class TraceHolder:
         self._open = asyncio.Event()
         """Set when the storage is open, or there is none, or it cannot be had."""
         self._opening: asyncio.Task[None] | None = None
+        self._tidying: asyncio.Task[None] | None = None
         self._unopened = ""
         self._recorded: asyncio.Future[None] | None = None
         """The latest decisions on their way to the disk."""
@@ -115,7 +121,20 @@ class TraceHolder:
             self._hold(spans, fragments)
         if (lost := store.lost()) > 0:
             self._books.ended("damaged", lost)
+        self._tidying = host.spawn(self._keep_tidy(), name=f"{self._name} tidies up")
         self._open.set()
+
+    async def _keep_tidy(self) -> None:
+        while True:
+            await asyncio.sleep(TIDY_SECONDS)
+            with suppress(RetryableError):  # the disk is full, or cannot be read: whoever needs it says so
+                await self.tidy()
+
+    async def tidy(self) -> None:
+        """Free room on disk that traces hold up which wait much longer than others. Raises :class:`RetryableError`."""
+        if self._store is not None:
+            traces = list(self._pending.traces.values())
+            await self._store.tidy(fragment for trace in traces for fragment in trace.fragments)
 
     async def shutdown(self) -> None:
         """Refuse input. With ``storage`` everything stays there; otherwise decide, and send what is kept.
@@ -127,8 +146,11 @@ class TraceHolder:
         self._closed = True
         self._open.set()
         self._room.set()
-        if self._opening is not None:
-            self._opening.cancel()
+        for task in (self._opening, self._tidying):
+            if task is not None:
+                task.cancel()
+        if self._tidying is not None:
+            await asyncio.wait([self._tidying])
         self._pending.close()
         try:
             await self._empty()
@@ -191,6 +213,10 @@ class TraceHolder:
         spans = await self._pass_late(arrived, known) if known else arrived
         if spans is None:
             return
+        if self._closed:
+            stopped = RetryableError(f"{self._name}: shutting down")
+            stopped.partly_accepted = True
+            raise stopped
         fragments = spans.fragments(self._senders.get(batch.context))
         if self._store is None:
             self._books.accept(spans.batch.item_count)

@@ -12,11 +12,14 @@ from untrace_pipeline.api import DecodeError, RetryableError
 from untrace_pipeline.data import Batch, Signal
 from untrace_pipeline.delivery.records import from_record, to_record
 from untrace_pipeline.delivery.storage import Journal, Record
+from untrace_plugins.sampling.books import MOVED
 from untrace_plugins.sampling.spans import Senders, Spans
 from untrace_plugins.sampling.trace import Fragment, Verdict
 
 __all__ = ["TraceStore"]
 
+TIDY_RECORDS = 64
+"""Written anew at a time: they are all in memory meanwhile."""
 READ_BYTES = 1024 * 1024
 """Read at a time when what is held is taken over."""
 
@@ -96,6 +99,30 @@ class TraceStore:
             fragment.payload = payload or b""
         return [one for one in away if not one.payload]
 
+    async def tidy(self, fragments: Iterable[Fragment]) -> None:
+        """Write fragments anew that hold up much more room on disk than they need. Raises ``RetryableError``."""
+        by_place = {one.record.place: one for one in fragments if one.record is not None}
+        records = [one.record for one in by_place.values() if one.record is not None]
+        scattered = [by_place[record.place] for record in self._pending.scattered(records)]
+        for begin in range(0, len(scattered), TIDY_RECORDS):
+            await self._move(scattered[begin : begin + TIDY_RECORDS])
+
+    async def _move(self, fragments: Sequence[Fragment]) -> None:
+        copies = [Fragment(one.payload, one.size, one.items, one.sender, one.record) for one in fragments]
+        lost = await self.load(copies)
+        refusal = await self.keep([one for one in copies if one not in lost])
+        for fragment, copy in zip(fragments, copies, strict=True):
+            old, new = fragment.record, copy.record
+            if new is None or new is old or old is None:
+                continue
+            if fragment.waiting:
+                fragment.record = new
+            else:  # decided meanwhile: it ends, or has ended, where it was
+                old = new
+            self._pending.end(old, {MOVED: fragment.items})
+        if refusal is not None:
+            raise refusal
+
     def end(self, fragment: Fragment, state: str) -> None:
         """Hold a fragment no longer."""
         if fragment.record is not None:
@@ -104,10 +131,12 @@ class TraceStore:
     # --------------------------------------------------------------- decisions
 
     def remember(self, decided: Sequence[tuple[bytes, Verdict]]) -> asyncio.Future[None]:
-        """Write decisions; the future ends when they are durable."""
+        """Write decisions; the future ends when they are durable, or cannot be."""
         record = Record(_VERSION, _pack(decided), 0, time.time())
         self._know(record, len(decided))
-        return self._decisions.append(record, taken=True)
+        written = self._decisions.append(record, taken=True)
+        written.add_done_callback(lambda done: done.exception())  # the journal says so; whoever waits goes on
+        return written
 
     async def remembered(self) -> list[tuple[bytes, Verdict]]:
         """Return the decisions of earlier processes, the oldest first."""

@@ -60,6 +60,24 @@ def test_a_queue_on_disk() -> None:
     assert codes(queue="{storage: file_storage}", after="false") == ["unacknowledged-receiver"]
 
 
+@pytest.mark.parametrize(
+    ("receiver", "options", "expected"),
+    [
+        ("kafka", "", ["acknowledged-in-memory"]),
+        ("kafka", "storage: file_storage, ", []),
+        ("otlp", "", []),
+    ],
+)
+def test_processors_that_hold(receiver: str, options: str, expected: list[str]) -> None:
+    """Are as good as a queue: in memory, or on disk."""
+    text = CONFIG.format(
+        receiver=receiver, exporter="debug", behind="debug", queue="{storage: file_storage}", below="{}", after="true"
+    )
+    text = text.replace("exporters: [debug]}", "processors: [tail_sampling], exporters: [debug]}", 1)
+    text += f"processors: {{tail_sampling: {{{options}policies: [{{name: all, type: always_sample}}]}}}}\n"
+    assert [one.code for one in load([f"yaml:{text}"]).warnings] == expected
+
+
 @pytest.mark.parametrize("receiver", ["otlp", "otlp_json_file"])
 def test_senders_who_wait(receiver: str) -> None:
     """SDKs and files are told, whatever the exporter does: a queue in memory is what everybody begins with."""

@@ -6,7 +6,7 @@ import asyncio
 import heapq
 import logging
 from collections import Counter, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 from untrace_pipeline.api import RetryableError
@@ -223,6 +223,11 @@ class FileJournal:
             return await asyncio.to_thread(read_again, places)
         except OSError as error:
             raise RetryableError(f"{self._name} cannot be read: {error}", retry_after=RETRY_SECONDS) from error
+
+    def scattered(self, records: Iterable[Record]) -> list[Record]:
+        """Return the records in segments of which little is held."""
+        sparse = {serial for serial, segment in self._segments.items() if segment.sparse}
+        return [record for record in records if record.place >> SERIAL_SHIFT in sparse] if sparse else []
 
     def key(self, record: Record) -> str:
         """Return the id of the shelf and the place in it, so that it does not change when another worker adopts it."""

@@ -20,6 +20,8 @@ DAMAGED = "damaged"
 SERIAL_SHIFT = 32
 """A place is the serial number of the segment and, below these bits, the ordinal in it."""
 ORDINALS = (1 << SERIAL_SHIFT) - 1
+SPARSE = 0.25
+"""Share of a segment that is worth to be written again: so each byte is, a third more on average."""
 
 
 @dataclass(slots=True, eq=False)
@@ -58,6 +60,11 @@ class Segment:
     def finished(self) -> bool:
         """Whether nothing is held, nor will be."""
         return self.sealed and self.ended.requests >= self.total.requests
+
+    @property
+    def sparse(self) -> bool:
+        """Whether most of what it takes up has ended, and cannot be freed because of the rest."""
+        return self.sealed and 0 < self.held.bytes < self.total.bytes * SPARSE
 
     @property
     def disk_bytes(self) -> int:

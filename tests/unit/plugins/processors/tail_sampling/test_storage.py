@@ -177,6 +177,34 @@ async def test_a_full_disk_is_told_to_the_sender(tmp_path: Path) -> None:
         await processor.shutdown()
 
 
+async def test_long_traces_do_not_hold_up_the_disk(tmp_path: Path) -> None:
+    """What waits among much that has ended is written anew, so that its room becomes free; it is still complete."""
+    sink, meter = Sink(), RecordingMeter()
+    text = {"text": "x" * 20_000}
+    options = {"decide_on": "root_end", "idle_time": "1h", "decision_wait_after_root_received": "10ms"}
+    async with storage(tmp_path, max_size="4MiB") as host:
+        processor = make(sink, meter, **options)
+        await processor.start(host)
+        for trace in range(1, 400):
+            spans = [SpanOf(trace, f"{trace}", text, root=True)]
+            if trace % 2 == 0:
+                spans.append(SpanOf(0, f"long {trace}"))
+            await processor.consume(spans_batch(spans))
+            if trace % 50 == 0:
+                await until(lambda: meter.value("processor_tail_sampling_sampling_traces_on_memory") == 1)
+                await processor.tidy()
+        await processor.consume(spans_batch([SpanOf(0, "the end", error=True, root=True)]))
+        await sink.wait_for_items(200)
+        assert names_of(sink) == sorted(["the end", *(f"long {trace}" for trace in range(2, 400, 2))])
+        await until(lambda: processor.pending_items() == 0)
+        assert balanced(meter)
+        await processor.shutdown()
+    again = RecordingMeter()
+    async with running(tmp_path, Sink(), again, **options):
+        assert again.value("ledger_items", state="accepted") == meter.value("ledger_items", state="accepted") == 599
+        assert balanced(again)
+
+
 async def test_a_sender_who_leaves_is_unacknowledged(tmp_path: Path) -> None:
     """What is on disk by then stays, and is counted as taken twice perhaps."""
     sink, meter = Sink(), RecordingMeter()
