@@ -74,6 +74,7 @@ CASES = {
     (Kind.PROCESSOR, "batch"): Case(fixed(timeout="20ms")),
     (Kind.PROCESSOR, "encrypt"): Case(fixed(attributes=["service.name", "gen_ai.*"], key="0" * 64)),
     (Kind.PROCESSOR, "filter"): Case(fixed(traces={"span": ['name == "chat 1"']})),
+    (Kind.PROCESSOR, "k8s_attributes"): Case(fixed(passthrough=True)),
     (Kind.PROCESSOR, "llm_cost"): Case(fixed(prices=[{"model": "*", "input": 1}])),
     (Kind.PROCESSOR, "genai_normalizer"): Case(
         fixed(emit="openinference", mappings={"my.model": "gen_ai.request.model"}, join_events={})
