@@ -16,6 +16,7 @@ from benchmarks.measure import QUICK, Durations, measure, measure_idle, measure_
 from benchmarks.profile import profile
 from benchmarks.report import environment, markdown, scenario_row, write_results
 from benchmarks.scenarios import OVERLOADS, SCENARIOS, Overload, Scenario
+from benchmarks.stages import measure_stages
 from benchmarks.subjects import Mode, Subject, subjects
 from benchmarks.workers import compare_workers
 from tests.support.peers import PeerProcessError, PeerUnavailable, collector_binary, daemon_command
@@ -170,6 +171,8 @@ def main() -> int:
         return profile(sys.argv[2:])
     if sys.argv[1:2] == ["workers"]:
         return compare_workers(sys.argv[2:])
+    if sys.argv[1:2] == ["stages"]:
+        return measure_stages(sys.argv[2:])
     arguments = _arguments()
     scenarios, extras = _selected(arguments.scenario)
     if arguments.list or not (scenarios or extras):
