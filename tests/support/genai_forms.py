@@ -125,7 +125,9 @@ def _openinference(found: Attributes) -> Attributes:
         if names.REQUEST_MODEL in found and (answered or names.USAGE_INPUT in found):
             found.setdefault(names.RESPONSE_MODEL, found[names.REQUEST_MODEL])
         return found
-    asked = [_first_text(message) for message in reversed(found.get(names.INPUT_MESSAGES, ()))]
+    sent = found.get(names.INPUT_MESSAGES, [])
+    users = [message for message in sent if message["role"] == "user"]
+    asked = [_first_text(message) for message in [*reversed(users), *(m for m in reversed(sent) if m not in users)]]
     said = [_first_text(message) for message in found.get(names.OUTPUT_MESSAGES, ())] + [_called(found)]
     for name, texts in ((names.INPUT, asked), (names.OUTPUT, said)):
         if any(texts):

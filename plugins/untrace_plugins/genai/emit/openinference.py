@@ -194,8 +194,9 @@ def _own(span: Span) -> tuple[tuple[str, str] | None, tuple[str, str] | None]:
 
 
 def _previews(span: Span) -> tuple[tuple[str, str] | None, tuple[str, str] | None]:
-    """Return the last text that went in, and the first that came out, or else the tools that were called."""
-    asked = next((text for message in reversed(span.sent or ()) for text in message.texts()), None)
+    """Return what the user said last, and the first text that came out, or else the tools that were called."""
+    sent = sorted(span.sent or (), key=lambda message: message.role == "user")
+    asked = next((text for message in reversed(sent) for text in message.texts()), None)
     said = next((text for message in span.answered or () for text in message.texts()), None)
     calls = [part for message in span.answered or () for part in message.parts if part["type"] == "tool_call"]
     if said is None and calls:

@@ -355,6 +355,14 @@ def test_messages_and_generic_input_both_arrive() -> None:
     assert out(Form.LANGFUSE, span)[names.INPUT] == "raw"
 
 
+def test_the_preview_is_what_the_user_said() -> None:
+    """In a conversation with tools, the question is shown, and not what the model said in between."""
+    said = [("user", "Weather?"), ("assistant", "I look it up."), ("system", "Be brief.")]
+    messages = [{"role": role, "parts": [{"type": "text", "content": text}]} for role, text in said]
+    found = out(Form.OPENINFERENCE, {names.OPERATION: "invoke_agent", names.INPUT_MESSAGES: json.dumps(messages)})
+    assert found["input.value"] == "Weather?"
+
+
 def test_an_answer_of_calls_alone_is_shown() -> None:
     """Phoenix lists what was called where nothing was said."""
     answer = json.dumps([{"role": "assistant", "parts": [CALL]}])
