@@ -9,6 +9,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 from untrace_pipeline.api import Host, Settings
 from untrace_pipeline.data import Batch, Field, Level, Value, attribute
+from untrace_pipeline.net.secret_file import CHECK_SECONDS
 from untrace_plugins.genai import names
 from untrace_plugins.genai.emit.cost import Cost, cost_columns
 from untrace_plugins.genai.pricing import Found, Prices, Request
@@ -45,10 +46,11 @@ _DONE: Final = frozenset({Status.OK, Status.REPORTED})
 
 
 class LlmCost:
-    """Prices the calls of a batch, column by column. A pure step, but for a price file that is looked at."""
+    """Prices the calls of a batch, column by column. A pure step; a price file is looked at by a task beside it."""
 
     def __init__(self, config: LlmCostConfig, settings: Settings) -> None:
         self._prices = ConfiguredPrices(config, settings)
+        self._watch: asyncio.Task[None] | None = None
         self._reported = config.reported
         self._forms = config.write
         self._derive = config.derive
@@ -57,11 +59,24 @@ class LlmCost:
         self._invalid_durations = settings.meter.counter("processor_llm_cost_invalid_durations")
 
     async def start(self, host: Host) -> None:
-        """Load prices. Raises :class:`StartError` for a price file that cannot be used."""
+        """Load prices, and watch the file. Raises :class:`StartError` for a price file that cannot be used."""
         await asyncio.to_thread(self._prices.load)
+        if self._prices.watched:
+            self._watch = host.spawn(self._keep_up(), name="price file")
 
     async def shutdown(self) -> None:
-        """Nothing is open."""
+        """Stop watching."""
+        if self._watch is not None:
+            self._watch.cancel()
+            await asyncio.wait([self._watch])
+            self._watch = None
+
+    async def _keep_up(self) -> None:
+        while True:
+            await asyncio.sleep(CHECK_SECONDS)
+            book = await asyncio.to_thread(self._prices.changed)
+            if book is not None:
+                self._prices.use(book)
 
     def process(self, batch: Batch) -> Batch | None:
         """Return the batch with the costs of its calls; no span is ever dropped."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import math
-import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,13 +14,14 @@ from genai_prices import Usage as LibraryUsage
 from genai_prices import calc_price
 
 from tests.support.codecs import each_codec
+from tests.support.components import until
 from untrace_pipeline.api import Kind, StartError
 from untrace_pipeline.data import Batch, Field, Level, Signal
-from untrace_pipeline.net import secret_file
 from untrace_pipeline.testing import RecordingMeter, StubHost, make_batch, make_settings
 from untrace_pipeline.testing.generate import make_request
 from untrace_plugins.genai import names
 from untrace_plugins.processors.llm_cost import FACTORY
+from untrace_plugins.processors.llm_cost import processor as processor_module
 from untrace_plugins.processors.llm_cost.processor import LlmCost
 
 pytestmark = pytest.mark.usefixtures("each_codec")
@@ -268,24 +268,40 @@ def test_the_first_chunk_is_found_among_events(name: str, expected: float | None
     assert second[names.RESPONSE_TIME_TO_FIRST_CHUNK] == 0.1
 
 
-def test_a_price_file_is_read_and_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_price_file_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     """A new content comes into force while the daemon runs; a broken one leaves the old in force."""
-    monkeypatch.setattr(secret_file, "CHECK_SECONDS", 0.0)
+    monkeypatch.setattr(processor_module, "CHECK_SECONDS", 0.01)
     file = tmp_path / "prices.yaml"
-    span = CALL | {names.RESPONSE_MODEL: "our-own", names.USAGE_CACHE_READ: 0, names.USAGE_OUTPUT: 0}
-    costs = processor(price_file=str(file))
+    file.write_text("prices: [{model: our-own, input: 1000, output: 0}]")
+    costs, host = processor(price_file=str(file)), StubHost()
+    await costs.start(host)
 
-    def cost_with(text: str, when: int) -> Any:
-        file.write_text(text)
-        os.utime(file, (when, when))
-        (after,) = written(costs.process(spans(span)))
-        return after[names.USAGE_COST]
+    def cost() -> Any:
+        return written(costs.process(spans(CALL | {names.RESPONSE_MODEL: "our-own"})))[0][names.USAGE_COST]
 
-    file.write_text("prices: [{model: our-own, input: 1000}]")
-    asyncio.run(costs.start(StubHost()))
-    assert cost_with("prices: [{model: our-own, input: 2000}]", 10) == 2.0
-    assert cost_with("prices: [{model: our-own, inptu: 1}]", 20) == 2.0
-    assert cost_with("prices: [{model: our-own, input: 3000}]", 30) == 3.0
+    def rewrite(text: str) -> None:
+        other = tmp_path / "new"
+        other.write_text(text)
+        other.rename(file)
+
+    assert cost() == 1.0
+    rewrite("prices: 3")
+    await until(lambda: "the old prices stay in force" in caplog.text)
+    assert cost() == 1.0
+    rewrite("prices: [{model: our-own, input: 3000, output: 0}]")
+    await until(lambda: cost() == 3.0)
+    await costs.shutdown()
+    await costs.shutdown()
+    assert all(task.done() for task in host.tasks)
+
+
+def test_a_price_file_is_read_where_nobody_starts_the_processor(tmp_path: Path) -> None:
+    """Inside another component it is read at the first call."""
+    file = tmp_path / "prices.yaml"
+    file.write_text("prices: [{model: our-own, input: 1000, output: 0}]")
+    assert priced(CALL | {names.RESPONSE_MODEL: "our-own"}, price_file=str(file))[names.USAGE_COST] == 1.0
 
 
 @pytest.mark.parametrize(("text", "words"), [(None, "cannot read"), ("prices: 3", "a list of prices")])
