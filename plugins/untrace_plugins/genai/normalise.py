@@ -74,7 +74,12 @@ def _read(span: Reading, found: Sequence[Dialect], manner: Manner) -> set[str]:
     removed: set[str] = set()
     for dialect in (*first, *rest):
         span.used = set()
-        dialect.read(span)
+        try:
+            dialect.read(span)
+        except Exception:  # noqa: BLE001
+            # Spans are anybody's data, of any shape: what a reader did not foresee must not cost the batch. What it had
+            # read counts, the attributes stay, and the span is counted as malformed under the name of the dialect.
+            span.malformed.append(dialect.name)
         if dialect.name in manner.removes:
             removed |= span.used
     return removed

@@ -84,7 +84,7 @@ class Reading:
         """
         try:
             found = convert(value)
-        except (AttributeError, IndexError, KeyError, LookupError, RecursionError, TypeError, ValueError):
+        except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError):
             found = None
         if found is None:
             self.malformed.append(source)

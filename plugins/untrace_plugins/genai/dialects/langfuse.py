@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from untrace_pipeline.data.fields import Value
@@ -88,10 +88,16 @@ def _first_token(span: Reading) -> None:
     """Turn the time of the first token into the seconds that it took."""
     written = _decoded(span.attributes.get(_FIRST_TOKEN))
     if isinstance(written, str) and span.start:
-        moment = span.attempt(datetime.fromisoformat, written, _FIRST_TOKEN)
-        seconds = moment.timestamp() - span.start / 1e9 if moment is not None else -1.0
+        moment = span.attempt(_timestamp, written, _FIRST_TOKEN)
+        seconds = moment - span.start / 1e9 if moment is not None else -1.0
         if seconds >= 0:
             span.put(names.RESPONSE_TIME_TO_FIRST_CHUNK, round(seconds, 6), _FIRST_TOKEN)
+
+
+def _timestamp(written: str) -> float:
+    """Return seconds since the epoch of a time in ISO 8601; one without a zone is UTC."""
+    moment = datetime.fromisoformat(written)
+    return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp()
 
 
 def _decoded(value: Value) -> Any:

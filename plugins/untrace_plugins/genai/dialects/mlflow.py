@@ -74,7 +74,7 @@ def _call(span: Reading) -> None:
     if isinstance(asked, dict):
         parameters(span, {key: value for key, value in asked.items() if key not in ("messages", "input")})
     span.take(_INPUTS, names.INPUT_MESSAGES, lambda value: input_messages(_decoded(value)))
-    exclusive = _decoded(span.attributes.get("mlflow.message.format")) in _EXCLUSIVE
+    exclusive = str(_decoded(span.attributes.get("mlflow.message.format"))) in _EXCLUSIVE
     span.tokens(usage(load(span.attributes.get(_USAGE)), exclusive=exclusive), _USAGE)
     if isinstance(answered, dict):
         response(span, answered)

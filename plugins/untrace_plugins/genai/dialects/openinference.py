@@ -96,9 +96,9 @@ def _messages(span: Reading, prefix: str, canonical: str, value: str) -> bool:
     texts_of = {"llm.input_messages": ("llm.prompts.", "prompt"), "llm.output_messages": ("llm.choices.", "completion")}
     lists, inner = texts_of[prefix]
     older = [one[inner].get("text") for one in span.indexed(lists) if isinstance(one.get(inner), dict)]
-    older += (
-        [one["embedding"].get("text") for one in span.indexed("embedding.embeddings.")] if inner == "prompt" else []
-    )
+    if inner == "prompt":
+        embeddings = (one.get("embedding") for one in span.indexed("embedding.embeddings."))
+        older += [one.get("text") for one in embeddings if isinstance(one, dict)]
     if any(older):
         span.put(canonical, span.attempt(convert, [one for one in older if one], lists))
     if canonical not in span.values:
