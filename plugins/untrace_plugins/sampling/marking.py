@@ -64,9 +64,11 @@ def _raised(states: Sequence[str], threshold: int) -> list[Value]:
     written: dict[str, Value] = {}
     for state in dict.fromkeys(states):
         parsed, valid = parse_trace_state(state)
-        if valid:
-            parsed.raise_threshold(threshold)
-        written[state] = str(parsed) if valid else state
+        if not valid or (parsed.threshold is not None and parsed.threshold > threshold):
+            written[state] = state
+            continue
+        parsed.raise_threshold(threshold)
+        written[state] = str(parsed)
     return [written[state] for state in states]
 
 

@@ -422,7 +422,7 @@ def test_consistent_sampling_writes_tracestate() -> None:
         )
         assert found == {
             "0": ("ot=rv:80000000000000;th:8", 2.0),
-            "2": ("ot=rv:ffffffffffffff;th:c", 4.0),
+            "2": ("ot=th:c;rv:ffffffffffffff", 4.0),
             "3": ("ot=rv:90000000000000;th:8,vendor=a", 2.0),
         }
 
