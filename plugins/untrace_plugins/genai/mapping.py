@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping
-from functools import cache
+from collections.abc import Mapping
 from typing import Any
 
 from untrace_pipeline.data.fields import Value
@@ -12,36 +10,10 @@ from untrace_plugins.genai.dialects import Dialect
 from untrace_plugins.genai.dialects.otel import CANONICAL
 from untrace_plugins.genai.names import JSON_ATTRIBUTES
 from untrace_plugins.genai.reading import Reading
+from untrace_plugins.genai.sources import attribute_of, compiled
 from untrace_plugins.genai.values import dump, structure
 
-__all__ = ["attribute_of", "check_source", "custom"]
-
-_PATH = re.compile(
-    r"""\$(?:\[(?P<quote>['"])(?P<quoted>[^'"]+)(?P=quote)\]|\.(?P<plain>\w+))(?P<rest>.*)\Z""", re.DOTALL
-)
-
-
-def check_source(source: str) -> None:
-    """Raise ``ValueError`` for a source that is neither a name nor a JSONPath whose first step names an attribute."""
-    if not source.startswith("$"):
-        if not source:
-            msg = "a source attribute must have a name"
-            raise ValueError(msg)
-        return
-    if _PATH.match(source) is None:
-        msg = f"{source!r}: the first step of a path names an attribute: $['my.attribute'].field"
-        raise ValueError(msg)
-    try:
-        _compiled(source)
-    except Exception as error:  # the parser raises its own and bare exceptions, without a common base
-        msg = f"{source!r} is no JSONPath: {error}"
-        raise ValueError(msg) from error
-
-
-def attribute_of(source: str) -> str:
-    """Return the attribute that a source reads."""
-    found = _PATH.match(source) if source.startswith("$") else None
-    return source if found is None else found["quoted"] or found["plain"]
+__all__ = ["custom"]
 
 
 def custom(name: str, mappings: Mapping[str, str], *, overwrite: bool) -> Dialect:
@@ -67,17 +39,7 @@ def _map(span: Reading, source: str, target: str, *, overwrite: bool) -> None:
 
 def _found(source: str, value: Value) -> Any:
     """Return the first value that a path finds."""
-    return next((match.value for match in _compiled(source)(structure(value))), None)
-
-
-@cache
-def _compiled(source: str) -> Callable[[Any], Any]:
-    from jsonpath_ng.ext.parser import parse  # noqa: PLC0415  30 ms that only these mappings need
-
-    path = _PATH.match(source)
-    assert path is not None
-    find: Callable[[Any], Any] = parse("$" + path["rest"]).find
-    return find
+    return next((match.value for match in compiled(source)(structure(value))), None)
 
 
 def _plain(value: Any) -> Value:

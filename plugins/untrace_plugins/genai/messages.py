@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeAlias
 
-from untrace_plugins.genai.names import FinishReason
-from untrace_plugins.genai.parts import Part, parts, settled, tool_call, tool_response
+from untrace_plugins.genai.parts import Part, parts, tool_call, tool_response
+from untrace_plugins.genai.settled import is_settled
 from untrace_plugins.genai.values import dump, structure
 from untrace_plugins.genai.words import finish_reason
 
@@ -30,8 +30,6 @@ _ROLES: Mapping[str, str] = {
 }
 _ITEM_TYPES = frozenset({"reasoning", "function_call", "custom_tool_call"})
 """Items of OpenAI's Responses API that belong to an answer without being a message."""
-_KEYS = frozenset({"role", "parts", "name", "finish_reason"})
-_FINISHED = frozenset(FinishReason)
 _RESULT_TYPES = frozenset({"function_call_output", "custom_tool_call_output"})
 _LANGCHAIN = {
     "HumanMessage": "user",
@@ -45,12 +43,12 @@ _LANGCHAIN = {
 
 def input_messages(value: object) -> str | None:
     """Return ``gen_ai.input.messages`` of a prompt in any known shape."""
-    return _text_of(value, lambda given: given if _settled(given) else list(messages(given, "user")))
+    return _text_of(value, lambda given: given if is_settled(given) else list(messages(given, "user")))
 
 
 def output_messages(value: object) -> str | None:
     """Return ``gen_ai.output.messages`` of answers in any known shape."""
-    return _text_of(value, lambda given: given if _settled(given) else list(messages(given, "assistant")))
+    return _text_of(value, lambda given: given if is_settled(given) else list(messages(given, "assistant")))
 
 
 def instructions(value: object) -> str | None:
@@ -72,20 +70,6 @@ def _text_of(value: object, read: Callable[[Any], Any]) -> str | None:
 def _leaves(given: object) -> Iterator[object]:
     """Yield what an object or a list holds, one level deep: ``{"output": null}`` says nothing."""
     yield from given.values() if isinstance(given, dict) else given if isinstance(given, list) else [given]
-
-
-def _settled(given: object) -> bool:
-    """Return whether all is in the form already: the usual case, which needs no rewriting."""
-    return isinstance(given, list) and all(
-        isinstance(one, dict)
-        and _ROLES.get(one.get("role", ""), one.get("role")) == one.get("role") is not None
-        and isinstance(one.get("parts"), list)
-        and one.keys() <= _KEYS
-        and isinstance(one.get("name"), (str, type(None)))
-        and one.get("finish_reason", "stop") in _FINISHED
-        and all(isinstance(part, dict) and settled(part) for part in one["parts"])
-        for one in given
-    )
 
 
 def messages(given: object, role: str) -> Iterator[Message]:

@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeAlias
 
+from untrace_plugins.genai.media import DATA_URL, first, format_of, media
 from untrace_plugins.genai.values import dump, exact_structure
 
-__all__ = ["Part", "arguments", "parts", "settled", "tool_call", "tool_response"]
+__all__ = ["Part", "arguments", "parts", "tool_call", "tool_response"]
 
 Part: TypeAlias = dict[str, Any]
-
-_DATA_URL = "data:"
 
 
 def parts(content: object) -> Iterator[Part]:
@@ -30,19 +29,6 @@ def parts(content: object) -> Iterator[Part]:
         yield from _block(content)
     elif content is not None:
         yield {"type": "text", "content": dump(content) or str(content)}
-
-
-def settled(part: Mapping[str, Any]) -> bool:
-    """Return whether a part is in the form, of the kinds that make up most of them."""
-    match part.get("type"):
-        case "text" | "reasoning":
-            return isinstance(part.get("content"), str)
-        case "tool_call":
-            return isinstance(part.get("arguments"), dict) and "name" in part and "call_id" not in part
-        case "tool_call_response":
-            return "response" in part and "call_id" not in part
-        case _:
-            return False
 
 
 def arguments(value: object) -> object:
@@ -141,8 +127,8 @@ def _call(block: dict[str, Any]) -> Iterator[Part]:
     if isinstance(function, dict):
         yield tool_call(block.get("id"), function.get("name"), function.get("arguments"))
         return
-    id_ = _first(block, "call_id", "id", "toolCallId", "tool_call_id")
-    name, given = _first(block, "name", "toolName"), _first(block, "arguments", "input", "args")
+    id_ = first(block, "call_id", "id", "toolCallId", "tool_call_id")
+    name, given = first(block, "name", "toolName"), first(block, "arguments", "input", "args")
     if id_ is not None or name is not None or given is not None:
         yield tool_call(id_, name, given)
 
@@ -151,8 +137,8 @@ def _response(block: dict[str, Any]) -> Iterator[Part]:
     if block["type"] == "tool_call_response" and "response" in block:
         yield _known_by_call(block)
         return
-    id_ = _first(block, "id", "tool_use_id", "call_id", "toolCallId", "tool_call_id")
-    result = _first(block, "response", "result", "output", "content")
+    id_ = first(block, "id", "tool_use_id", "call_id", "toolCallId", "tool_call_id")
+    result = first(block, "response", "result", "output", "content")
     if isinstance(result, dict) and result.keys() == {"type", "value"}:
         result = result["value"]
     yield tool_response(id_, result)
@@ -176,9 +162,9 @@ def _server_call(block: dict[str, Any]) -> Iterator[Part]:
 
 def _image(block: dict[str, Any]) -> Iterator[Part]:
     modality = "audio" if "audio" in str(block["type"]) else "image"
-    mime = _first(block, "mime_type", "mediaType", "media_type", "mimeType")
-    source = _first(block, "image_url", "input_audio", "source", "image", "audio", "url", "base64", "data", "file_id")
-    yield _media(modality, mime, source, file=block.get("file_id"))
+    mime = first(block, "mime_type", "mediaType", "media_type", "mimeType")
+    source = first(block, "image_url", "input_audio", "source", "image", "audio", "url", "base64", "data", "file_id")
+    yield media(modality, mime, source, file=block.get("file_id"))
 
 
 def _file(block: dict[str, Any]) -> Iterator[Part]:
@@ -188,49 +174,19 @@ def _file(block: dict[str, Any]) -> Iterator[Part]:
         return
     inner = block.get("file")
     found = inner if isinstance(inner, dict) else block
-    mime = _first(found, "mime_type", "mediaType", "media_type", "mimeType")
+    mime = first(found, "mime_type", "mediaType", "media_type", "mimeType")
     modality = str(mime).partition("/")[0] if mime else "document"
-    source = _first(found, "file_data", "data", "url", "file_url", "source", "base64", "file")
-    yield _media(modality, mime, source, file=_first(found, "file_id", "fileId"))
+    source = first(found, "file_data", "data", "url", "file_url", "source", "base64", "file")
+    yield media(modality, mime, source, file=first(found, "file_id", "fileId"))
 
 
 def _blob(block: dict[str, Any]) -> Iterator[Part]:
     """Pass the convention's own part on; a data URL within is taken apart, and absent types are left out."""
     content = block.get("content", block.get("uri"))
-    if isinstance(content, str) and content.startswith(_DATA_URL):
-        yield _media(block.get("modality") or "image", block.get("mime_type"), content)
+    if isinstance(content, str) and content.startswith(DATA_URL):
+        yield media(block.get("modality") or "image", block.get("mime_type"), content)
     else:
         yield {key: value for key, value in block.items() if value is not None}
-
-
-def _media(modality: str, mime: object, source: object, file: object = None) -> Part:
-    """Return a ``blob``, ``uri`` or ``file`` part of the source that a provider's block names."""
-    if isinstance(source, dict):
-        mime = _first(source, "media_type", "mediaType", "mime_type", "mimeType") or mime or _format(modality, source)
-        file = source.get("file_id") or file
-        source = _first(source, "url", "data", "base64", "bytes", "uri", "source")
-    if isinstance(source, dict):
-        source = _first(source, "bytes", "data", "uri", "s3Location")
-    part: Part = {"type": "blob", "modality": modality}
-    if isinstance(source, str) and source.startswith(_DATA_URL):
-        head, _, source = source.partition(",")
-        mime = mime or head[len(_DATA_URL) :].partition(";")[0]
-    if isinstance(mime, str) and mime:
-        part["mime_type"] = mime
-    if isinstance(file, str):
-        return part | {"type": "file", "file_id": file}
-    if isinstance(source, str) and "://" in source[:16]:
-        return part | {"type": "uri", "uri": source}
-    return part | {"content": source if isinstance(source, str) else dump(source)}
-
-
-def _format(modality: str, source: Mapping[str, Any]) -> str | None:
-    found = source.get("format")
-    return f"{modality}/{found}" if isinstance(found, str) else None
-
-
-def _first(block: Mapping[str, Any], *keys: str) -> Any:
-    return next((block[key] for key in keys if block.get(key) is not None), None)
 
 
 def _gemini_text(text: object, block: Mapping[str, Any]) -> Iterator[Part]:
@@ -240,9 +196,9 @@ def _gemini_text(text: object, block: Mapping[str, Any]) -> Iterator[Part]:
 
 def _gemini_media(found: object, _block: Mapping[str, Any]) -> Iterator[Part]:
     inner = found if isinstance(found, dict) else {"data": found}
-    mime = _first(inner, "mimeType", "mime_type")
-    source = _first(inner, "data", "fileUri", "file_uri", "source", "bytes")
-    yield _media(str(mime or "image").partition("/")[0], mime or _format("image", inner), source)
+    mime = first(inner, "mimeType", "mime_type")
+    source = first(inner, "data", "fileUri", "file_uri", "source", "bytes")
+    yield media(str(mime or "image").partition("/")[0], mime or format_of("image", inner), source)
 
 
 def _named(kind: str) -> Callable[[object, Mapping[str, Any]], Iterator[Part]]:
@@ -250,11 +206,11 @@ def _named(kind: str) -> Callable[[object, Mapping[str, Any]], Iterator[Part]]:
 
     def read(found: object, _block: Mapping[str, Any]) -> Iterator[Part]:
         inner = found if isinstance(found, dict) else {}
-        id_ = _first(inner, "id", "toolUseId")
+        id_ = first(inner, "id", "toolUseId")
         if kind == "call":
-            yield tool_call(id_, inner.get("name"), _first(inner, "args", "input", "arguments"))
+            yield tool_call(id_, inner.get("name"), first(inner, "args", "input", "arguments"))
         else:
-            yield tool_response(id_ or inner.get("name"), _first(inner, "response", "content"))
+            yield tool_response(id_ or inner.get("name"), first(inner, "response", "content"))
 
     return read
 

@@ -8,8 +8,8 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, model_validator
 
 from untrace_pipeline.api import ComponentConfig, ConfigModel, Duration, Size
-from untrace_plugins.genai.mapping import check_source
 from untrace_plugins.genai.names import Form
+from untrace_plugins.genai.sources import check_source
 
 __all__ = ["GenaiNormalizerConfig", "JoinEvents", "Source", "SourceName"]
 

@@ -13,9 +13,10 @@ from untrace_plugins.genai.dialects import DIALECTS
 from untrace_plugins.genai.duplicates import Calls, Role, SpanFacts
 from untrace_plugins.genai.emit import emit
 from untrace_plugins.genai.events import CONTENT_EVENTS, event_content, merged
-from untrace_plugins.genai.mapping import attribute_of, custom
+from untrace_plugins.genai.mapping import custom
 from untrace_plugins.genai.names import Form, is_llm_call
 from untrace_plugins.genai.normalise import Manner, normalise
+from untrace_plugins.genai.sources import attribute_of
 from untrace_plugins.genai.values import dump, load
 from untrace_plugins.processors.genai_normalizer.config import GenaiNormalizerConfig, SourceName
 from untrace_plugins.processors.genai_normalizer.events import EventStore, SpanKey, shared_store
