@@ -81,7 +81,7 @@ class Regex:
         search, groups = self._compiled.search, range(self._compiled.groups + 1)
         is_ascii = len(data) == len(text)
         position = seen = counted = 0
-        while (match := search(data, position)) is not None:
+        while position <= len(data) and (match := search(data, position)) is not None:
             spans = [match.span(group) for group in groups]
             begin, end = spans[0]
             position = begin + 1 if overlapping or end == begin else end
