@@ -67,6 +67,8 @@ class EventStore:
     async def wait(self, keys: Iterable[SpanKey], seconds: float) -> None:
         """Wait until every span has an answer, or the time is up."""
         missing = [key for key in keys if not self.complete(key)]
+        if not missing:
+            return
         try:
             async with asyncio.timeout(seconds):
                 while missing:

@@ -112,10 +112,10 @@ class GenaiNormalizer:
             own = [event for event in events.get(span.row, ()) if event.name in CONTENT_EVENTS]
             if own:
                 found[span.row] = merged(event_content(event.name, None, event.attributes) for event in own)
-            elif span.given.get(names.OUTPUT_MESSAGES) is None and is_llm_call(span.given.get(names.OPERATION)):
+            elif span.given.get(names.OUTPUT_MESSAGES) is None and is_llm_call(span.operation()):
                 missing[span.trace_id, span.span_id] = span
-        if missing and options.wait:
-            await store.wait(missing, options.wait)
+        if options.wait:
+            await store.wait([key for key, span in missing.items() if span.has_answer()], options.wait)
         for key, span in missing.items():
             if contents := store.get(key):
                 found[span.row] = merged(contents)

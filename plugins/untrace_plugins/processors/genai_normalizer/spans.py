@@ -10,6 +10,7 @@ from untrace_plugins.genai import names
 from untrace_plugins.genai.duplicates import Role, SpanFacts
 from untrace_plugins.genai.names import Operation, is_llm_call
 from untrace_plugins.genai.values import integer
+from untrace_plugins.genai.words import operation
 
 __all__ = ["Event", "Span", "events_of", "inherit", "read_spans", "write"]
 
@@ -50,20 +51,28 @@ class Span:
         """Return an attribute as it will be."""
         return self.changes[key] if key in self.changes else self.given.get(key)
 
+    def operation(self) -> str | None:
+        """Return the operation as it came, in the words of the convention."""
+        return operation(self.given.get(names.OPERATION) or self.given.get("llm.request.type"))
+
+    def has_answer(self) -> bool:
+        """Return whether an answer belongs to it: embeddings and failed calls have none."""
+        return not self.failed and self.operation() != Operation.EMBEDDINGS
+
     def attributes(self) -> dict[str, Value]:
         """Return all attributes as they will be."""
         return {key: value for key, value in {**self.given, **self.changes}.items() if value is not None}
 
     def facts(self) -> SpanFacts:
         """Return what decides whether it counts."""
-        operation = self.get(names.OPERATION)
+        called = self.get(names.OPERATION)
         tokens = integer(self.get(names.USAGE_INPUT)), integer(self.get(names.USAGE_OUTPUT))
         role = Role.BETWEEN
-        if isinstance(operation, str) and operation in _BORDERS:
+        if isinstance(called, str) and called in _BORDERS:
             role = Role.BORDER
-        elif is_llm_call(operation) and tokens != (None, None) and not self.get(names.DUPLICATE):
+        elif is_llm_call(called) and tokens != (None, None) and not self.get(names.DUPLICATE):
             role = Role.CALL
-        kind = str(operation) if operation == Operation.EMBEDDINGS else "generation"
+        kind = str(called) if called == Operation.EMBEDDINGS else "generation"
         response = self.get(names.RESPONSE_ID)
         answered = response if isinstance(response, str) else ""
         ids = (self.trace_id, self.span_id, self.parent_id)

@@ -324,6 +324,27 @@ async def test_waiting_for_log_records() -> None:
     assert names.OUTPUT_MESSAGES in (await run())[-1]
 
 
+async def test_what_has_no_answer_is_not_waited_for() -> None:
+    """Embeddings, failed calls and spans of no LLM pass at once."""
+    run = Run(join_events={"wait": "60s"})
+    status = {"code": 2}
+    found = await run(
+        traces(span(1, {names.OPERATION: "embeddings"}), span(2, CHAT, status=status), span(3, {names.SESSION_ID: "s"}))
+    )
+    assert len(found) == 3
+
+
+async def test_cancelled_while_waiting() -> None:
+    """Whoever waits for content can be cancelled; the processor goes on."""
+    run = Run(join_events={"wait": "60s"})
+    waiting = asyncio.create_task(run.processor.consume(traces(span(1, CHAT))))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert len(await run(logs(*RECORDS), traces(span(1, CHAT)))) == 3
+
+
 async def test_nothing_comes_within_the_wait() -> None:
     """Spans pass without content when the time is up."""
     (found,) = await Run(join_events={"wait": "1ms"})(traces(span(1, CHAT)))
