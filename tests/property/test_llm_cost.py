@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from typing import Any
 
@@ -12,6 +13,9 @@ from untrace_pipeline.api import Kind
 from untrace_pipeline.data import Batch, Field, Level, Signal
 from untrace_pipeline.testing import make_batch, make_settings
 from untrace_plugins.genai import names
+from untrace_plugins.genai.pricing import Prices, Request
+from untrace_plugins.genai.pricing.book import PriceBook
+from untrace_plugins.genai.pricing.price_file import read_prices
 from untrace_plugins.processors.llm_cost import FACTORY
 
 SETTINGS = make_settings(Kind.PROCESSOR, "llm_cost", signals=[Signal.TRACES])
@@ -85,3 +89,41 @@ def check(before: dict[str, Any], after: dict[str, Any]) -> None:
         assert cost >= 0
     else:
         assert cost is None
+
+
+PRICES = st.sampled_from([0, 1e-06, 2.5e-06, 5, -1, "x", None, True, [1], {}]) | st.floats()
+ENTRIES = st.dictionaries(
+    st.sampled_from(
+        [
+            "input_cost_per_token",
+            "output_cost_per_token_batches",
+            "input_cost_per_token_above_200k_tokens",
+            "litellm_provider",
+            "model",
+            "provider",
+            "input",
+            "since",
+            "steps",
+        ]
+    ),
+    PRICES | st.sampled_from(["openai", "2026-01-01", [{"above": 1, "input": 1}]]),
+    max_size=5,
+)
+FILES = (
+    st.text(max_size=40)
+    | st.dictionaries(st.text(max_size=5), ENTRIES | PRICES, max_size=3).map(json.dumps)
+    | st.lists(ENTRIES | PRICES, max_size=3).map(lambda prices: json.dumps({"prices": prices}))
+    | st.sampled_from(["[" * 500, "{" * 500, "a: " * 50, "!!python/object:os.system x", "\x00", "- " * 500])
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(text=FILES)
+def test_a_price_file_is_read_or_refused(text: str) -> None:
+    """Whatever is in a file, its prices can be looked up, or it is refused with a message of one line."""
+    try:
+        book = PriceBook(read_prices(text))
+    except ValueError as error:
+        assert "\n" not in str(error)  # noqa: PT017  both outcomes are right
+        return
+    Prices((book,), bundled=False).find(Request("openai", "a", None, "batch", None))

@@ -10,7 +10,7 @@ import orjson
 import yaml
 from pydantic import ValidationError
 
-from untrace_plugins.genai.pricing.entries import PriceEntry, PriceStep
+from untrace_plugins.genai.pricing.entries import PriceEntry
 
 __all__ = ["read_prices"]
 
@@ -51,7 +51,7 @@ def read_prices(text: str) -> list[PriceEntry]:
         return list(_litellm(found))
     try:
         found = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         msg = f"line {mark.line + 1}: no YAML" if mark is not None else "no YAML"
         raise ValueError(msg) from error
@@ -64,13 +64,17 @@ def _listed(found: Any) -> Iterator[PriceEntry]:
         msg = "a list of prices, under the key prices, or LiteLLM's JSON object is expected"
         raise ValueError(msg)  # noqa: TRY004  it is a file that is wrong, not a caller
     for number, entry in enumerate(entries, 1):
-        try:
-            yield PriceEntry.model_validate(entry)
-        except ValidationError as error:
-            problem = error.errors(include_input=False, include_url=False)[0]
-            place = ".".join(str(part) for part in problem["loc"])
-            msg = f"entry {number}{': ' + place if place else ''}: {problem['msg'].removeprefix('Value error, ')}"
-            raise ValueError(msg) from error
+        yield _checked(f"entry {number}", entry)
+
+
+def _checked(place: str, entry: Any) -> PriceEntry:
+    try:
+        return PriceEntry.model_validate(entry)
+    except ValidationError as error:
+        problem = error.errors(include_input=False, include_url=False)[0]
+        option = ".".join(str(part) for part in problem["loc"])
+        msg = f"{place}{': ' + option if option else ''}: {problem['msg'].removeprefix('Value error, ')}"
+        raise ValueError(msg) from error
 
 
 def _litellm(found: Mapping[str, Any]) -> Iterator[PriceEntry]:
@@ -93,9 +97,9 @@ def _entry(name: str, entry: Mapping[str, Any], tier: str, prices: dict[str, flo
     owner = entry.get("litellm_provider")
     provider = _convention(owner) if isinstance(owner, str) else ""
     model = name.removeprefix("vertex_ai/" if provider == "gcp.vertex_ai" else f"{owner}/")
+    named = {"model": model, "provider": provider, "tier": tier}
     request = _number(entry.get("input_cost_per_request")) or 0.0
-    steps = [] if tier else [*_steps(entry)]
-    return PriceEntry(model=model, provider=provider, tier=tier, request=request, steps=steps, **prices)
+    return _checked(repr(name), {**named, **prices, "request": request, "steps": [] if tier else [*_steps(entry)]})
 
 
 def _convention(provider: str) -> str:
@@ -107,12 +111,12 @@ def _prices(entry: Mapping[str, Any], suffix: str) -> dict[str, float]:
     return {ours: price * _MILLION for ours, price in found.items() if price is not None}
 
 
-def _steps(entry: Mapping[str, Any]) -> Iterator[PriceStep]:
+def _steps(entry: Mapping[str, Any]) -> Iterator[dict[str, float]]:
     sizes = {int(found[1]) for found in map(_ABOVE.search, entry) if found is not None}
     for size in sorted(sizes):
         prices = _prices(entry, f"_above_{size}k_tokens")
         if prices:
-            yield PriceStep(above=size * 1000, **prices)
+            yield {"above": size * 1000, **prices}
 
 
 def _number(value: object) -> float | None:

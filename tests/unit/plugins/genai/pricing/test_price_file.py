@@ -120,6 +120,8 @@ def test_the_list_of_litellm(request_: Request, usage: Usage, expected: float | 
         ('{"a": {"input_cost_per_token": 1e400}}', "no JSON"),
         ('{"a": {"litellm_provider": "openai"}}', "no model with a price"),
         ("prices: [{model: a, input: .inf}]", "entry 1: input"),
+        ('{"": {"input_cost_per_token": 1e-06}}', "'': model"),
+        ('{"a": {"input_cost_per_token": 1e-06, "input_cost_per_token_above_0k_tokens": 1e-06}}', "'a': steps.0.above"),
     ],
 )
 def test_a_wrong_file_says_where(text: str, words: str) -> None:
