@@ -33,6 +33,7 @@ from untrace_pipeline.telemetry.metrics import Metrics
 __all__ = ["InputError", "Trial"]
 
 _TYPE = "config_test"
+_TRIED = {Kind.PROCESSOR, Kind.CONNECTOR}
 _SHUTDOWN_SECONDS = 30.0
 
 
@@ -80,7 +81,7 @@ class Trial:
 
     def _replaced(self, spec: ServiceSpec) -> ServiceSpec:
         source = ComponentId(Kind.RECEIVER, _TYPE)
-        components = {id: one for id, one in spec.components.items() if id.kind in {Kind.PROCESSOR, Kind.CONNECTOR}}  # noqa: A001
+        components = {id: _unstored(one) for id, one in spec.components.items() if id.kind in _TRIED}  # noqa: A001
         components[source] = ComponentSpec(source, self._source(), ComponentConfig())
         pipelines = {}
         for pipeline in spec.pipelines.values():
@@ -118,6 +119,13 @@ class Trial:
             return _Sink(kept)
 
         return ExporterFactory(type_name=_TYPE, config=ComponentConfig, description="Keeps.", create=create)
+
+
+def _unstored(one: ComponentSpec) -> ComponentSpec:
+    """Return a processor that holds items without its storage: nothing of a trial outlives it."""
+    if getattr(one.factory, "holds", False) and "storage" in type(one.config).model_fields:
+        return replace(one, config=one.config.model_copy(update={"storage": None}))
+    return one
 
 
 class _End:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from untrace_pipeline.cli import main
 from untrace_pipeline.config.check import SECTIONS
 from untrace_pipeline.config.compose import parse
 from untrace_pipeline.config.loader import load
@@ -63,6 +64,21 @@ def blocks() -> Iterator[tuple[str, str]]:
 def test_example_file(path: Path) -> None:
     """An example loads as it is, without a warning."""
     assert load([str(path)], environ=environ(path.read_text())).warnings == ()
+
+
+TESTED = [path for path in sorted((ROOT / "configs").glob("*.yaml")) if "\ntests:" in path.read_text(encoding="utf-8")]
+
+
+@pytest.mark.parametrize("path", TESTED, ids=lambda path: path.stem)
+def test_tests_of_an_example(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What an example says of itself holds, and trying it leaves nothing on disk."""
+    for name, value in environ(path.read_text()).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+    assert main(["test", "--config", str(path)]) == 0, capsys.readouterr().out
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(("name", "text"), list(blocks()), ids=[name for name, _ in blocks()])
