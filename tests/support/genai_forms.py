@@ -88,7 +88,15 @@ def _parsed(value: Any) -> Any:
 def held(form: Form, canonical: Attributes) -> Attributes:
     """Return the reading of a span as it comes back from a form: the list of what the form cannot hold."""
     found = reading(canonical)
-    if form in {Form.GENAI, Form.AS_IS}:
+    if form is Form.AS_IS:
+        return found
+    if (
+        form in {Form.GENAI, Form.GENAI_LEGACY}
+        and names.SESSION_ID in found
+        and {names.OPERATION, names.SPAN_KIND} & found.keys()
+    ):
+        found.setdefault(names.CONVERSATION_ID, found[names.SESSION_ID])
+    if form is Form.GENAI:
         return found
     if found.get(names.DUPLICATE) is True:
         found = {name: value for name, value in found.items() if name not in {*names.USAGE, *COSTS}}

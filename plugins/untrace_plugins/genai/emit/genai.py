@@ -1,13 +1,15 @@
-"""OpenTelemetry GenAI v1.41: the canonical form, and ``gen_ai.system``, which many destinations still read."""
+"""OpenTelemetry GenAI v1.41: the canonical form, and what destinations of it look for besides."""
 
 from __future__ import annotations
 
+from untrace_plugins.genai import names
 from untrace_plugins.genai.emit.span import Changes, Span
+from untrace_plugins.genai.emit.words import conversation
 
 __all__ = ["emit_genai"]
 
 
 def emit_genai(span: Span) -> Changes:
-    """Return the provider under its older name too: Opik, Langfuse and LangSmith know no other."""
-    provider = span.attributes.get("gen_ai.provider.name")
-    return {} if provider is None else {"gen_ai.system": provider}
+    """Return the provider's older name, since Opik and Langfuse know no other, and the session's conversation."""
+    provider = span.attributes.get(names.PROVIDER)
+    return conversation(span) if provider is None else {names.SYSTEM: provider, **conversation(span)}

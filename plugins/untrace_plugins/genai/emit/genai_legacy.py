@@ -1,7 +1,8 @@
 """OpenTelemetry GenAI until v1.36, as LangSmith, Respan and others read it beside the current names.
 
 Messages move under numbered keys; everything else keeps its name and gets its older one too. LangSmith's own words say
-what the old convention has none for: kinds, tags, metadata, and what went into spans that are no LLM calls.
+what the old convention has none for: kinds, tags and metadata; Respan's say user and thread, twice, because its
+documentation and its SDK have other names for them.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Final
 from untrace_plugins.genai import names
 from untrace_plugins.genai.emit.indexed import indexed_messages
 from untrace_plugins.genai.emit.span import Changes, Span, strings
-from untrace_plugins.genai.emit.words import metadata, moved_in_out, plain, total_tokens, word_of
+from untrace_plugins.genai.emit.words import conversation, metadata, moved_in_out, plain, total_tokens, word_of
 from untrace_plugins.genai.names import Kind, Operation
 
 __all__ = ["emit_genai_legacy"]
@@ -29,6 +30,10 @@ _OLDER_NAMES: Final = {
     names.OPENAI_RESPONSE_SERVICE_TIER: "gen_ai.openai.response.service_tier",
     names.OPENAI_SYSTEM_FINGERPRINT: "gen_ai.openai.response.system_fingerprint",
     names.SESSION_ID: "langsmith.trace.session_id",
+}
+_RESPAN: Final = {
+    names.USER_ID: ("respan.customer.identifier", "respan.customer_params.customer_identifier"),
+    names.SESSION_ID: ("respan.thread.id", "respan.threads.thread_identifier"),
 }
 _LANGSMITH_KINDS: Final[Mapping[str, str]] = {
     Operation.CHAT: "llm",
@@ -52,7 +57,10 @@ def emit_genai_legacy(span: Span) -> Changes:
     word = word_of(span)
     if word is not None or moved:
         changes["langsmith.span.kind"] = _LANGSMITH_KINDS.get(word or "", "chain")
-    return changes | _attached(span) | moved | indexed_messages(span)
+    for name, ours in _RESPAN.items():
+        if word is not None and attributes.get(name) is not None:
+            changes |= dict.fromkeys(ours, attributes[name])
+    return changes | conversation(span) | _attached(span) | moved | indexed_messages(span)
 
 
 def _attached(span: Span) -> Changes:

@@ -40,6 +40,7 @@ def _identity(span: Span) -> Changes:
         changes[names.SYSTEM] = span.attributes[names.PROVIDER]
     if span.text(names.USER_ID) is not None:
         changes["posthog.distinct_id"] = span.attributes[names.USER_ID]
-    if span.text(names.SESSION_ID) is not None:
-        changes["$ai_session_id"] = span.attributes[names.SESSION_ID]
+    session = span.text(names.SESSION_ID) or span.text(names.CONVERSATION_ID)
+    if session is not None:
+        changes["$ai_session_id"] = session
     return changes

@@ -11,7 +11,7 @@ from untrace_plugins.genai import names
 from untrace_plugins.genai.emit.content import as_text, to_json
 from untrace_plugins.genai.emit.span import Changes, Span
 
-__all__ = ["in_out", "is_llm_call", "metadata", "moved_in_out", "plain", "total_tokens", "word_of"]
+__all__ = ["conversation", "in_out", "is_llm_call", "metadata", "moved_in_out", "plain", "total_tokens", "word_of"]
 
 _INPUTS: Final = (names.INPUT, names.TOOL_CALL_ARGUMENTS)
 _OUTPUTS: Final = (names.OUTPUT, names.TOOL_CALL_RESULT)
@@ -48,6 +48,14 @@ def moved_in_out(span: Span, input_name: str, output_name: str) -> Changes:
             changes[found[0]] = None
             changes[name] = found[1]
     return changes
+
+
+def conversation(span: Span) -> Changes:
+    """Return the conversation that a session is, where the span names no other: most destinations group by it."""
+    session = span.text(names.SESSION_ID)
+    if session is None or span.attributes.get(names.CONVERSATION_ID) is not None or word_of(span) is None:
+        return {}
+    return {names.CONVERSATION_ID: session}
 
 
 def metadata(span: Span) -> dict[str, Any] | None:

@@ -63,8 +63,12 @@ def unchanged(found: dict[str, Any]) -> set[str]:
 
 
 def test_genai_is_the_canonical_form() -> None:
-    """Nothing moves; the provider has its older name too."""
-    assert out(Form.GENAI) == {**LLM_CALL, "gen_ai.system": "azure.ai.openai"}
+    """Nothing moves; the provider has its older name too, and the session is the conversation."""
+    assert out(Form.GENAI) == {
+        **LLM_CALL,
+        "gen_ai.system": "azure.ai.openai",
+        "gen_ai.conversation.id": "s-1",
+    }
 
 
 def test_openinference_flattens_messages() -> None:
@@ -175,6 +179,11 @@ def test_genai_legacy_has_both_names() -> None:
         "langsmith.metadata.plan": "gold",
         "langsmith.metadata.seats": 3,
         "langsmith.trace.session_id": "s-1",
+        "gen_ai.conversation.id": "s-1",
+        "respan.customer.identifier": "u-1",
+        "respan.customer_params.customer_identifier": "u-1",
+        "respan.thread.id": "s-1",
+        "respan.threads.thread_identifier": "s-1",
     }
     assert names.USAGE_INPUT in unchanged(found)
 
