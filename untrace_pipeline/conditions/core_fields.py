@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 import orjson
 
-from untrace_pipeline.conditions.expression import Expression, Kind, apply, constant, from_context, read
+from untrace_pipeline.conditions.expression import Expression, Kind, apply, constant, from_context, read, whole
 from untrace_pipeline.data import Field, Level, Signal, Value, attribute
 
 __all__ = ["ALIASES", "FIELDS", "TREE", "WITH_WILDCARDS", "attached", "parsed_json", "reached", "tag_reader"]
@@ -23,6 +23,7 @@ _LONGEST_REMEMBERED = 4096
 """Characters of JSON that is kept parsed: metadata repeats from span to span."""
 
 Make: TypeAlias = Callable[[Signal], Expression]
+Column: TypeAlias = list[Any]
 
 
 def _span(name: str, convert: Callable[[Any], Value]) -> Make:
@@ -31,7 +32,7 @@ def _span(name: str, convert: Callable[[Any], Value]) -> Make:
     def make(signal: Signal) -> Expression:
         if signal is not Signal.TRACES:
             return constant(None)
-        return apply(convert, (read(Field(Level.ITEM, name)),), safe=True)
+        return whole(lambda column: [convert(value) for value in column], (read(Field(Level.ITEM, name)),))
 
     return make
 
@@ -40,11 +41,16 @@ def _first(*fields: Field) -> Make:
     """Read the first of some fields that is there."""
     if len(fields) == 1:
         return lambda _signal: read(fields[0])
-    return lambda _signal: apply(_first_of, [read(field) for field in fields], safe=True)
+    return lambda _signal: whole(_first_of, [read(field) for field in fields])
 
 
-def _first_of(*values: Value) -> Value:
-    return next((value for value in values if value is not None), None)
+def _first_of(column: Column, *others: Column) -> Column:
+    """Return for each row the first value that is there."""
+    for other in others:
+        if None not in column:
+            break
+        column = [own if own is not None else value for own, value in zip(column, other, strict=True)]
+    return column
 
 
 def _own(*keys: str) -> Make:
@@ -70,10 +76,13 @@ def _as_list(value: Value) -> Sequence[Value]:
 
 
 def _tags(signal: Signal) -> Expression:
-    return apply(_all_tags, (_own("untrace.tags")(signal), _metadata(signal)), kind=Kind.MANY, safe=True)
+    parts = (_own("untrace.tags")(signal), _metadata(signal))
+    return whole(lambda own, metadata: list(map(_all_tags, own, metadata)), parts, kind=Kind.MANY)
 
 
 def _all_tags(own: Value, metadata: Mapping[str, Any]) -> Sequence[Value]:
+    if own is None and metadata is _NO_METADATA:
+        return ()
     found = metadata.get("tags")
     if isinstance(found, dict):
         found = [f"{key}:{value}" for key, value in found.items()]
@@ -96,7 +105,7 @@ def _error_codes(type_: Value, status: Value) -> Sequence[Value]:
 
 def _error_code(signal: Signal) -> Expression:
     fields = (attribute("error.type"), attribute("http.response.status_code"))
-    return apply(_error_codes, [read(field) for field in fields], kind=Kind.MANY, safe=True)
+    return whole(lambda *columns: list(map(_error_codes, *columns)), [read(field) for field in fields], kind=Kind.MANY)
 
 
 def _error(signal: Signal) -> Expression:
@@ -104,15 +113,16 @@ def _error(signal: Signal) -> Expression:
     if signal is not Signal.TRACES:
         return read(attribute("error.type"))
     status = read(Field(Level.ITEM, "status.code"))
-    return apply(_error_word, (read(attribute("error.type")), status), safe=True)
+    return whole(_error_words, (read(attribute("error.type")), status))
 
 
 _FAILED = 2
 """``STATUS_CODE_ERROR``."""
 
 
-def _error_word(type_: Value, status: Value) -> Value:
-    return type_ if type_ is not None else "error" if status == _FAILED else None
+def _error_words(types: Column, statuses: Column) -> Column:
+    pairs = zip(types, statuses, strict=True)
+    return [own if own is not None else "error" if status == _FAILED else None for own, status in pairs]
 
 
 def _error_message(signal: Signal) -> Expression:
@@ -125,12 +135,17 @@ def _error_message(signal: Signal) -> Expression:
 
 def _metadata(signal: Signal) -> Expression:
     """Return what the application attached, as a map; an empty one where there is none or it is no JSON."""
-    return apply(_parsed, (read(attribute("untrace.metadata")),), safe=True)
+    return whole(lambda column: [_parsed(text) for text in column], (read(attribute("untrace.metadata")),))
+
+
+_NO_METADATA: dict[str, Any] = {}
 
 
 def _parsed(text: Value) -> dict[str, Any]:
+    if text is None:
+        return _NO_METADATA
     found = parsed_json(text)
-    return found if isinstance(found, dict) else {}
+    return found if isinstance(found, dict) else _NO_METADATA
 
 
 def parsed_json(text: Value) -> Any:
@@ -155,15 +170,15 @@ _parsed_short = lru_cache(maxsize=256)(_loaded)
 def attached(keys: Sequence[str | int], *else_: Field, tenant: bool = False) -> Make:
     """Read a key of the metadata, or the first field that says the same where the metadata does not have it."""
 
-    def find(metadata: Mapping[str, Any], *others: Value) -> Value:
-        found = reached(metadata, keys)
-        return found if found is not None else _first_of(*others)
+    def find(metadata: Column, *others: Column) -> Column:
+        own = [None if one is _NO_METADATA else reached(one, keys) for one in metadata]
+        return _first_of(own, *others)
 
     def make(signal: Signal) -> Expression:
         others = [read(field) for field in else_]
         if tenant:
             others.append(from_context(lambda context: context.tenant))
-        return apply(find, (_metadata(signal), *others), safe=True)
+        return whole(find, (_metadata(signal), *others))
 
     return make
 

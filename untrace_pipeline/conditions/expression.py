@@ -27,6 +27,7 @@ __all__ = [
     "from_context",
     "negated",
     "read",
+    "whole",
 ]
 
 Column = list[Any]
@@ -127,6 +128,20 @@ def apply(
     if isinstance(value, EvaluationError):
         raise ConditionError(str(value))
     return constant(value, kind)
+
+
+def whole(
+    function: Callable[..., Column],
+    arguments: Sequence[Expression],
+    *,
+    kind: Kind = Kind.VALUE,
+    boolean: bool = False,
+) -> Expression:
+    """Return a function of whole columns, which never fails; so its arguments must be safe."""
+    assert all(argument.safe for argument in arguments)
+    fields = frozenset[Field]().union(*[argument.fields for argument in arguments])
+    parts = [argument.evaluate for argument in arguments]
+    return Expression(lambda frame: function(*[part(frame) for part in parts]), fields, kind, boolean=boolean)
 
 
 def _guarded(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -18,6 +18,7 @@ from untrace_pipeline.conditions.expression import (
     comparison,
     constant,
     negated,
+    whole,
 )
 from untrace_pipeline.conditions.locators import Locate, Located, locate
 from untrace_pipeline.conditions.names import ENUMERATORS, suggestion
@@ -35,6 +36,7 @@ _COMPARISONS = {
     Operator.LT: Comparison.LT,
     Operator.LTE: Comparison.LE,
 }
+_TEXTS = {str, type(None)}
 _INT64 = range(-(1 << 63), 1 << 63)
 _ID_SIZES = {"trace_id": 16, "span_id": 8, "parent_span_id": 8}
 _PREFIXES = {
@@ -87,7 +89,7 @@ def _equals(located: Located, value: Value) -> Expression:
 def _row_wise(expression: Expression, test: Callable[[Any], bool]) -> Expression:
     """Ask a question of each row's value, or of any of its values where there are several."""
     if expression.kind is Kind.MANY:
-        return apply(lambda many: any(test(value) for value in many), (expression,), boolean=True)
+        return apply(lambda many: bool(many) and any(test(value) for value in many), (expression,), boolean=True)
     return apply(test, (expression,), boolean=True)
 
 
@@ -95,10 +97,13 @@ def _exists(located: Located, value: Any) -> Expression:
     if value is not None and not isinstance(value, bool):
         msg = "exists takes true or false"
         raise ConditionError(msg)
+    expression = located.expression
     if located.fixed:
-        found = _row_wise(located.expression, bool)
+        found = _row_wise(expression, bool)
+    elif expression.safe and expression.kind is not Kind.MANY:
+        found = whole(lambda column: [one is not None for one in column], (expression,), boolean=True)
     else:
-        found = _row_wise(located.expression, lambda one: one is not None)
+        found = _row_wise(expression, lambda one: one is not None)
     return negated(found) if value is False else found
 
 
@@ -120,7 +125,9 @@ def _regex(expression: Expression, pattern: Any) -> Expression:
     texts = apply(string_like, (expression,))
 
     def evaluate(frame: Frame) -> list[Any]:
-        column = texts.evaluate(frame)
+        column = expression.evaluate(frame)
+        if not {text.__class__ for text in column} <= _TEXTS:
+            column = texts.evaluate(frame)
         found = iter(test([text for text in column if text.__class__ is str]))
         return [text.__class__ is str and next(found) for text in column]
 

@@ -137,7 +137,9 @@ class Doors:
 
     def _way(self, name: str, transformations: Sequence[str]) -> Consumer | None:
         output = pipeline_of(name, self.signal)
-        if output is None or output not in self._outputs:
+        if output is None:
+            return None  # of another signal
+        if output not in self._outputs:
             if not any(pipeline_of(name, signal.signal) == signal for signal in self._outputs):
                 known = ", ".join(str(one) for one in self._outputs) or "none"
                 msg = f"destination {name}: no pipeline of that name has this connector as receiver; there: {known}"

@@ -11,7 +11,8 @@ import pytest
 from tests.support.routing import RuleRouter, calls, rule
 from untrace_pipeline.api import PermanentError, PipelineId, RetryableError, StartError
 from untrace_pipeline.data import Batch, Context, Field, Level, Signal, attribute
-from untrace_pipeline.testing import FailingSink, Sink, StubHost, make_batch
+from untrace_pipeline.testing import FailingSink, Sink, StubHost, check_component, make_batch
+from untrace_plugins.connectors.routing import FACTORY
 
 GPT = {"field": "model", "operator": "eq", "value": "gpt-*"}
 EXPENSIVE = {"field": "cost", "operator": "gt", "value": 1}
@@ -323,6 +324,12 @@ async def test_no_answer_follows_the_error_mode(caplog: pytest.LogCaptureFixture
     async with RuleRouter(rule("r", broken), error_mode="propagate") as router:
         with pytest.raises(PermanentError, match="no answer"):
             await router.connector.consume(calls(call("x", n=1)))
+
+
+def test_rules_keep_the_contract() -> None:
+    """The public conformance suite, with rules."""
+    rules = [rule("named", 'span.name == "chat 1"', to=["traces/one"]), rule("all", to=["rest"])]
+    check_component(FACTORY, {"rules": rules}, outputs=("traces/rest", "traces/one", "metrics/rest", "logs/rest"))
 
 
 async def test_whole_request_passes_as_it_is() -> None:
