@@ -34,7 +34,7 @@ def reach_strictly(value: Any, *keys: Any) -> Any:
 def _below(value: Any, key: Any) -> Any:
     if isinstance(value, dict) and isinstance(key, str):
         return value.get(key)
-    if isinstance(value, list | bytes | tuple) and type(key) is int:
+    if isinstance(value, list | tuple) and type(key) is int:
         if 0 <= key < len(value):
             return value[key]
         msg = f"index {key} is out of bounds of {len(value)} values"

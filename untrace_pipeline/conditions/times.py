@@ -14,6 +14,7 @@ from untrace_pipeline.conditions.converters import as_text, nanoseconds
 from untrace_pipeline.conditions.expression import Expression, Kind, apply
 from untrace_pipeline.conditions.function import Function, fixed, of_kinds, simple
 from untrace_pipeline.conditions.paths import Scope
+from untrace_pipeline.conditions.values import wrap_int64
 from untrace_pipeline.errors import ConditionError, EvaluationError
 
 __all__ = ["TIMES"]
@@ -284,10 +285,10 @@ TIMES: tuple[Function, ...] = (
         of_kinds(name, _DURATION, Kind.VALUE, lambda value, size=size: int(value / size) if size > 1 else value)
         for name, size in _SMALL_UNITS.items()
     ],
-    of_kinds("UnixSeconds", _TIME, Kind.VALUE, lambda value: value // _SECOND),
-    of_kinds("UnixMilli", _TIME, Kind.VALUE, lambda value: value // 1_000_000),
-    of_kinds("UnixMicro", _TIME, Kind.VALUE, lambda value: value // 1_000),
-    of_kinds("UnixNano", _TIME, Kind.VALUE, lambda value: value),
+    of_kinds("UnixSeconds", _TIME, Kind.VALUE, lambda value: wrap_int64(value // _SECOND)),
+    of_kinds("UnixMilli", _TIME, Kind.VALUE, lambda value: wrap_int64(value // 1_000_000)),
+    of_kinds("UnixMicro", _TIME, Kind.VALUE, lambda value: wrap_int64(value // 1_000)),
+    of_kinds("UnixNano", _TIME, Kind.VALUE, wrap_int64),
     of_kinds("Nanosecond", _TIME, Kind.VALUE, lambda value: value % _SECOND),
     _part("Second", lambda date: date.second),
     _part("Minute", lambda date: date.minute),

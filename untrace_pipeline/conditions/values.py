@@ -6,7 +6,7 @@ import base64
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 
 from untrace_pipeline.data import Value
@@ -80,23 +80,30 @@ def string_like(value: Value) -> str | None:
     if isinstance(value, float) and not math.isfinite(value):
         msg = f"{format_float(value)} has no text"
         raise EvaluationError(msg)
-    text = to_json(value)
+    text = to_json(value, _with_two_digits)
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 
 
-def to_json(value: Value) -> str:
-    """Return compact JSON with sorted keys, as Go writes it; bytes are base64."""
+def _with_two_digits(value: float) -> str:
+    """Return a float as Go's ``strconv`` and goccy/go-json write it: ``1e-07``."""
+    mantissa, mark, exponent = format_float(value).partition("e")
+    return f"{mantissa}e{int(exponent):+03}" if mark else mantissa
+
+
+def to_json(value: Value, write_float: Callable[[float], str] = format_float) -> str:
+    """Return compact JSON with sorted keys, as Go writes it; bytes are base64, none of them null."""
     if isinstance(value, str):
         return json.dumps(value, ensure_ascii=False).replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
     if value is None:
         return "null"
     if isinstance(value, bytes):
-        return f'"{as_string(value)}"'
+        return f'"{as_string(value)}"' if value else "null"
     if isinstance(value, list):
-        return f"[{','.join([to_json(element) for element in value])}]"
+        return f"[{','.join([to_json(element, write_float) for element in value])}]"
     if isinstance(value, Mapping):
-        return "{" + ",".join([f"{to_json(key)}:{to_json(value[key])}" for key in sorted(value)]) + "}"
-    return as_string(value)
+        entries = [f"{to_json(key)}:{to_json(value[key], write_float)}" for key in sorted(value)]
+        return "{" + ",".join(entries) + "}"
+    return write_float(value) if isinstance(value, float) else as_string(value)
 
 
 def parse_int(text: str) -> int | None:

@@ -15,7 +15,7 @@ from untrace_pipeline.data import ATTRIBUTES, Context, Field, Level
 from untrace_pipeline.errors import ConditionError, EvaluationError
 from untrace_pipeline.statements import maps
 from untrace_pipeline.statements.edit import UNCHANGED, Edit, assignment
-from untrace_pipeline.statements.replacing import compile_glob, expander, formatted, pattern_of, replaced
+from untrace_pipeline.statements.replacing import compile_glob, formatted, pattern_of, replaced, template_of
 from untrace_pipeline.statements.storable import storable
 from untrace_pipeline.statements.targets import Target
 
@@ -193,11 +193,10 @@ def _through(scope: Scope, given: Given) -> Callable[[str], str]:
 
 def _replacing(given: Given, through: Callable[[str], str]) -> Callable[[str, Any, Any], str]:
     """Return a function that replaces what matches a pattern in a text."""
-    plain = "function" not in given
+    function = None if "function" not in given else lambda raw: through(raw.decode("utf-8", "replace")).encode()
 
     def replace_in(text: str, pattern: Any, replacement: Any) -> str:
-        expand = expander(_as_text(replacement))
-        return replaced(pattern_of(pattern), text, expand if plain else lambda match: through(expand(match)))
+        return replaced(pattern_of(pattern), text, template_of(_as_text(replacement)), function)
 
     return replace_in
 

@@ -103,7 +103,10 @@ def merge_maps(current: Any, source: Any, strategy: str) -> Map:
 
 
 def append(current: Any, *values: Any) -> list[Value]:
-    """Return a list with values at its end; one value becomes a list of it, nothing an empty one."""
+    """Return a list with values at its end; a single value becomes a list of it, nothing an empty one."""
+    if isinstance(current, dict):
+        msg = "a map has no end to append to"
+        raise EvaluationError(msg)
     before = [] if current is None else current if isinstance(current, list) else [current]
     return [*before, *values]
 

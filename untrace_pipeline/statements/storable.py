@@ -12,6 +12,8 @@ __all__ = ["all_storable", "storable"]
 
 _DEEPEST = 30
 """Maps and lists within each other: protobuf readers accept a hundred messages, and a map in a map is three."""
+_LONGEST = 1 << 24
+"""Characters of a text that is written: doubled with every row, a text soon fills the memory."""
 _INT64_MIN = -(1 << 63)
 _SCALARS = frozenset({str, int, float, bool, bytes, type(None)})
 
@@ -19,11 +21,14 @@ _SCALARS = frozenset({str, int, float, bool, bytes, type(None)})
 def storable(value: Any, depth: int = 0) -> Value:
     """Return a value as OTLP can hold it: text as valid UTF-8, tuples as lists.
 
-    Raises :class:`EvaluationError` for what it cannot hold: whole numbers of more than 64 bits, nesting beyond reason,
-    objects of other types.
+    Raises :class:`EvaluationError` for what it cannot hold, or should not: whole numbers of more than 64 bits, texts
+    and nesting beyond reason, objects of other types.
     """
     kind = value.__class__
     if kind is str:
+        if len(value) > _LONGEST:
+            msg = f"a text of more than {_LONGEST} characters is not written"
+            raise EvaluationError(msg)
         return value if value.isascii() else _utf8(value)
     if kind is int:
         if _fits(value):
@@ -48,8 +53,10 @@ def all_storable(values: Sequence[Any]) -> bool:
     kinds = set(map(type, values))
     if not kinds <= _SCALARS:
         return False
-    if str in kinds and not all(map(str.isascii, [value for value in values if value.__class__ is str])):
-        return False
+    if str in kinds:
+        texts = [value for value in values if value.__class__ is str]
+        if not all(map(str.isascii, texts)) or max(map(len, texts)) > _LONGEST:
+            return False
     return int not in kinds or all(map(_fits, [value for value in values if value.__class__ is int]))
 
 

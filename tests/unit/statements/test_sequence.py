@@ -264,3 +264,23 @@ def test_whole_maps_are_read_once_and_written_by_key() -> None:
     assert "('long', 'abc')" in attributes
     assert "('y', 'zzz')" in attributes
     assert "('z', 'zzz')" in attributes
+
+
+@pytest.mark.parametrize(
+    ("statement", "error"),
+    [
+        ('replace_pattern(resource.attributes["env"], "x*", "--")', "lengthens the text"),
+        ('replace_pattern(resource.attributes["env"], "o", "ooo")', "lengthens the text"),
+        ('replace_pattern(resource.attributes["env"], "(o)", "$1$1$1")', "lengthens the text"),
+        (
+            'set(resource.attributes["env"], Concat([resource.attributes["env"], resource.attributes["env"]], ""))',
+            "a text of",
+        ),
+    ],
+)
+def test_texts_that_grow_with_every_row_are_stopped(statement: str, error: str) -> None:
+    """A shared text that each row lengthens does not fill the memory: it is counted, and stays as long as it is."""
+    batch = make_batch(Signal.TRACES, 40, resources=1, resource={"env": "prod"})
+    ((_, rows, first),) = run(batch, statement, 'set(span.name, "x")')
+    assert rows > 0
+    assert error in first
