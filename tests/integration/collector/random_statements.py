@@ -196,8 +196,9 @@ class _Writer:
             f'merge_maps({self.whole_map()}, {self.found(1)}, "{self.one_of("insert", "update", "upsert")}")',
             f"append({self.place()}, String({self.found(1)}))",  # a map: by its origin
             f"delete_index({self.place()}, 0)",
-            f'replace_pattern({self.place()}, "{pattern}", "<$$0>")',
-            f'replace_all_patterns({self.whole_map()}, "value", "{pattern}", "-")',
+            # Only on spans: what grows with each of the rows that share it is stopped by us, and not by the Collector.
+            f'replace_pattern(span.attributes["{self.key()}"], "{pattern}", "<$$0>")',
+            f'replace_all_patterns(span.attributes, "value", "{pattern}", "-")',
             f'replace_match({self.place()}, "*a*", "matched")',
         )
         return editor if self._rng.random() < 0.5 else f"{editor} where {self.condition()}"
