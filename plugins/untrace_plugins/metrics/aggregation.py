@@ -65,6 +65,8 @@ class Aggregator:
         self._resources: OrderedDict[Hashable, ResourceMetrics] = OrderedDict()
         self._leaving: dict[Hashable, ResourceMetrics] = {}
         self._stamps: OrderedDict[Hashable, int] = OrderedDict()
+        self.flushes = 0
+        """How often series were told; between two flushes none is forgotten, so that what was found may be kept."""
 
     @property
     def series_count(self) -> int:
@@ -100,6 +102,7 @@ class Aggregator:
         for resource in self._leaving.values():
             self._write(request, resource, now, last=True)
         self._forget(now)
+        self.flushes += 1
         return request.SerializeToString() if request.resource_metrics else None
 
     # --------------------------------------------------------------- internal

@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable, Iterator
 from untrace_plugins.metrics.instruments import Instrument
 from untrace_plugins.metrics.series import Attributes, Moment, Series
 
-__all__ = ["MAX_VALUE_LENGTH", "OVERFLOW", "Family"]
+__all__ = ["MAX_VALUE_LENGTH", "OVERFLOW", "Family", "shortened"]
 
 OVERFLOW = "otel.metric.overflow"
 """Attribute of the series that counts what has no series of its own (OTel metrics SDK, "Cardinality limits")."""

@@ -8,23 +8,28 @@ from functools import partial
 from typing import TypeAlias
 
 from untrace_pipeline.api import Consumer, Host, PipelineId, Settings
-from untrace_pipeline.data import Batch, Field, Level, Value
-from untrace_plugins.connectors.llm_metrics.calls import CallRows, Calls, duplicates, find_operations, read_calls
+from untrace_pipeline.data import Batch, Value
+from untrace_plugins.connectors.llm_metrics.calls import CallRows, Calls, find_calls, read_calls
 from untrace_plugins.connectors.llm_metrics.catalog import CATALOG, Metric, Source
 from untrace_plugins.connectors.llm_metrics.config import LlmMetricsConfig
+from untrace_plugins.connectors.llm_metrics.tally import Find, Tally
 from untrace_plugins.genai import names
 from untrace_plugins.metrics.aggregation import AggregationSettings, Aggregator, ResourceMetrics
 from untrace_plugins.metrics.config import Temporality
 from untrace_plugins.metrics.dimensions import Columns, Dimensions, ResourceRows, as_keys
 from untrace_plugins.metrics.emission import Emission, present
+from untrace_plugins.metrics.family import shortened
 from untrace_plugins.metrics.instruments import Instrument, counter, explicit_histogram, exponential_histogram
 from untrace_plugins.metrics.names import INSTANCE_ID, SERVICE_NAME
-from untrace_plugins.metrics.series import Attributes, Exemplar, Moment
+from untrace_plugins.metrics.series import Attributes, Moment
 
 __all__ = ["LlmMetricsConnector"]
 
 SCOPE = "untrace.llm_metrics"
 TYPE_OF_TOKENS = "gen_ai.token.type"
+
+MAX_TALLIES = 4096
+"""Combinations of dimensions whose series are remembered until the next flush."""
 
 Key: TypeAlias = tuple[Hashable, ...]
 
@@ -52,6 +57,8 @@ class LlmMetricsConnector:
         )
         self._duplicates = settings.meter.counter("connector_skipped_spans", reason="duplicate")
         self._overflowing = settings.meter.counter("connector_overflow_spans")
+        self._tallies: dict[Key, Tally] = {}
+        self._flushes = 0
 
     async def start(self, host: Host) -> None:
         """Begin to tell."""
@@ -66,15 +73,11 @@ class LlmMetricsConnector:
 
     async def consume(self, batch: Batch) -> None:
         """Count the LLM calls among the spans. Raises :class:`DecodeError`."""
-        rows = find_operations(batch, self._operations) if batch.item_count else []
+        rows, skipped = find_calls(batch, self._operations) if batch.item_count else ([], 0)
+        if skipped:
+            self._duplicates.add(skipped)
         if not rows:
             return
-        twice = duplicates(batch, rows)
-        if any(twice):
-            rows = [row for row, skip in zip(rows, twice, strict=True) if not skip]
-            self._duplicates.add(sum(twice))
-            if not rows:
-                return
         calls = read_calls(batch, rows, self._instance_id)
         for name, count in calls.ignored.items():
             self._meter.counter("connector_ignored_values", attribute=name).add(count)
@@ -84,50 +87,42 @@ class LlmMetricsConnector:
 
     def _count(self, group: _Group, now: Moment) -> None:
         """Count all calls; those with the same dimensions at once."""
+        if self._flushes != self._aggregator.flushes or len(self._tallies) > MAX_TALLIES:
+            self._flushes = self._aggregator.flushes
+            self._tallies.clear()
         calls = group.calls
-        operations = calls.dimensions[names.OPERATION]
-        owners = [self._owner(one, now) for one in calls.applications]
-        for (owner, error, operation, *key), places in group.by_key(owners, calls.errors, operations).items():
-            assert isinstance(owner, ResourceMetrics)
-            own = True
-            for number, metric in enumerate(self._metrics):
-                if operation not in metric.operations:
-                    continue
-                for source in metric.sources:
-                    values, weights, counted = _values(calls, source, places, failed=error is not None)
-                    if not values:
-                        continue
-                    extra: list[tuple[str, Value]] = []
-                    if metric.with_error and error is not None:
-                        extra.append((names.ERROR_TYPE, calls.errors[places[0]]))
-                    if len(metric.sources) > 1:
-                        extra.append((TYPE_OF_TOKENS, source.value))
-                    attributes = partial(_attributes, group, places[0], extra)
-                    full = (*key, operation, *(str(value) for _, value in extra))
-                    series, found = owner.families[number].find(full, attributes, now)
-                    series.add(values, weights)
-                    own = own and found
-                    if found and self._exemplars:
-                        self._exemplify(series.exemplars, calls, counted, values)
-            if not own:
+        applications = [self._application(one, now) for one in calls.resources]
+        owners = [applications[owner] for owner in calls.owners]
+        for key, places in group.by_key(owners, calls.errors, calls.dimensions[names.OPERATION]).items():
+            tally = self._tallies.get(key)
+            if tally is None:
+                tally = self._tally(key, group.attributes(places[0]), calls.errors[places[0]])
+                if shortened(key) is key:
+                    self._tallies[key] = tally
+            if not tally.add(calls, places, now):
                 self._overflowing.add(len(places))
 
-    def _exemplify(
-        self, exemplars: list[Exemplar], calls: Calls, places: Sequence[int], values: Sequence[float]
-    ) -> None:
-        for place, value in zip(places, values, strict=True):
-            if len(exemplars) >= self._exemplars:
-                return
-            trace_id, span_id = calls.trace_ids[place], calls.span_ids[place]
-            if trace_id and isinstance(trace_id, bytes) and isinstance(span_id, bytes):
-                exemplars.append(Exemplar(trace_id, span_id, float(value)))
+    def _tally(self, key: Key, attributes: Attributes, error: Value) -> Tally:
+        """Return what finds the series of calls with these dimensions."""
+        owner, _, operation, *rest = key
+        assert isinstance(owner, ResourceMetrics)
+        finds: dict[Source, list[Find]] = {}
+        for family, metric in zip(owner.families, self._metrics, strict=True):
+            for source in metric.sources if operation in metric.operations else ():
+                if source is Source.ERRORS and error is None:
+                    continue
+                more: dict[str, Value] = {TYPE_OF_TOKENS: source.value} if len(metric.sources) > 1 else {}
+                if metric.with_error and error is not None:
+                    more[names.ERROR_TYPE] = error
+                full = (*rest, operation, *map(str, more.values()))
+                finds.setdefault(source, []).append(partial(family.find, full, partial(_joined, attributes, more)))
+        return Tally(finds, self._exemplars)
 
-    def _owner(self, application: tuple[Value, Value], now: Moment) -> ResourceMetrics:
+    def _application(self, resource: Mapping[str, Value], now: Moment) -> ResourceMetrics:
         """Return the metrics of an application, which is a resource with its name."""
-        namespace, name = application
-        attributes = {"service.namespace": namespace, SERVICE_NAME: name}
-        present_ones = {key: value for key, value in attributes.items() if isinstance(value, str)}
-        return self._aggregator.resource(tuple(present_ones.items()), present_ones, now)
+        found = {name: resource.get(name) for name in ("service.namespace", SERVICE_NAME)}
+        attributes = {name: value for name, value in found.items() if isinstance(value, str)}
+        return self._aggregator.resource(tuple(attributes.items()), attributes, now)
 
 
 class _Group:
@@ -138,9 +133,7 @@ class _Group:
         self._fixed = {name: column for name, column in calls.dimensions.items() if name not in excluded}
         self._more: Columns | None = None
         if dimensions.names or dimensions.has_globs:
-            maps: Sequence[Mapping[str, Value]] = batch.column(Field(Level.RESOURCE, "attributes"))  # type: ignore[assignment]
-            owners = batch.parents(Level.ITEM, Level.RESOURCE)
-            around = ResourceRows(maps, [owners[row] for row in calls.rows])
+            around = ResourceRows(calls.resources, calls.owners)
             self._more = dimensions.read([CallRows(batch, calls.rows), around])
 
     def by_key(self, owners: Sequence[Hashable], *first: Sequence[Value]) -> dict[Key, list[int]]:
@@ -158,24 +151,8 @@ class _Group:
         return fixed | (self._more.attributes(place) if self._more is not None else {})
 
 
-def _attributes(group: _Group, place: int, extra: Sequence[tuple[str, Value]]) -> Attributes:
-    return group.attributes(place) | dict(extra)
-
-
-def _values(
-    calls: Calls, source: Source, places: Sequence[int], *, failed: bool
-) -> tuple[Sequence[float], Sequence[int] | None, Sequence[int]]:
-    """Return the values that a metric takes in, for how many calls each stands, and the calls."""
-    if source in {Source.CALLS, Source.ERRORS}:
-        if source is Source.ERRORS and not failed:
-            return [], None, []
-        values: Sequence[float] = [1] * len(places)
-    else:
-        column = calls.values[source]
-        places = [place for place in places if column[place] is not None]
-        values = [value for place in places if (value := column[place]) is not None]
-    weights = None if calls.weights is None else [calls.weights[place] for place in places]
-    return values, weights, places
+def _joined(attributes: Attributes, more: Attributes) -> Attributes:
+    return {**attributes, **more}
 
 
 def _wanted(metric: Metric, config: LlmMetricsConfig) -> bool:
