@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.llm_spans import llm_request
 from tests.support.peers import Daemon
-from tests.support.service import children, get, metric, ready
+from tests.support.service import children, get, metric, ready, reloads
 from tests.support.wait import wait_until
 
 pytestmark = pytest.mark.e2e
@@ -84,6 +84,19 @@ def test_all_calls_are_on_one_page(tmp_path: Path, workers: int) -> None:
     assert daemon.returncode == 0
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_reload_changes_the_page(tmp_path: Path, workers: int) -> None:
+    """Another name on the same port: the new page shows what was counted before, because nobody forgot it."""
+    with Daemon(settings(workers), directory=tmp_path) as daemon:
+        calls = send(daemon, 12)
+        wait_until(lambda: total(daemon, "llm_requests_total") == calls, daemon)
+        path = tmp_path / "config.yaml"
+        path.write_text(path.read_text().replace("PAGE_PORT}", "PAGE_PORT}\n    namespace: ns"))
+        os.kill(daemon.pid, signal.SIGHUP)
+        wait_until(lambda: reachable(daemon) and total(daemon, "ns_llm_requests_total") == calls, daemon)
+        assert reloads(daemon, "failure") == 0
+
+
 def test_the_page_survives_its_worker(tmp_path: Path) -> None:
     """When the worker with the page dies, the next one shows what the others counted, all of it."""
     with Daemon(settings(2), directory=tmp_path) as daemon:
@@ -97,6 +110,14 @@ def test_the_page_survives_its_worker(tmp_path: Path) -> None:
         os.kill(first, signal.SIGKILL)
         wait_until(lambda: ready(daemon)[0] == 200 and listens_again(daemon, first), daemon, seconds=30)
         wait_until(lambda: total(daemon, "llm_requests_total") in by_instance.values(), daemon, seconds=30)
+
+
+def reachable(daemon: Daemon) -> bool:
+    """Return whether the page answers: while it is exchanged, it does not."""
+    try:
+        return get(daemon, "PAGE_PORT", "/metrics")[0] == 200
+    except OSError:
+        return False
 
 
 def listens(pid: int, port: int) -> bool:

@@ -1,10 +1,11 @@
 """Exchanges a running graph for that of a new configuration, or leaves everything as it was.
 
 Units that the new configuration does not change keep running. In order: new extensions, exporters, connectors and
-processors start beside the old ones; receivers that go away or change are stopped, because a new one may want their
-port; new receivers start; then all ways out of kept units are switched in one turn of the loop. What is gone drains in
-the end: batches inside it go on to where its ways out led before. If anything fails before the switch, what had started
-is stopped and receivers that were stopped come back; the rest of the old graph has never stopped working.
+processors start beside the old ones, or in place of those that hold what they need; receivers that go away or change
+are stopped, because a new one may want their port; new receivers start; then all ways out of kept units are switched in
+one turn of the loop. What is gone drains in the end: batches inside it go on to where its ways out led before. If
+anything fails before the switch, what had started is stopped and what was stopped comes back; the rest of the old graph
+has never stopped working.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Iterable, Mapping
 
+from untrace_pipeline.api.factory import ExporterFactory
 from untrace_pipeline.api.identity import Kind
 from untrace_pipeline.api.status import Status
 from untrace_pipeline.config.model import ServiceSpec
@@ -59,11 +61,10 @@ class Exchange:
         wiring.apply(self._arriving)
         try:
             for unit in [unit for unit in self._arriving if unit.kind is Kind.EXTENSION]:
-                await self._start_extension(unit, wiring)
+                wiring = await self._start(unit, wiring)
             wiring.apply(self._arriving)
-            for unit in self._arriving:
-                if unit.kind not in {Kind.EXTENSION, Kind.RECEIVER}:
-                    await start(unit)
+            for unit in [unit for unit in self._arriving if unit.kind not in {Kind.EXTENSION, Kind.RECEIVER}]:
+                wiring = await self._start(unit, wiring)
             await self._stop([unit for unit in self._leaving if unit.kind is Kind.RECEIVER])
             for unit in self._arriving:
                 if unit.kind is Kind.RECEIVER:
@@ -83,20 +84,25 @@ class Exchange:
         await stop_all(leaving, predecessors(self._old.spec.pipelines.values()), deadline, settle=True)
         return leaving
 
-    async def _start_extension(self, unit: Unit, wiring: Wiring) -> None:
-        """Start it beside the old ones, or in place of them if one holds what it needs, such as a port."""
+    async def _start(self, unit: Unit, wiring: Wiring) -> Wiring:
+        """Start it beside the old ones, or in place of those that may hold what it needs, such as a port.
+
+        Returns the joints, which are others where it was made anew.
+        """
         try:
             await start(unit)
         except StartError:
-            old = [one for one in self._leaving if one.kind is Kind.EXTENSION and one not in self._stopped]
+            old = [one for one in self._leaving if _in_the_way(one, unit) and one not in self._stopped]
             if not old:
                 raise
             await _stop([unit])
             await self._stop(old)
             again = self._builder.make(unit.blueprint)
             self._arriving[self._arriving.index(unit)] = self.new.units[unit.id] = again
-            wiring.apply([again])
+            wiring = Wiring(self.new, self._books, self._hops)
+            wiring.apply(self._arriving)
             await start(again)
+        return wiring
 
     async def _stop(self, units: list[Unit]) -> None:
         self._stopped += units
@@ -116,6 +122,14 @@ class Exchange:
             except StartError:
                 unit.status.report(Status.FATAL_ERROR, "could not be brought back after a failed reload")
                 logger.exception("%s could not be brought back after a failed reload", unit.id)
+
+
+def _in_the_way(old: Unit, new: Unit) -> bool:
+    """Return whether one that leaves may hold what another needs: extensions, and pages that are shown once."""
+    if old.kind is Kind.EXTENSION:
+        return new.kind is Kind.EXTENSION
+    factory = new.blueprint.spec.factory
+    return old.id == new.id and isinstance(factory, ExporterFactory) and factory.once
 
 
 async def _stop(units: Collection[Unit], feeds: Mapping[UnitId, set[UnitId]] | None = None) -> None:

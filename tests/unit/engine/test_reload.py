@@ -9,6 +9,7 @@ import pytest
 from tests.support.components import FACTORIES, FakeConfig, World, make_spec, until
 from untrace_pipeline.api import ExporterFactory, Kind, Status
 from untrace_pipeline.config.model import ServiceSpec
+from untrace_pipeline.data import Signal
 from untrace_pipeline.engine.bookkeeping import Bookkeeping
 from untrace_pipeline.engine.build import Builder
 from untrace_pipeline.engine.describe import statuses
@@ -182,6 +183,26 @@ async def test_a_changed_extension_gets_the_port_of_the_old_one(world: World) ->
     assert world.get("extension fake/health").running
     assert world.get("extension fake/health").config.option == "x"
     assert world.ports == {"13133"}
+
+
+async def test_a_changed_page_gets_the_port_of_the_old_one(world: World) -> None:
+    """An exporter that runs once takes the place of its predecessor where that holds the port, and gives it back."""
+    pipelines = {"metrics": (["fake/in"], [], ["single/page", "fake/b"])}
+    graph = await run(make_spec(pipelines, {"exporter single/page": {"port": "8889"}}))
+    changed = {"exporter single/page": {"port": "8889", "option": "x"}}
+    graph = await reload(graph, make_spec(pipelines, changed))
+    assert world.get("exporter single/page").config.option == "x"
+    await world.get("receiver fake/in").next.consume(make_batch(Signal.METRICS, 10))
+    assert world.get("exporter single/page").item_count == 10
+    broken = {"exporter single/page": {"port": "8889"}, "exporter fake/b": {"fail_start": True}}
+    with pytest.raises(StartError):
+        await reload(graph, make_spec(pipelines, broken))
+    (running,) = [one for one in world.made["exporter single/page"] if one.running]
+    assert running.config.option == "x"
+    before = running.item_count
+    await world.get("receiver fake/in").next.consume(make_batch(Signal.METRICS, 5))
+    assert running.item_count == before + 5
+    assert world.ports == {"8889"}
 
 
 async def test_kept_components_see_the_extensions_of_the_new_graph(world: World) -> None:

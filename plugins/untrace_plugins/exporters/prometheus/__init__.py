@@ -35,6 +35,13 @@ FACTORY = ExporterFactory(
     metrics=(
         MetricSpec("exporter_prometheus_series", MetricKind.GAUGE, "Series on the page.", ("exporter",)),
         MetricSpec(
+            "exporter_prometheus_replaced_points",
+            MetricKind.COUNTER,
+            "Points in whose place one of another resource with the same labels came: as long as it grows, the page shows "
+            "one of several.",
+            ("exporter",),
+        ),
+        MetricSpec(
             "exporter_prometheus_dropped_points",
             MetricKind.COUNTER,
             "Points that are not shown, by reason: name (none that Prometheus takes), type_conflict (the family has "

@@ -40,6 +40,7 @@ class PrometheusExporter:
             config, {PATH: {"GET": self._page, "HEAD": self._page}}, settings.logger, meter=settings.meter
         )
         self._running = False
+        self._replaced = settings.meter.counter("exporter_prometheus_replaced_points")
         self._sent = settings.meter.counter("exporter_sent_metric_points")
         settings.meter.gauge("exporter_prometheus_series").observe_with(lambda: self._store.series_count)
 
@@ -66,6 +67,7 @@ class PrometheusExporter:
         """Show the points from now on. Raises :class:`DecodeError`."""
         if not self._running:
             raise RetryableError(f"exporter {self._settings.id}: shutting down")
+        before = self._store.replaced
         try:
             dropped = self._store.take(batch.to_otlp(), _now())
         except ProtobufError as error:
@@ -74,6 +76,7 @@ class PrometheusExporter:
             if count:
                 self._settings.meter.counter("exporter_prometheus_dropped_points", reason=reason).add(count)
                 self._settings.logger.warning("%d points are not shown: %s", count, reason)
+        self._replaced.add(self._store.replaced - before)
         self._sent.add(batch.item_count - sum(dropped.values()))
 
     # ------------------------------------------------------------------- page

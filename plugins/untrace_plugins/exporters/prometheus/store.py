@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.metrics.v1.metrics_pb2 import AggregationTemporality
 
+from untrace_pipeline.conditions.values import to_json
 from untrace_pipeline.data.codecs.values import read_attributes
 from untrace_plugins.exporters.prometheus.config import PrometheusConfig
 from untrace_plugins.exporters.prometheus.labels import Labelling, Labels
@@ -28,10 +29,12 @@ _ORIGINAL_TYPE = "prometheus.type"
 
 
 class Sample(NamedTuple):
-    """A series, and when it was last told."""
+    """A series, when it was last told, and by which resource."""
 
     point: Point
     seen: float
+    resource: int = 0
+    """Hash of all attributes of the resource."""
 
 
 @dataclass(slots=True)
@@ -52,6 +55,7 @@ class _Metric(NamedTuple):
     kind: str
     delta: bool
     outer: list[tuple[str, str]]
+    resource: int
 
 
 class Store:
@@ -64,6 +68,8 @@ class Store:
         self._expiration = config.metric_expiration
         self._families: dict[str, Family] = {}
         self._targets: dict[Labels, tuple[Labels, float]] = {}
+        self.replaced = 0
+        """Points in whose place one of another resource came."""
 
     @property
     def series_count(self) -> int:
@@ -78,11 +84,12 @@ class Store:
             if (target := self._labelling.target_info(resource)) is not None:
                 self._targets[target[0]] = (target[1], now)
             of_resource = self._labelling.of_resource(resource)
+            told_by = hash(to_json(resource))
             for inner in group.scope_metrics:
                 attributes = read_attributes(inner.scope.attributes)
                 scope = self._labelling.of_scope(attributes, inner.scope.name, inner.scope.version, inner.schema_url)
                 for metric in inner.metrics:
-                    self._take_metric(metric, [*of_resource, *scope], now, dropped)
+                    self._take_metric(metric, [*of_resource, *scope], told_by, now, dropped)
         return dropped
 
     def families(self, now: float) -> list[Family]:
@@ -108,10 +115,12 @@ class Store:
 
     # --------------------------------------------------------------- internal
 
-    def _take_metric(self, metric: Any, outer: list[tuple[str, str]], now: float, dropped: Counter[str]) -> None:
+    def _take_metric(
+        self, metric: Any, outer: list[tuple[str, str]], resource: int, now: float, dropped: Counter[str]
+    ) -> None:
         kind = metric.WhichOneof("data")
         points = getattr(metric, kind).data_points if kind else ()
-        found = self._find(metric, kind, outer) if points else ""
+        found = self._find(metric, kind, outer, resource) if points else ""
         if isinstance(found, str):
             dropped[found] += len(points)
             return
@@ -119,7 +128,7 @@ class Store:
             reason = self._take_point(point, found, now)
             dropped[reason] += bool(reason)
 
-    def _find(self, metric: Any, kind: str, outer: list[tuple[str, str]]) -> _Metric | str:
+    def _find(self, metric: Any, kind: str, outer: list[tuple[str, str]], resource: int) -> _Metric | str:
         """Return what the points have in common, or why they cannot be shown."""
         data = getattr(metric, kind)
         temporality = getattr(data, "aggregation_temporality", _CUMULATIVE)
@@ -145,7 +154,7 @@ class Store:
             family = self._families[name] = Family(name, type_, metric.description)
         if family.type != type_:
             return "type_conflict"
-        return _Metric(family, kind, temporality == _DELTA, outer)
+        return _Metric(family, kind, temporality == _DELTA, outer, resource)
 
     def _take_point(self, message: Any, metric: _Metric, now: float) -> str:
         """Take one point in; return why it cannot be shown, empty if it can."""
@@ -163,9 +172,10 @@ class Store:
             late = known.point.times.end - point.times.end
             if late > 0 or (metric.delta and late == 0):
                 return "stale"
+            self.replaced += known.resource != metric.resource
             if metric.delta:
                 point = known.point.plus(point)
             if not point.exemplars and known.point.exemplars:
                 point = replace(point, exemplars=known.point.exemplars)  # type: ignore[type-var]
-        series[labels] = Sample(point, now)
+        series[labels] = Sample(point, now, metric.resource)
         return ""

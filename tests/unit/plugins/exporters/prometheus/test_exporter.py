@@ -158,6 +158,18 @@ def test_delta_histograms() -> None:
     assert (native.scale, native.count, dict(native.positive)) == (1, 4, {2: 3, 3: 1})  # type: ignore[attr-defined]
 
 
+def test_resources_that_look_the_same_are_noticed() -> None:
+    """The last one told is shown, and how often another had to make room is counted."""
+    store = Store(config())
+    for place, (pid, value) in enumerate([(1, 5), (2, 7), (2, 8), (1, 6)]):
+        request, points = metric("calls")
+        points.add(as_int=value, time_unix_nano=place)
+        request.resource_metrics[0].resource.attributes.add(key="process.pid").value.int_value = pid
+        store.take(request.SerializeToString(), 0.0)
+    assert values(store) == {"calls_total": 6}
+    assert store.replaced == 2
+
+
 # ------------------------------------------------------------------------- page
 
 
