@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from hashlib import sha256
 
 from untrace_pipeline.api import Finding
@@ -53,6 +54,7 @@ def is_bech32(text: str) -> bool:
     return check in _BECH32_CONSTANTS
 
 
+@lru_cache(maxsize=1024)
 def is_eip55(text: str) -> bool:
     """Whether the case of the letters is that of the checksum."""
     digest = keccak256(text[2:].lower().encode()).hex()
@@ -83,11 +85,11 @@ class CryptoAddressDetector:
     def find(self, text: str) -> Iterator[Finding]:
         """Yield the addresses in a text."""
         for regex, check in ((self._base58, is_base58check), (self._bech32, is_bech32)):
-            for match in regex.matches(text):
+            for match in regex.distinct(text):
                 start, end = match.spans[0]
                 if check(text[start:end]):
                     yield Finding(start, end, "CRYPTO_ADDRESS", self.name)
-        for match in self._ethereum.matches(text):
+        for match in self._ethereum.distinct(text):
             start, end = match.spans[0]
             if self._is_ethereum(text, start, end):
                 yield Finding(start, end, "CRYPTO_ADDRESS", self.name)

@@ -12,7 +12,6 @@ from untrace_plugins.detectors.regex import Regex
 
 __all__ = ["IP", "MAC", "IpDetector", "MacDetector"]
 
-_OCTET = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
 _VERSION = Regex(
     r"(?i)(?:version|versión|versione|versão|wersj[aię]|versie|バージョン|版本|release|build|firmware|driver|"
     r"upgrade[d]?(?: from| to)?|"
@@ -26,6 +25,7 @@ _ADDRESS = Regex(
 _SMALL = 40
 """Four numbers below this are more often a version than an address."""
 _BEFORE = 32
+_LONGEST_V4, _LONGEST_V6 = 15, 45
 
 
 class IpDetector:
@@ -36,29 +36,33 @@ class IpDetector:
     narrow: Sequence[str] = (DOTTED, rf"[0-9A-Fa-f]?{COLONS}", r"\b[0-9A-Fa-f]{4}::[0-9A-Fa-f]")
 
     def __init__(self) -> None:
-        self._v4 = Regex(rf"\b{_OCTET}(?:\.{_OCTET}){{3}}\b")
-        self._v6 = Regex(r"[0-9A-Fa-f]{0,4}:[0-9A-Fa-f:.]{1,40}")
+        self._v4 = Regex(r"\b\d{1,3}(?:\.\d{1,3}){3,}\b")
+        self._v6 = Regex(r"[0-9A-Fa-f]{0,4}:[0-9A-Fa-f:.]+")
 
     def find(self, text: str) -> Iterator[Finding]:
         """Yield the addresses in a text."""
-        for match in self._v4.matches(text):
+        for match in self._v4.distinct(text):
             start, end = match.spans[0]
-            if _is_v4(text, start, end):
+            if end - start <= _LONGEST_V4 and _is_v4(text, start, end):
                 yield Finding(start, end, "IP_V4", self.name)
-        last = 0
-        for match in self._v6.matches(text):
+        for match in self._v6.distinct(text):
             start, end = match.spans[0]
-            if start < last:
-                continue
-            last = end
-            while text[end - 1] in ".:" and text[start:end][-2:] != "::":
-                end -= 1
-            if _is_v6(text, start, end):
+            end = start + len(_trimmed(text[start:end]))
+            if end - start <= _LONGEST_V6 and _is_v6(text, start, end):
                 yield Finding(start, end, "IP_V6", self.name)
 
 
+def _trimmed(value: str) -> str:
+    """Return it without the sign that ends a sentence; the two colons at the end of ``2001:db8::`` belong to it."""
+    shorter = value.rstrip(".:")
+    return shorter + "::" if value.startswith("::", len(shorter)) else shorter
+
+
 def _is_v4(text: str, start: int, end: int) -> bool:
-    address = IPv4Address(text[start:end])
+    try:
+        address = IPv4Address(text[start:end])
+    except ValueError:
+        return False
     before, after = text[max(0, start - _BEFORE) : start], text[end : end + 2]
     if (
         before[-1:] == "."
@@ -120,7 +124,7 @@ class MacDetector:
 
     def find(self, text: str) -> Iterator[Finding]:
         """Yield the addresses in a text."""
-        for match in self._regex.matches(text):
+        for match in self._regex.distinct(text):
             start, end = match.spans[0]
             value = text[start:end]
             digits = set(value) - set(":-.")

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 
 from untrace_pipeline.api import Finding
 from untrace_plugins.detectors.gates import AT, any_case
-from untrace_plugins.detectors.regex import Match, Regex
-from untrace_plugins.detectors.secrets import is_password, is_placeholder
+from untrace_plugins.detectors.regex import Regex
+from untrace_plugins.detectors.secrets import is_given, is_password
 from untrace_plugins.detectors.tables import cells_below
 
 __all__ = ["PASSWORD", "URL_CREDENTIALS", "PasswordDetector", "UrlCredentialsDetector"]
@@ -79,15 +79,17 @@ _STEMS = (
 """What one of these words begins with."""
 _NAME = rf"(?:(?:{_WORDS})(?:[_-]?(?:value|text|new|old|confirm(?:ation)?|\d))?|\bpass|[_-]pass)"
 _TYPE = r"(?::[ \t]?(?:str|string|secretstr|bytes|text)[ \t]?)?"
-_QUOTED = r"\"([^\"\n]{3,})\"|'([^'\n]{3,})'|`([^`\n]{3,})`"
-_BARE = r"([^\s\"'`,;&<>|]{3,})"
 _IS = r"is|was|ist|lautet|war|est|es|é|è|e'|to|är|er|on|jest|are|son|sono|olarak|это|है|now|=|:"
-_CHARACTERS = r"[!#-&(-_a-~]"
-"""ASCII without space and quotes."""
 _CLIENTS = "docker|podman|helm|sshpass|az|oc|cf|influx|mongo|mongosh|ldapsearch|smbclient|sqlcmd|twine|redis-cli"
-_ARGUMENT = r"[ =]?[\"']?([^\s\"'-][^\s\"']{2,})"
+_QUOTED = re.compile(r"(?P<quote>[\"'`])(?P<value>(?:(?!(?P=quote))[^\n]){3,256})(?P=quote)")
+_BARE = re.compile(r"(?P<value>[^\s\"'`,;&<>|]{3,256})")
+_SPOKEN = re.compile(r"(?P<value>[!#-&(-_a-~\w]{4,128})")
+_ASCII = re.compile(r"(?P<value>[!#-&(-_a-~]{4,128})")
+_ARGUMENT = re.compile(r"[\"']?(?P<value>[^\s\"'-][^\s\"']{2,127})")
+_BASE64 = re.compile(r"(?P<value>[A-Za-z0-9+/_-]{8,512}={0,2})")
+"""What a value looks like, behind what announces it."""
 _AFTER = ".,;:!?)\"'」』”»"
-_MAX_LENGTH, _MIN_DIGITS = 256, 4
+_MIN_DIGITS = 4
 
 
 class PasswordDetector:
@@ -96,29 +98,28 @@ class PasswordDetector:
     name = "password"
 
     def __init__(self) -> None:
-        assigned = Regex(
-            rf"(?i)(?:{_NAME})[\"'`\])*]{{0,3}}[ \t]{{0,4}}{_TYPE}(?:=>|:=|={{1,2}}|：|:|>)"
-            rf"\s{{0,2}}(?:{_QUOTED}|{_BARE})"
-        )
+        named = Regex(rf"(?i)(?:{_NAME})[\"'`\])*]{{0,3}}[ \t]{{0,4}}{_TYPE}(?:=>|:=|={{1,2}}|：|:|>)\s{{0,2}}")
         told = Regex(
             rf"(?i)(?:{_WORDS})\pL{{0,3}}(?:[ \t][^\n.!?;:=\"']{{0,30}})?[ \t](?:{_IS})[ \t]{{0,2}}:?[ \t]{{0,2}}"
-            rf"[\"'“„«`(]{{0,2}}((?:{_CHARACTERS}|[\pL\pN]){{4,}})"
+            r"[\"'“„«`(]{0,2}"
         )
-        joined = Regex(rf"(?i)(?:{_WORDS})\s?(?:は|が|是|为|為|는|은)、?\s?[「『\"'“]?({_CHARACTERS}{{4,}})")
-        command = Regex(
-            r"(?i)[ \t](?:-u|--user)[ =][\"']?[^\s:\"']{1,64}:([^\s\"'@]{3,})"
-            rf"|\b(?:mysql|mysqldump|mysqladmin|mariadb)\b[^\n|;]{{0,200}}?\s-p([^\s\"'-][^\s\"']{{2,}})"
-            rf"|\b(?:{_CLIENTS})\b[^\n|;]{{0,200}}?\s-[paw]{_ARGUMENT}"
-            rf"|--(?:password|passwd|pass|pwd|passphrase|auth-password){_ARGUMENT}"
-            r"|\b(?:identified by|password) [\"']([^\"'\n]{3,})[\"']"
+        joined = Regex(rf"(?i)(?:{_WORDS})\s?(?:は|が|是|为|為|는|은)、?\s?[「『\"'“]?")
+        user = Regex(r"(?i)[ \t](?:-u|--user)[ =][\"']?[^\s:\"']{1,64}:")
+        option = Regex(
+            r"(?i)\b(?:mysql|mysqldump|mysqladmin|mariadb)\b[^\n|;]{0,200}?\s-p"
+            rf"|\b(?:{_CLIENTS})\b[^\n|;]{{0,200}}?\s-[paw][ =]?[\"']?"
+            r"|--(?:password|passwd|pass|pwd|passphrase|auth-password)[ =][\"']?"
         )
-        basic = Regex(r"(?i)\bbasic\s{1,4}([A-Za-z0-9+/_-]{8,}={0,2})")
-        self._forms: tuple[tuple[Regex, Callable[[Match, str], bool]], ...] = (
-            (assigned, _is_assigned),
-            (told, _is_told),
-            (joined, _is_told),
-            (command, _is_given),
-            (basic, _is_basic),
+        statement = Regex(r"(?i)\b(?:identified by|password) ")
+        self._forms: tuple[tuple[Regex, re.Pattern[str], Callable[[str], bool]], ...] = (
+            (named, _QUOTED, _is_quoted),
+            (named, _BARE, is_password),
+            (told, _SPOKEN, is_password),
+            (joined, _ASCII, is_password),
+            (user, _ARGUMENT, is_given),
+            (option, _ARGUMENT, is_given),
+            (statement, _QUOTED, is_given),
+            (Regex(r"(?i)\bbasic\s{1,4}"), _BASE64, _is_basic),
         )
         self._head = Regex(rf"(?i)(?:^|[^\pL])(?:{_WORDS})(?:$|[^\pL])")
         self.prefilter: Sequence[str] = (
@@ -133,35 +134,24 @@ class PasswordDetector:
 
     def find(self, text: str) -> Iterator[Finding]:
         """Yield the passwords in a text."""
-        for regex, is_it in self._forms:
-            for match in regex.matches(text):
-                value = match.value[:_MAX_LENGTH].rstrip(_AFTER)
-                if value and is_it(match, value):
-                    yield Finding(match.start, match.start + len(value), "PASSWORD", self.name)
+        for announcement, form, is_it in self._forms:
+            for match in announcement.matches(text):
+                value = form.match(text, match.end)
+                if value is not None and is_it(value.group("value")):
+                    start = value.start("value")
+                    yield Finding(start, start + len(value.group("value").rstrip(_AFTER)), "PASSWORD", self.name)
         for start, end in cells_below(text, self._head):
             if is_password(text[start:end]):
                 yield Finding(start, end, "PASSWORD", self.name)
 
 
-def _is_assigned(match: Match, value: str) -> bool:
-    """Whether a value beside a name is a password: in quotes almost any, without them what looks like one."""
-    if is_placeholder(match.value) or (value.isdigit() and len(value) < _MIN_DIGITS):
-        return False
-    is_quoted = match.text[match.start - 1] in "\"'`"
-    return (is_quoted and " " not in value) or is_password(value)
+def _is_quoted(value: str) -> bool:
+    """Whether a value in quotes beside a name is a password: almost anything."""
+    return " " not in value and is_given(value) and not (value.isdigit() and len(value) < _MIN_DIGITS)
 
 
-def _is_told(_: Match, value: str) -> bool:
-    return is_password(value)
-
-
-def _is_given(match: Match, _: str) -> bool:
-    return not is_placeholder(match.value)
-
-
-def _is_basic(match: Match, _: str) -> bool:
+def _is_basic(value: str) -> bool:
     """Whether it decodes to ``user:password``."""
-    value = match.value
     try:
         plain = b64decode(value + "=" * (-len(value) % 4), altchars=b"-_" if "-" in value or "_" in value else None)
         return b":" in plain and plain.decode().isprintable()
@@ -180,7 +170,7 @@ class UrlCredentialsDetector:
         slashes = text.find("://")
         while slashes >= 0:
             authority = _AUTHORITY.match(text, slashes + 3, slashes + _MAX_AUTHORITY)
-            if authority is not None and not is_placeholder(authority[1]):
+            if authority is not None and is_given(authority[1]):
                 yield Finding(*authority.span(1), "URL_WITH_CREDENTIALS", self.name)
             slashes = text.find("://", slashes + 3)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from functools import cache
+from itertools import accumulate
 
 from untrace_pipeline.api import Finding
 from untrace_plugins.detectors.checksums import luhn, mod97
@@ -51,9 +53,14 @@ _SURE = 14
 
 def is_card(digits: str) -> bool:
     """Whether an issuer gives out numbers that begin so and are so long, and the check digit is right."""
-    size = len(digits)
-    known = any(first <= int(digits[:width]) <= last and size in lengths for first, last, width, lengths in _LENGTHS)
-    return known and luhn(digits) and len(set(digits)) > 1
+    return len(digits) in _issued(digits[:4]) and luhn(digits) and len(set(digits)) > 1
+
+
+@cache
+def _issued(prefix: str) -> tuple[int, ...]:
+    """Return how long numbers are that begin with these four digits, longest first."""
+    found = [lengths for first, last, width, lengths in _LENGTHS if first <= int(prefix[:width]) <= last]
+    return tuple(sorted(frozenset().union(*found), reverse=True))
 
 
 _CODE = re.compile(r" \d{3}\b(?![ -]?\d)| \d\d/\d\d")
@@ -68,7 +75,7 @@ class CreditCardDetector:
     narrow: Sequence[str] = (r"\d(?:[ .-]?\d){11}", r"\d{4}\n\d{4}\n\d{4}")
 
     def __init__(self) -> None:
-        self._digits = Regex(r"\b\d(?:[ .\-]?\d){11,18}\b")
+        self._row = Regex(r"\b\d(?:[ .\-]?\d){11,}\b")
         self._lines = Regex(r"\b\d{4}(?:\n\d{4}){3}\b")
         self._context = Context(
             r"pan|cards?(?:[ _-]?(?:number|num|no|nr))?|credit|visa|master ?card|amex|maestro|discover|diners|jcb|"
@@ -77,38 +84,41 @@ class CreditCardDetector:
 
     def find(self, text: str) -> Iterator[Finding]:
         """Yield the cards in a text."""
-        for match in self._digits.matches(text):
+        for match in self._row.distinct(text):
+            for start, end in self._in_row(text, *match.spans[0]):
+                yield Finding(start, end, "CREDIT_CARD", self.name)
+        for match in self._lines.distinct(text):
             start, end = match.spans[0]
-            stop = next((stop for stop in _ends(text, start, end) if self._is_card(text, start, stop)), None)
-            if stop is not None:
-                yield Finding(start, stop, "CREDIT_CARD", self.name)
-        for match in self._lines.matches(text):
-            start, end = match.spans[0]
-            if self._is_card(text, start, end):
+            if is_card(compact(text[start:end])):
                 yield Finding(start, end, "CREDIT_CARD", self.name)
 
-    def _is_card(self, text: str, start: int, end: int) -> bool:
-        digits = compact(text[start:end])
+    def _in_row(self, text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+        """Yield the cards among groups of digits that follow each other."""
+        groups = [(start + group.start(), start + group.end()) for group in _GROUP.finditer(text[start:end])]
+        digits = "".join(text[slice(*group)] for group in groups)
+        ends = {count: number for number, count in enumerate(accumulate(stop - begin for begin, stop in groups), 1)}
+        free = begin = 0
+        for first, (place, stop) in enumerate(groups):
+            for size in _issued(digits[begin : begin + 4]) if first >= free else ():
+                last = ends.get(begin + size)
+                if last is not None and self._is_card(text, groups[first:last], digits[begin : begin + size]):
+                    yield place, groups[last - 1][1]
+                    free = last
+                    break
+            begin += stop - place
+
+    def _is_card(self, text: str, groups: Sequence[tuple[int, int]], digits: str) -> bool:
+        start, end = groups[0][0], groups[-1][1]
         if not is_card(digits) or not (is_isolated(text, start, end) or _CODE.match(text, end)):
             return False
-        groups = text[start:end].replace("-", " ").replace(".", " ").split()
+        lengths = [stop - begin for begin, stop in groups]
         if len(groups) == 1:
-            return len(digits) >= _SURE or self._context.is_beside(text, start, end)
-        usual = 3 <= len(groups) <= 5 and all(3 <= len(group) <= 7 for group in groups[:-1])
+            return lengths[0] >= _SURE or self._context.is_beside(text, start, end)
+        usual = 3 <= len(groups) <= 5 and all(3 <= length <= 7 for length in lengths[:-1])
         return usual or self._context.is_beside(text, start, end)
 
 
-def _ends(text: str, start: int, end: int) -> Iterator[int]:
-    """Yield where a card may end, longest first: a security code or a date may follow it."""
-    yield end
-    digits = sum(map(str.isdigit, text[start:end]))
-    for offset in range(end - 1, start, -1):
-        if text[offset].isdigit():
-            digits -= 1
-        elif digits >= 12:
-            yield offset
-        if digits < 12:
-            return
+_GROUP = re.compile(r"\d+")
 
 
 _IBAN_LENGTHS = {

@@ -10,13 +10,14 @@ from __future__ import annotations
 import html
 import re
 from bisect import bisect_right
+from functools import lru_cache
 
 from untrace_pipeline.api import Finding
 
 __all__ = ["TRIGGERS", "Readable", "readable"]
 
 _SPACES = "\u00a0\u2000-\u200a\u202f\u205f\u3000"
-_DASHES = "\u2010-\u2015\u2212\ufe58\ufe63"
+_DASHES = "\u2010-\u2013\u2212\ufe63"
 _INVISIBLE = "\u00ad\u180e\u200b\u200e\u200f\u2060-\u2064\ufeff"
 _DIGITS = "\u0660-\u0669\u06f0-\u06f9\u0966-\u096f"
 _WIDE = "\uff01-\uff5e"
@@ -28,7 +29,7 @@ _UNUSUAL = re.compile(
     r"\\{1,32}(?:u([0-9A-Fa-f]{4})|x([0-9A-Fa-f]{2})|([\"'/bfnrt]|[!-/:-@\[\]-`{-~]))"
     r"|%([2-7][0-9A-Fa-f])"
     r"|(&(?:#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6}|[a-z]{2,6});)"
-    f"|([{_SPACES}{_DASHES}{_INVISIBLE}{_DIGITS}{_WIDE}{_SURROGATES}])"
+    f"|([{_SPACES}{_INVISIBLE}{_DIGITS}{_WIDE}{_SURROGATES}]|(?<=[0-9)])[{_DASHES}])"
 )
 _CONTROL = {"b": " ", "f": " ", "n": "\n", "r": "\r", "t": "\t"}
 _WIDE_SHIFT = 0xFF01 - 0x21
@@ -36,7 +37,7 @@ _IS_INVISIBLE = re.compile(f"[{_INVISIBLE}]").match
 _IS_SPACE = re.compile(f"[{_SPACES}]").match
 _IS_DASH = re.compile(f"[{_DASHES}]").match
 
-_ESCAPE = r"\\+u(?i:00[2-7]|00a[0d]|06[6f]|096|180e|200[0-9abef]|201[0-5]|202f|205f|206|2212|3000|fe|ff[0-5])"
+_ESCAPE = r"\\+u(?i:00[2-7]|00a[0d]|06[6f]|096|180e|200[0-9abef]|201[0-3]|202f|205f|206|2212|3000|fe|ff[0-5])"
 
 
 def _characters(*codes: int) -> str:
@@ -51,9 +52,10 @@ TRIGGERS: tuple[str, ...] = (
     r"\\+[._@+-]",
     r"%(?:40|2[0BDEbde]|3[0-9ADad])",
     r"&(?:#|commat;|period;)",
-    # Nothing at all, spaces and dashes, inside of what would be a number or an address without them.
+    # Nothing at all, spaces and dashes.
     _characters(0xAD, 0x180E, 0x200B, 0x200E, 0x200F, *range(0x2060, 0x2065), 0xFEFF),
-    f"[0-9)](?:{_characters(0xA0, *range(0x2000, 0x200B), *range(0x2010, 0x2016), 0x202F, 0x205F, 0x2212, 0x3000)})",
+    _characters(0xA0, *range(0x2000, 0x200B), 0x202F, 0x205F, 0x3000),
+    f"[0-9)](?:{_characters(*range(0x2010, 0x2014), 0x2212, 0xFE63)})",
     # Digits of other scripts, and the at sign in full width.
     _characters(0xFF20, *range(0xFF10, 0xFF1A), *range(0x660, 0x66A), *range(0x6F0, 0x6FA), *range(0x966, 0x970)),
 )
@@ -97,7 +99,7 @@ def readable(text: str) -> Readable:
     ends: list[int] = []
     last = size = 0
     for match in _UNUSUAL.finditer(text):
-        meaning = _meaning(match)
+        meaning = _meaning(match.group())
         if meaning is None:
             continue
         begin, end = match.span()
@@ -117,11 +119,14 @@ def readable(text: str) -> Readable:
     return Readable("".join(pieces), starts, raws, ends)
 
 
-def _meaning(match: re.Match[str]) -> str | None:
+@lru_cache(maxsize=4096)
+def _meaning(sequence: str) -> str | None:
     """Return the character that an unusual sequence stands for, "" for an invisible one, ``None`` if it is as usual."""
-    code, byte, escaped, percent, entity, character = match.groups()
-    if character:
-        return _plain(character)
+    if len(sequence) == 1:
+        return _plain(sequence)
+    match = _UNUSUAL.match(sequence)
+    assert match is not None
+    code, byte, escaped, percent, entity, _ = match.groups()
     if code:
         return _plain(chr(int(code, 16)))
     if escaped:

@@ -7,7 +7,7 @@ from collections import Counter
 
 from untrace_plugins.detectors.regex import Regex
 
-__all__ = ["MIN_OPAQUE", "is_opaque", "is_password", "is_placeholder", "is_random"]
+__all__ = ["MIN_OPAQUE", "is_given", "is_opaque", "is_password", "is_placeholder", "is_random"]
 
 _PLACEHOLDER = Regex(
     r"(?i)^(?:\$|<|\{|%\(|\[|\*{2,}|•|…|\.{3}|#\{|@\{|&lt;)"
@@ -28,11 +28,18 @@ MIN_OPAQUE, _MIN_ENTROPY = 16, 3.0
 """Characters, and bits per character, of a value that was generated."""
 _WORDS = Regex(r"^[\pL]*(?:[-_./: ]+(?:\pL+|\d{1,4}))*$")
 _MIN_PASSWORD = 4
+_SENTENCE = ".,;:!?)\"'」』”»"
+"""What may stand behind a value, and not belong to it."""
 
 
 def is_placeholder(value: str) -> bool:
     """Whether a value stands for a secret: a variable, an expression, a word, a row of one character."""
     return len(set(value)) < 3 or _PLACEHOLDER.search(value)  # noqa: PLR2004
+
+
+def is_given(value: str) -> bool:
+    """Whether it is no placeholder."""
+    return not is_placeholder(value)
 
 
 def is_random(value: str) -> bool:
@@ -52,6 +59,7 @@ def is_password(value: str) -> bool:
     """Whether a value in a sentence looks like a password: a digit, a sign or a change of case in it."""
     if len(value) < _MIN_PASSWORD or is_placeholder(value):
         return False
+    value = value.rstrip(_SENTENCE)
     core = value[1:]
     mixed = any(map(str.isupper, core)) and any(map(str.islower, value))
-    return any(map(str.isdigit, value)) or mixed or any(char in "!@#$%^&*+=?~" for char in value[:-1])
+    return any(map(str.isdigit, value)) or mixed or any(char in "!@#$%^&*+=?~" for char in value)

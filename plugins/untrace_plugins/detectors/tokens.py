@@ -23,11 +23,9 @@ class JwtDetector:
 
     def find(self, text: str) -> Iterator[Finding]:
         """Yield the tokens in a text."""
-        last = 0
-        for match in self._regex.matches(text):
+        for match in self._regex.distinct(text):
             start, end = match.spans[0]
-            if start >= last and _is_header(text[start:end].partition(".")[0]):
-                last = end
+            if _is_header(text[start:end].partition(".")[0]):
                 yield Finding(start, end, "JWT", self.name)
 
 
@@ -41,6 +39,8 @@ def _is_header(segment: str) -> bool:
 
 _FOOTER = "-----END "
 _DASHES = "-----"
+_MAX_BODY = 1 << 16
+"""Characters of a block that is cut off."""
 
 
 class PrivateKeyDetector:
@@ -68,16 +68,17 @@ class PrivateKeyDetector:
         if text.startswith("PuTTY", start):
             mac = text.find("Private-MAC:", body)
             return len(text) if mac < 0 else (text.find("\n", mac) + 1 or len(text))
-        footer = text.find(_FOOTER, body)
-        begin = text.find("-----BEGIN ", body)
-        if footer >= 0 and not 0 <= begin < footer:
+        following = text.find("-----BEGIN ", body)
+        stop = following if following >= 0 else len(text)
+        footer = text.find(_FOOTER, body, stop)
+        if footer >= 0:
             closing = text.find(_DASHES, footer + len(_FOOTER))
             return len(text) if closing < 0 else closing + len(_DASHES)
-        return self._body_end(text, body)
+        return self._body_end(text, body, min(stop, body + _MAX_BODY))
 
-    def _body_end(self, text: str, body: int) -> int:
+    def _body_end(self, text: str, body: int, stop: int) -> int:
         """Return where lines of Base64 end, for a block without its last line."""
-        match = next(self._body.matches(text[body:]))
+        match = next(self._body.matches(text[body:stop]))
         return body + len(text[body : body + match.spans[0][1]].rstrip())
 
 
