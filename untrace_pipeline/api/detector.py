@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from importlib.metadata import entry_points
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from untrace_pipeline.errors import PluginError
@@ -57,7 +58,7 @@ class Detector(Protocol):
 
 def installed_detectors() -> list[str]:
     """Return the names of the installed detectors, sorted. Nothing is imported."""
-    return sorted(set(entry_points(group=DETECTOR_GROUP).names))
+    return sorted(_points())
 
 
 def load_detector(name: str) -> Detector:
@@ -66,9 +67,7 @@ def load_detector(name: str) -> Detector:
     Raises ``KeyError`` if there is none of that name, and :class:`PluginError` if it cannot be imported, is no
     detector, or calls itself something else.
     """
-    point = next(iter(entry_points(group=DETECTOR_GROUP, name=name)), None)
-    if point is None:
-        raise KeyError(name)
+    point = _points()[name]
     try:
         detector = point.load()
     except Exception as error:
@@ -78,3 +77,9 @@ def load_detector(name: str) -> Detector:
         msg = f"detector {name}: {point.value} is no detector of that name"
         raise PluginError(msg)
     return detector
+
+
+@cache
+def _points() -> dict[str, EntryPoint]:
+    """Return the entry points by name; the environment is read once."""
+    return {point.name: point for point in entry_points(group=DETECTOR_GROUP)}

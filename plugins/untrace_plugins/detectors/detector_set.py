@@ -27,10 +27,13 @@ _AROUND = 64
 class DetectorSet:
     """Looks for what any of its detectors finds. Earlier ones have precedence. Not for use from several threads.
 
-    A text is scanned once for the prefilters of all; a detector looks at it only where its own match.
+    A text is scanned once for the prefilters of all; a detector looks at it only where its own match. Patterns are
+    compiled by the first ``find``, also of "": it takes some tenths of a second.
     """
 
-    def __init__(self, detectors: Sequence[Detector], triggers: Sequence[str] = ()) -> None:
+    def __init__(
+        self, detectors: Sequence[Detector], triggers: Sequence[str] = (), *, use_hyperscan: bool = True
+    ) -> None:
         """Take detectors, and patterns of what whoever scans requests wants to know of besides."""
         self._detectors = tuple(detectors)
         self._rank = {detector.name: rank for rank, detector in enumerate(self._detectors)}
@@ -41,7 +44,7 @@ class DetectorSet:
         self.prefilter: tuple[str, ...] = (*owners, *TRIGGERS, *triggers)
         """Patterns in RE2's syntax: a text, as it lies in a request, in which none of them matches has no finding."""
         self._owners: list[set[int]] = [*owners.values(), *(set[int]() for _ in (*TRIGGERS, *triggers))]
-        self._scanner = shared_scanner(self.prefilter)
+        self._scanner = shared_scanner(self.prefilter, use_hyperscan=use_hyperscan)
         self._narrow = _Narrow(self._detectors)
 
     def ends(self, data: bytes) -> Sequence[int] | None:

@@ -17,10 +17,15 @@ _FILE = re.compile(
 )
 """Ends of file names, as in ``logo@2x.png``, and of code."""
 _MAX_LOCAL, _MAX_DOMAIN = 64, 256
-_LOCAL = re.compile(r"[\w.%+'!#$&*/=?^{}|~-]+")
-_DOMAIN = re.compile(r"(?:[^\W_](?:[^\W_]|-){0,62}\.){1,8}(?:[^\W\d_]{2,24}|xn--[A-Za-z0-9-]{1,59})")
-_AROUND = "'/=?&{|*!#$%^"
-"""Legal at the beginning of an address, but in texts they stand before one."""
+_LOCAL = re.compile(r"[\w.%+'!#$*^~-]+")
+_PLAIN_LOCAL = re.compile(r"[A-Za-z0-9._%+-]+")
+_DOMAIN = re.compile(
+    r"(?:[^\W_](?:[^\W_]|-){0,62}\.){1,8}(?:[A-Za-z]{2,24}|[^\W\d_a-zA-Z]{2,24}|xn--[A-Za-z0-9-]{1,59})"
+)
+_UNSPACED = re.compile(r"\A[\u0e00-\u0eff\u3005-\u30ff\u3400-\u9fff\uac00-\ud7af]+")
+"""Letters of scripts that put no space between words, before the letters of an address."""
+_AROUND = "'*!#$%^"
+"""Legal at the beginning of an address, but in texts they stand before one. Rare ones are left out."""
 
 _DOT_WORD = r" +(?:dot|punkt|punto|point) +"
 _DOT = rf"(?: ?[\[({{<] ?(?:dot|\.|punkt|punto|point) ?[\])}}>] ?|{_DOT_WORD}|\.)"
@@ -28,15 +33,15 @@ _LABELS = r"(?i)(?:[a-z0-9-]{{1,63}}{}){{1,4}}"
 _SPELLED: tuple[tuple[Regex, re.Pattern[str]], ...] = (
     (
         Regex(r"(?i)([a-z0-9]) ?[\[({<] ?(?:at|@|ät|arroba) ?[\])}>] ?()[a-z0-9]"),
-        re.compile(_LABELS.format(_DOT) + r"[a-z]{2,10}\b"),
+        re.compile(_LABELS.format(_DOT) + r"[a-z]{2,10}(?![a-z0-9])"),
     ),
     (
         Regex(rf"(?i)([a-z0-9]) (?:at|arroba) ()[a-z0-9-]+{_DOT_WORD}"),
-        re.compile(_LABELS.format(_DOT_WORD) + r"[a-z]{2,10}\b"),
+        re.compile(_LABELS.format(_DOT_WORD) + r"[a-z]{2,10}(?![a-z0-9])"),
     ),
     (
         Regex(r"(?i)([a-z0-9])(?: @ ?|@ )()[a-z0-9]"),
-        re.compile(_LABELS.format(r"\.") + r"(?:com|org|net|edu|gov|info|io|[a-z]{2})\b"),
+        re.compile(_LABELS.format(r"\.") + r"(?:com|org|net|edu|gov|info|io|[a-z]{2})(?![a-z0-9])"),
     ),
 )
 """What stands for an at sign, between the end of the local part and the domain; and the domain."""
@@ -71,7 +76,7 @@ class EmailDetector:
 def _spelled(match: Match, domains: re.Pattern[str]) -> tuple[int, int] | None:
     """Return where the address around a word or sign for at lies."""
     text, end, start = match.text, match.spans[1][1], match.spans[2][0]
-    local = _LOCAL.match(text[max(0, end - _MAX_LOCAL) : end][::-1])
+    local = _PLAIN_LOCAL.match(text[max(0, end - _MAX_LOCAL) : end][::-1])
     domain = domains.match(text, start, start + _MAX_DOMAIN)
     if local is None or domain is None or _FILE.match(domain.group().rpartition(".")[2]):
         return None
@@ -84,7 +89,8 @@ def _around(text: str, at: int) -> tuple[int, int] | None:
     domain = _DOMAIN.match(text, at + 1, at + _MAX_DOMAIN)
     if local is None or domain is None or _FILE.match(domain.group().rpartition(".")[2]):
         return None
-    name = local.group()[::-1].lstrip(_AROUND).rpartition("/")[2]
+    name = local.group()[::-1].lstrip(_AROUND)
+    name = _UNSPACED.sub("", name) or name
     start, end = at - len(name), domain.end()
     before = text[max(0, start - _MAX_LOCAL) : start]
     if not name.strip(".") or before.endswith("//") or (text[end : end + 1] == ":" and name in {"git", "hg"}):

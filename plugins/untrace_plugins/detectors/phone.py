@@ -52,7 +52,7 @@ _STRONG = (
     r"telefonum|telefonu|cep|aray[ıi]n|numaram|電話(?:番号)?|携帯(?:電話)?(?:番号)?|电话(?:号码)?|手机(?:号码?)?|電話號碼|전화(?:번호)?|휴대폰|"
     r"телефон\pL*|тел\.?|फ़?ोन|फोन|मोबाइल|هاتف|جوال|☎|📞|📱"
 )
-_MATH = Regex(r"(?i)(?:compute|calculate|evaluate|check|why is|what is|solve|sum|=|[*+/%^(])[:\s]{0,3}$")
+_MATH = Regex(r"(?i)(?:compute|calculate|evaluate|check|why is|what is|solve|sum| = |[*+/%^])[:\s]{0,3}$")
 _MATH_AFTER = Regex(r"(?i)^\s{0,2}(?:=|evaluates|equals|is equal|[*/^%]|[+-]\s?\d)")
 _OTHER = Regex(
     r"(?i)(?:isbn|issn|doi|order|ref(?:erence)?|invoice|ticket|serial|tracking|part|sku|id|zip|"
@@ -97,14 +97,15 @@ class PhoneDetector:
         for regex, is_number in self._forms:
             last = 0
             for match in regex.matches(text):
-                start, end = match.spans[0]
+                start, end = _balanced(text, *match.spans[0])
                 if start >= last and is_number(text, start, end):
                     last = end
                     yield Finding(start, end, "PHONE", self.name)
         if self._context.occurs_in(text):
             for match in self._any.distinct(text):
-                if self._is_announced(text, *match.spans[0]):
-                    yield Finding(*match.spans[0], "PHONE", self.name)
+                start, end = _balanced(text, *match.spans[0])
+                if self._is_announced(text, start, end):
+                    yield Finding(start, end, "PHONE", self.name)
         for match in self._spelled.distinct(text):
             yield Finding(*match.spans[0], "PHONE", self.name)
 
@@ -115,6 +116,12 @@ class PhoneDetector:
         if len(digits) < _SHORT:
             return self._near.search(text[max(0, start - _BEFORE) : start])
         return self._context.is_beside(text, start, end) and not _OTHER.search(text[max(0, start - 24) : start])
+
+
+def _balanced(text: str, start: int, end: int) -> tuple[int, int]:
+    """Return a span without a bracket at its border that belongs to what stands around it."""
+    surplus = text.count("(", start, end) - text.count(")", start, end)
+    return start + (surplus > 0 and text[start] == "("), end - (surplus < 0 and text[end - 1] == ")")
 
 
 def _digits(text: str) -> str:
