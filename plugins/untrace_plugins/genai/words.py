@@ -134,6 +134,7 @@ _OPERATIONS: Mapping[str, Operation | Kind] = {
     "task": Kind.CHAIN,
     "parser": Kind.CHAIN,
     "agent_step": Kind.CHAIN,
+    "execute_task": Kind.CHAIN,
     "rerank": Kind.RERANKER,
     "reranker": Kind.RERANKER,
     "guardrail": Kind.GUARDRAIL,

@@ -36,7 +36,7 @@ class EventStore:
         self._clock = clock
         self._users: WeakSet[object] = WeakSet()
         self._entries: OrderedDict[SpanKey, _Entry] = OrderedDict()
-        self._arrived = asyncio.Event()
+        self._waiting: set[asyncio.Future[None]] = set()
 
     def put(self, key: SpanKey, content: Mapping[str, Value]) -> None:
         """Keep the content of one event. Content that was kept already, of a request that came again, is not added."""
@@ -49,7 +49,9 @@ class EventStore:
             entry.size += size
             self.byte_size += size
         self._shrink()
-        self._arrived.set()
+        for waiter in self._waiting:
+            if not waiter.done():
+                waiter.set_result(None)
 
     def get(self, key: SpanKey) -> list[Mapping[str, Value]]:
         """Return the content for a span, in order of arrival."""
@@ -72,11 +74,19 @@ class EventStore:
         try:
             async with asyncio.timeout(seconds):
                 while missing:
-                    self._arrived.clear()
-                    await self._arrived.wait()
+                    await self._next()
                     missing = [key for key in missing if not self.complete(key)]
         except TimeoutError:
             return
+
+    async def _next(self) -> None:
+        """Return when something was put. Each waiter has a future of its own loop: a store may outlive one."""
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiting.add(waiter)
+        try:
+            await waiter
+        finally:
+            self._waiting.discard(waiter)
 
     def enter(self, user: object) -> None:
         """Say that a processor needs the store."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from untrace_plugins.genai import names
-from untrace_plugins.processors.genai_normalizer.events import EventStore
+from untrace_plugins.processors.genai_normalizer.events import EventStore, SpanKey
 
 KEY = (b"t", b"s")
 PROMPT = {names.INPUT_MESSAGES: "[]"}
@@ -52,6 +54,21 @@ def test_size() -> None:
     losses.store.put(KEY, {names.INPUT_MESSAGES: "x" * 2000})
     assert losses.store.byte_size == 0
     assert losses.lost == {"size": 1}
+
+
+def test_waiting_in_another_loop() -> None:
+    """A store that outlives an event loop, as between tests of a configuration, serves the next one."""
+    store = Losses().store
+    for number in range(2):
+        asyncio.run(_wait_and_put(store, (b"t", b"%d" % number)))
+
+
+async def _wait_and_put(store: EventStore, key: SpanKey) -> None:
+    waiting = asyncio.create_task(store.wait([key], 60))
+    await asyncio.sleep(0)
+    store.put(key, ANSWER)
+    await waiting
+    assert store.complete(key)
 
 
 def test_leaving() -> None:
