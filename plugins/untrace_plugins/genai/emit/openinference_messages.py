@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from untrace_plugins.genai import names
 from untrace_plugins.genai.emit.chat import ANSWERED, SENT, data_url, spent
 from untrace_plugins.genai.emit.content import Message, as_text
 from untrace_plugins.genai.emit.span import Changes, Span
 from untrace_plugins.genai.emit.words import plain
+from untrace_plugins.genai.names import Operation
 
 __all__ = ["flattened_messages"]
 
@@ -17,13 +19,23 @@ def flattened_messages(span: Span) -> Changes:
     changes: Changes = {}
     sent = span.sent
     if sent:
-        changes |= _numbered("llm.input_messages", sent)
+        changes |= _embedded(span, sent) or _numbered("llm.input_messages", sent)
         changes |= spent(span, sent, SENT)
     answered = span.answered
     if answered:
         changes |= _numbered("llm.output_messages", answered)
         changes |= spent(span, answered, ANSWERED)
     return changes
+
+
+def _embedded(span: Span, sent: list[Message]) -> Changes:
+    """Return the texts that were embedded, nothing where anything else was sent."""
+    if span.text(names.OPERATION) != Operation.EMBEDDINGS:
+        return {}
+    if any(message.role != "user" or len(message.parts) != 1 or not message.texts() for message in sent):
+        return {}
+    texts = enumerate(message.texts()[0] for message in sent)
+    return {f"embedding.embeddings.{place}.embedding.text": text for place, text in texts}
 
 
 def _numbered(prefix: str, messages: list[Message]) -> Changes:

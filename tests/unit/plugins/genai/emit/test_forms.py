@@ -364,6 +364,19 @@ def test_messages_and_generic_input_both_arrive() -> None:
     assert out(Form.LANGFUSE, span)[names.INPUT] == "raw"
 
 
+def test_embedded_texts_are_no_messages() -> None:
+    """Phoenix finds texts that were embedded where its convention has them."""
+    messages = [{"role": "user", "parts": [{"type": "text", "content": text}]} for text in ("one", "two")]
+    span = {names.OPERATION: "embeddings", names.REQUEST_MODEL: "m", names.INPUT_MESSAGES: json.dumps(messages)}
+    found = out(Form.OPENINFERENCE, span)
+    assert found["openinference.span.kind"] == "EMBEDDING"
+    assert {name: value for name, value in found.items() if name.startswith(("embedding.", "llm.input"))} == {
+        "embedding.model_name": "m",
+        "embedding.embeddings.0.embedding.text": "one",
+        "embedding.embeddings.1.embedding.text": "two",
+    }
+
+
 def test_the_preview_is_what_the_user_said() -> None:
     """In a conversation with tools, the question is shown, and not what the model said in between."""
     said = [("user", "Weather?"), ("assistant", "I look it up."), ("system", "Be brief.")]
