@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from collections.abc import Iterator
@@ -11,9 +12,12 @@ from typing import Any
 import pytest
 import yaml
 
-from untrace_pipeline.api import MetricKind
+from untrace_pipeline.api import MetricKind, MetricSpec
 from untrace_pipeline.config.loader import load
 from untrace_pipeline.registry import Registry
+from untrace_pipeline.telemetry.table import SECTIONS
+from untrace_plugins.connectors.llm_metrics.catalog import CATALOG
+from untrace_plugins.exporters.prometheus.names import metric_name
 
 ROOT = Path(__file__).resolve().parents[2]
 MANIFESTS = sorted((ROOT / "deploy/kubernetes").glob("*.yaml"))
@@ -125,6 +129,64 @@ def adapted() -> set[str]:
         assert rule["seriesQuery"].startswith(rule["name"]["as"] + "{")
         assert rule["name"]["matches"] == rule["name"]["as"]
     return {rule["name"]["as"] for rule in rules}
+
+
+RULES = sorted((ROOT / "deploy/prometheus").glob("*.rules.yaml"))
+QUERIES = [*RULES, *sorted((ROOT / "deploy/grafana").glob("*.json"))]
+    *sorted((ROOT / "deploy/prometheus").glob("*.rules.yaml")),
+    *sorted((ROOT / "deploy/grafana").glob("*.json")),
+]
+
+
+@pytest.mark.parametrize("path", QUERIES, ids=lambda p: p.name)
+def test_rules_and_dashboards_ask_for_what_there_is(path: Path) -> None:
+    """Every metric in a query is one that the daemon serves, or that llm_metrics makes; recorded ones are recorded."""
+    recorded = {
+        rule["record"]
+        for one in RULES
+        for group in yaml.safe_load(one.read_text())["groups"]
+        for rule in group["rules"]
+        if "record" in rule
+    }
+    served = {f"untrace_{spec.name}" for spec in every_spec()}
+    made = {
+        metric_name(
+            metric.name,
+            metric.unit,
+            counter=not metric.bounds,
+            gauge=False,
+            namespace="",
+            escapes=True,
+            suffixes=True,
+        )
+        for metric in CATALOG
+    }
+    for expression in expressions(path):
+        assert set(re.findall(r"(?:llm|untrace):[a-z0-9_:]+", expression)) <= recorded
+        bare = re.sub(r'"[^"]*"|\b(?:by|without|ignoring) \([^)]*\)|(?:llm|untrace):[a-z0-9_:]+', "", expression)
+        bare = re.sub(r"[a-z_]+(?==)", "", bare)  # labels of selectors
+        for name in re.findall(r"\b(?:untrace|llm|gen_ai)_[a-z0-9_]+", bare):
+            plain = re.sub(r"_(?:bucket|count|sum)$", "", name)
+            assert {plain, plain.removesuffix("_total")} & served or plain in made, name
+
+
+def expressions(path: Path) -> Iterator[str]:
+    """Yield all queries of a file of rules or a dashboard."""
+    if path.suffix == ".yaml":
+        for group in yaml.safe_load(path.read_text())["groups"]:
+            yield from (rule["expr"] for rule in group["rules"])
+        return
+    for panel in json.loads(path.read_text())["panels"]:
+        yield from (target["expr"] for target in panel.get("targets", []))
+
+
+def every_spec() -> Iterator[MetricSpec]:
+    """Yield every metric of the daemon and of its components."""
+    registry = Registry()
+    for _, specs in SECTIONS:
+        yield from specs
+    for one in registry.installed():
+        yield from registry.load(one.kind, one.type_name).metrics
 
 
 def test_dockerfile_is_multi_stage_non_root_and_checked() -> None:

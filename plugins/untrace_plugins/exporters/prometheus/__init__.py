@@ -37,8 +37,8 @@ FACTORY = ExporterFactory(
         MetricSpec(
             "exporter_prometheus_replaced_points",
             MetricKind.COUNTER,
-            "Points in whose place one of another resource with the same labels came: as long as it grows, the page shows "
-            "one of several.",
+            "Points in whose place one of another resource with the same labels came: as long as it grows, the page "
+            "shows one of several.",
             ("exporter",),
         ),
         MetricSpec(
