@@ -133,9 +133,6 @@ def adapted() -> set[str]:
 
 RULES = sorted((ROOT / "deploy/prometheus").glob("*.rules.yaml"))
 QUERIES = [*RULES, *sorted((ROOT / "deploy/grafana").glob("*.json"))]
-    *sorted((ROOT / "deploy/prometheus").glob("*.rules.yaml")),
-    *sorted((ROOT / "deploy/grafana").glob("*.json")),
-]
 
 
 @pytest.mark.parametrize("path", QUERIES, ids=lambda p: p.name)
