@@ -26,7 +26,7 @@ def detectors_of(config: RedactionConfig) -> DetectorSet:
     own = GROUPS["all"]
     return DetectorSet(
         [*custom, *(one if one.name in own else TimedDetector(one, config.detector_timeout) for one in installed)],
-        (*names.TRIGGERS, *streams.TRIGGERS),
+        (*names.TRIGGERS, *(names.IDENTITY_TRIGGERS if config.mode else ()), *streams.TRIGGERS),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["IDENTIFIERS", "IDENTITIES", "IDENTITY", "TRIGGERS"]
+__all__ = ["IDENTIFIERS", "IDENTITIES", "IDENTITY", "IDENTITY_TRIGGERS", "TRIGGERS"]
 
 IDENTIFIERS = frozenset(
     {
@@ -43,6 +43,7 @@ IDENTITIES = frozenset(
 TRIGGERS = (
     r"(?i:passw|passphrase|passcode|secret|credential|api[._-]?key|(?:auth|access|refresh|bearer)[._-]?token)",
     r"(?i:[._](?:pwd|pin|ssn|dob))",
-    r"(?i:user[._]?(?:id|name|full_name|email|pseudo))",
 )
 """Patterns of keys that say what their value is, where it has no form of its own."""
+IDENTITY_TRIGGERS = (r"user[._](?:id|name|full_name|email|pseudo\.id)", r"\.userId")
+"""The same for those that name a person."""

@@ -9,18 +9,15 @@ from untrace_pipeline.api import Settings
 from untrace_pipeline.data import ATTRIBUTES, Batch, Field, Level, Value, attribute
 from untrace_plugins.processors.redaction.config import RedactionConfig, Summary
 from untrace_plugins.processors.redaction.confirm import Pattern
-from untrace_plugins.processors.redaction.content import names
 from untrace_plugins.processors.redaction.content.assemble import detectors_of, treatment_of
 from untrace_plugins.processors.redaction.content.frames import Frame, splice
+from untrace_plugins.processors.redaction.content.known_keys import KnownKeys
 from untrace_plugins.processors.redaction.content.request import Request
 from untrace_plugins.processors.redaction.content.search import Search
 from untrace_plugins.processors.redaction.content.walk import walk
 from untrace_plugins.processors.redaction.summary import Changes, Notes, annotate
 
 __all__ = ["ContentRedaction"]
-
-_KNOWN_NAMES = 10_000
-"""How many keys are remembered with whether they are ignored."""
 
 
 class ContentRedaction:
@@ -33,10 +30,8 @@ class ContentRedaction:
         self._detectors.ends(b"")  # compiles the patterns now, not when the first request comes
         self._treatment = treatment_of(config)
         allowed = [Pattern(text) for text in config.allowed_values]
-        whose = self._treatment.rules.need_whose
-        self._search = Search(self._detectors, allowed, whose=whose)
-        self._ignored_patterns = [Pattern(text) for text in config.ignored_key_patterns]
-        self._ignored: dict[str, bool] = {}
+        self._keys = KnownKeys(config)
+        self._search = Search(self._detectors, allowed, self._keys, whose=self._treatment.rules.need_whose)
         self._masked_values = settings.meter.counter("processor_redaction_masked_values")
         self._suspect_items = settings.meter.counter("processor_redaction_suspect_items")
 
@@ -46,7 +41,7 @@ class ContentRedaction:
         ends = self._detectors.ends(data)
         if ends is not None and not ends:
             return batch
-        texts = [text for text in walk(batch.signal, data, ends) if not self._is_ignored(text.name)]
+        texts = walk(batch.signal, data, ends, self._keys)
         self._suspect_items.add(len({text.item for text in texts if text.item is not None}))
         request = Request(batch.signal, data, self._search, self._treatment, self._config)
         try:
@@ -57,21 +52,6 @@ class ContentRedaction:
         return self._changed(batch, data, request) if request.changes or request.dropped else batch
 
     # --------------------------------------------------------------- internal
-
-    def _is_ignored(self, name: str) -> bool:
-        known = self._ignored.get(name)
-        if known is None:
-            known = name in names.IDENTIFIERS or self._is_configured(name)
-            if len(self._ignored) < _KNOWN_NAMES:
-                self._ignored[name] = known
-        return known
-
-    def _is_configured(self, name: str) -> bool:
-        keys = self._config.ignored_keys
-        if any(name == key or name.startswith(f"{key}.") for key in keys):
-            return True
-        text = name.encode("utf-8", "replace")
-        return any(pattern.matches(text) for pattern in self._ignored_patterns)
 
     def _changed(self, batch: Batch, data: bytes, request: Request) -> Batch | None:
         """Return the request with its new texts and the summary, without the items that go."""

@@ -13,7 +13,7 @@ from untrace_plugins.processors.redaction.content.config import Action, OnError
 from untrace_plugins.processors.redaction.content.frames import Frame
 from untrace_plugins.processors.redaction.content.names import IDENTITIES, IDENTITY
 from untrace_plugins.processors.redaction.content.rules import Whose
-from untrace_plugins.processors.redaction.content.search import Place, Search
+from untrace_plugins.processors.redaction.content.search import Found, Place, Search
 from untrace_plugins.processors.redaction.content.speaker import Speakers
 from untrace_plugins.processors.redaction.content.streams import across
 from untrace_plugins.processors.redaction.content.treat import Outcome, Treatment
@@ -68,8 +68,7 @@ class Request:
             part = Part(0, len(content), 0, Kind.TEXT, 0, Scope(), "")
             places = [Place(part, Finding(0, len(content), "USER", IDENTITY))]
         else:
-            is_value = text.field is not None and not text.is_key
-            places, failures = self._search.look(content, text.name if is_value else "")
+            places, failures = self._look(text, content)
             if failures:
                 self.failures.update(failures.items())
                 if self._on_error is not OnError.PASS:
@@ -79,6 +78,11 @@ class Request:
             places = _merged(places, cut)
         if places:
             self._apply(text, self._treatment.apply(content, places, text.name, partial(self._whose, text)))
+
+    def _look(self, text: Text, content: str) -> Found:
+        if text.is_key:
+            return self._search.look_at_key(content)
+        return self._search.look(content, text.name if text.field is not None else "")
 
     def _give_up(self, text: Text) -> None:
         """Do what is to be done with a text in which something may be that a detector could not find."""

@@ -9,6 +9,7 @@ from untrace_pipeline.api import Finding
 from untrace_plugins.detectors.detector_set import DetectorSet
 from untrace_plugins.processors.redaction.confirm import Pattern
 from untrace_plugins.processors.redaction.content.bulk import blanked
+from untrace_plugins.processors.redaction.content.known_keys import KnownKeys
 from untrace_plugins.texts.leaves import Part, Span, parts
 
 __all__ = ["Found", "Place", "Search"]
@@ -40,16 +41,24 @@ class Found(NamedTuple):
 class Search:
     """Detectors, and patterns of what may stay. Answers for the same text are kept for one request."""
 
-    def __init__(self, detectors: DetectorSet, allowed: Sequence[Pattern], *, whose: bool) -> None:
+    def __init__(self, detectors: DetectorSet, allowed: Sequence[Pattern], keys: KnownKeys, *, whose: bool) -> None:
         self._detectors = detectors
         self._failures: dict[str, str] = {}
         self._allowed = allowed
+        self._keys = keys
         self._whose = whose
         self._known: dict[tuple[str, str], Found] = {}
 
     def forget(self) -> None:
         """Forget the texts."""
         self._known.clear()
+
+    def look_at_key(self, key: str) -> Found:
+        """Return what is in a key of an attribute."""
+        found = self.look(key, "")
+        if not found.places and not found.failures:
+            self._keys.note_clean(key)
+        return found
 
     def look(self, text: str, key: str) -> Found:
         """Return what is in a text, the value of an attribute with that key ("" for what is none)."""

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from untrace_pipeline.data import Signal
 from untrace_pipeline.data.codecs.wire import fields
 from untrace_plugins.processors.redaction.content.frames import Frame
 from untrace_plugins.processors.redaction.content.layout import REQUESTS, Part, What
 
-__all__ = ["Text", "walk"]
+__all__ = ["Keys", "Text", "walk"]
 
 _LENGTH = 2
 _KEY, _VALUE = 1 << 3 | _LENGTH, 2 << 3 | _LENGTH
 """Tags of ``KeyValue``."""
 _STRING, _LIST, _MAP, _BYTES = (number << 3 | _LENGTH for number in (1, 5, 6, 7))
 """Tags of ``AnyValue``."""
+_NUMBERS = frozenset({2 << 3, 3 << 3, 4 << 3 | 1})
+"""Tags of numbers and truth values in ``AnyValue``."""
+_SMALLEST = 6
+"""Bytes of an attribute with a key and a number."""
 _ITEM = 1 << 3 | _LENGTH
 """Tag of what is in an ``ArrayValue`` or a ``KeyValueList``."""
 _MAX_DEPTH = 100
@@ -43,13 +48,23 @@ class Text(Frame):
     """Whether it is a value of bytes."""
 
 
-def walk(signal: Signal, data: bytes, ends: Sequence[int] | None) -> list[Text]:
+class Keys(Protocol):
+    """What is known of keys, so that most need no look."""
+
+    def is_ignored(self, name: str) -> bool:
+        """Whether an attribute, or a part of one (``attribute.key``), is not to be looked at."""
+
+    def is_clean(self, key: str) -> bool:
+        """Whether it is known that nothing is in a key itself."""
+
+
+def walk(signal: Signal, data: bytes, ends: Sequence[int] | None, keys: Keys) -> list[Text]:
     """Return the texts in which the bytes before the ascending offsets ``ends`` lie, or all (``None``), in wire order.
 
     A hit in a key brings the texts of its value too: it may say what they are. A hit in an event brings all of its
     texts: it may be one of several that hold parts of the same stream. Raises :class:`DecodeError`.
     """
-    walker = _Walker(data, ends)
+    walker = _Walker(data, ends, keys)
     walker.message(REQUESTS[signal], None, 0, len(data), _Place())
     return walker.found
 
@@ -64,8 +79,9 @@ class _Place:
 
 
 class _Walker:
-    def __init__(self, data: bytes, ends: Sequence[int] | None) -> None:
+    def __init__(self, data: bytes, ends: Sequence[int] | None, keys: Keys) -> None:
         self._data = data
+        self._keys = keys
         self._ends = iter(ends or ())
         self._all = ends is None
         self._next = next(self._ends, None)
@@ -81,14 +97,33 @@ class _Walker:
 
     def message(self, parts: Mapping[int, Part], frame: Frame | None, pos: int, stop: int, place: _Place) -> None:
         """Look at the fields of a message that may hold texts."""
-        for number, wire, begin, start, end in fields(self._data, pos, stop):
-            if not self._hit(start, end):
-                if self._next is None and not self._all:
-                    return
-                continue
-            part = parts.get(number << 3 | wire)
-            if part is not None:
-                self._part(part, Frame(frame, number << 3 | wire, begin, start, end), place)
+        while pos < stop and (self._all or self._next is not None):
+            if not self._all:
+                pos = self._without_hit(pos, stop)
+            for number, wire, begin, start, end in fields(self._data, pos, stop):
+                pos = end
+                if self._hit(start, end):
+                    part = parts.get(number << 3 | wire)
+                    if part is not None:
+                        self._part(part, Frame(frame, number << 3 | wire, begin, start, end), place)
+                break
+
+    def _without_hit(self, pos: int, stop: int) -> int:
+        """Return the first field that may have a hit, or whose length is not written in one or two bytes."""
+        data, hit = self._data, self._next or 0
+        last = stop - 3
+        while pos < last and data[pos] & 0x87 == _LENGTH:
+            size = data[pos + 1]
+            end = pos + 2 + size
+            if size > 0x7F:  # noqa: PLR2004
+                high = data[pos + 2]
+                if high > 0x7F:  # noqa: PLR2004
+                    break
+                end = pos + 3 + (size & 0x7F | high << 7)
+            if end >= hit or end > stop:
+                break
+            pos = end
+        return pos
 
     def _part(self, part: Part, frame: Frame, place: _Place) -> None:
         if part.what is What.ATTRIBUTE:
@@ -106,23 +141,38 @@ class _Walker:
 
     def _attribute(self, frame: Frame, above: str, place: _Place, field: Frame, depth: int = 0) -> None:
         """Look at a key and its value; the value is looked at whole if the key was hit."""
+        if self._is_clean_number(frame):
+            return
         parts = [
             Frame(frame, number << 3 | wire, begin, start, end)
             for number, wire, begin, start, end in fields(self._data, frame.start, frame.stop)
         ]
         key = next((self._string(part) for part in reversed(parts) if part.tag == _KEY), "")
         name = f"{above}.{key}" if above else key
+        if self._keys.is_ignored(name):
+            return
         named = False
         for part in parts:
             if not self._hit(part.start, part.stop) and not named:
                 continue
             if part.tag == _KEY:
                 named = True
-                self._found(part, name, place, field, is_key=True)
+                if not self._keys.is_clean(key):
+                    self._found(part, name, place, field, is_key=True)
             elif part.tag == _VALUE:
                 before, self._all = self._all, self._all or named
                 self._value(part, name, place, field, depth)
                 self._all = before
+
+    def _is_clean_number(self, frame: Frame) -> bool:
+        """Whether an attribute of the usual form has a number as its value, and a key that is clean."""
+        data, start, stop = self._data, frame.start, frame.stop
+        if stop - start < _SMALLEST or data[start] != _KEY or data[start + 1] > 0x7F:  # noqa: PLR2004
+            return False
+        value = start + 2 + data[start + 1]
+        if value + 3 > stop or data[value] != _VALUE or data[value + 2] not in _NUMBERS:
+            return False
+        return self._keys.is_clean(data[start + 2 : value].decode("utf-8", "replace"))
 
     def _value(self, frame: Frame, name: str, place: _Place, field: Frame, depth: int) -> None:
         if depth > _MAX_DEPTH:
