@@ -130,6 +130,7 @@ SCENARIOS = (
         unique=True,
     ),
     Scenario("filter + 5 edits", "filter_edit", "grpc", PayloadSpec(100), 150.0, bar=0.7),
+    Scenario("filter + 5 statements of OTTL", "filter_transform", "grpc", PayloadSpec(100), 150.0, bar=0.8),
 )
 
 IDLE_RSS_BAR_BYTES, IDLE_RSS_DREAM_BYTES = 80_000_000, 50_000_000
