@@ -8,9 +8,9 @@ import pytest
 
 from tests.integration.collector.harness import Case, Outcome, run_cases
 from tests.integration.collector.inputs import INPUTS
-from tests.integration.collector.random_statements import random_condition, random_spans, random_statements
 from tests.support.peers import Collector, Daemon, PeerProcessError, PeerUnavailable, collector_binary, daemon_command
 from tests.support.peers.canonical import describe_difference
+from tests.support.random_statements import random_condition, random_spans, random_statements
 
 pytestmark = [pytest.mark.peer, pytest.mark.timeout(300), pytest.mark.xdist_group("random statements")]
 
