@@ -294,5 +294,5 @@ def _calls(given: Mapping[str, Any]) -> Iterator[Part]:
                 next((inner[key] for key in ("arguments", "args", "input") if inner.get(key) is not None), None),
             )
     function = given.get("function_call")
-    if isinstance(function, dict) and function.get("name"):
+    if isinstance(function, dict) and function.get("name") and not called:
         yield tool_call(None, function["name"], function.get("arguments"))

@@ -33,7 +33,8 @@ _COSTS: Mapping[str, str] = {"total": names.USAGE_COST, "input": names.COST_INPU
 
 def read(span: Reading) -> None:
     """Read an observation of any type."""
-    span.kind(f"{_OBSERVATION}type")
+    kind = span.attributes.get(f"{_OBSERVATION}type")
+    span.kind(f"{_OBSERVATION}type", "chain" if kind == "span" else None)
     span.table(_TABLE)
     attached(span, "langfuse.trace.metadata.", _decoded)
     match span.values.get(names.OPERATION):

@@ -83,6 +83,10 @@ def _call(span: Reading) -> None:
         span.take("embedding.model_name", names.RESPONSE_MODEL)
     span.take("llm.model_name", names.REQUEST_MODEL)
     _tools(span)
+    if names.INPUT_MESSAGES in span.values:  # the whole request and answer say the same again
+        span.used.update(("input.value", "input.mime_type"))
+    if answered:
+        span.used.update(("output.value", "output.mime_type"))
 
 
 def _messages(span: Reading, prefix: str, canonical: str, value: str) -> bool:

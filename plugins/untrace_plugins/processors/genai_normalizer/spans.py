@@ -116,6 +116,8 @@ def inherit(spans: Sequence[Span]) -> None:
     by_id = {(span.trace_id, span.span_id): span for span in spans}
     for span in spans:
         missing = [key for key in _INHERITED if span.dialect and span.get(key) is None]
+        if span.get(names.SESSION_ID) is not None and names.CONVERSATION_ID in missing:
+            missing.remove(names.CONVERSATION_ID)  # which says no more
         above = span
         for _ in range(_STEPS):
             found = by_id.get((above.trace_id, above.parent_id))

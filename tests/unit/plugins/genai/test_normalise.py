@@ -47,8 +47,10 @@ def test_canonical_attributes_are_added() -> None:
 
 
 def test_originals_go_where_asked() -> None:
-    """What is represented goes, what is not stays."""
-    found = after(OPENINFERENCE, Manner(removes=frozenset({"openinference"})))
+    """What is represented goes, the copy of the whole request too; what is not represented stays."""
+    whole = {**OPENINFERENCE, "input.value": '{"messages": [{"role": "user", "content": "hi"}]}'}
+    found = after(whole, Manner(removes=frozenset({"openinference"})))
+    assert "input.value" not in found
     assert found.keys() & OPENINFERENCE.keys() == {"http.route"}
     assert found[names.USAGE_INPUT] == 3
 
