@@ -6,7 +6,7 @@ import gzip
 import hashlib
 import importlib.util
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -31,9 +31,14 @@ def lines() -> Iterator[dict[str, Any]]:
 
 def score(find: Callable[[str], list[Finding]], rows: list[dict[str, Any]], *tiers: str) -> dict[str, Any]:
     """Return what `score.py` says of redaction that replaces every finding by its type."""
+    return score_texts({row["id"]: replaced(row["text"], find(row["text"])) for row in rows}, rows, *tiers)
+
+
+def score_texts(texts: Mapping[str, str], rows: list[dict[str, Any]], *tiers: str) -> dict[str, Any]:
+    """Return what `score.py` says of redacted texts, by the ids of their lines."""
     scorer: Any = _scorer().Score(set(tiers), set(), "")
     for row in rows:
-        scorer.line(row, {"text": replaced(row["text"], find(row["text"]))})
+        scorer.line(row, {"text": texts[row["id"]]})
     result: dict[str, Any] = scorer.result()
     return result
 
