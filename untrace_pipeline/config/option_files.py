@@ -24,7 +24,7 @@ def read_options(path: str, model: type[M]) -> M:
     source = Source(path, _text(path))
     root = parse(source)
     if root is None:
-        root = Map(_begin(source), {})
+        raise ConfigError([_problem(source, "empty-config", "the file is empty", "a mapping of options")])
     if not isinstance(root, Map):
         raise ConfigError([_problem(source, "wrong-type", "the file does not hold a mapping", "a mapping of options")])
     options, findings, seen = check_options(model, root)

@@ -129,7 +129,8 @@ class RuleConnector:
     async def _follow(self) -> None:
         while True:
             await asyncio.sleep(self._config.reload_interval)
-            await self.refresh()
+            if self._file is not None and await self._file.settled():
+                await self.refresh()
 
     async def refresh(self) -> None:
         """Take over the rules of the file if it has changed; if they are wrong, keep those that are there."""

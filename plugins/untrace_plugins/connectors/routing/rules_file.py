@@ -11,6 +11,9 @@ from untrace_plugins.connectors.routing.rules_config import RulesConfig
 
 __all__ = ["RulesFile", "combined"]
 
+SETTLE_SECONDS = 0.1
+"""How long a new content must stay the same: editors write in several steps, the first of which empties the file."""
+
 
 class RulesFile:
     """Knows what of the file was looked at last."""
@@ -21,12 +24,23 @@ class RulesFile:
 
     def read(self, host: Host) -> RulesConfig:
         """Return what stands in it now. Raises :class:`ConfigError`."""
-        self._seen = self._digest()
-        return host.read_options(self._path, RulesConfig)
+        before = self._digest()
+        try:
+            return host.read_options(self._path, RulesConfig)
+        finally:  # written meanwhile: nobody knows which of both was read
+            self._seen = before if self._digest() == before else ""
 
     async def changed(self) -> bool:
         """Return whether its content is another than what was read last; an absent file has another one too."""
         return await asyncio.to_thread(self._digest) != self._seen
+
+    async def settled(self) -> bool:
+        """Return whether its content is another one, and whoever writes it has finished: half of it may be valid."""
+        found = await asyncio.to_thread(self._digest)
+        if found == self._seen:
+            return False
+        await asyncio.sleep(SETTLE_SECONDS)
+        return await asyncio.to_thread(self._digest) == found
 
     def _digest(self) -> str:
         try:

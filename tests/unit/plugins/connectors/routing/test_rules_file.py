@@ -12,6 +12,8 @@ import pytest
 from tests.support.routing import RuleRouter, calls, rule
 from untrace_pipeline.api import StartError, Status
 from untrace_pipeline.testing import StubHost, run_with_fake_clock
+from untrace_plugins.connectors.routing import rules_file
+from untrace_plugins.connectors.routing.rules_file import RulesFile
 
 CALL = {"name": "x"}
 
@@ -64,6 +66,8 @@ async def test_change_takes_effect(path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
+        ("", "is empty"),
+        ("# nothing", "is empty"),
         ("rules: [", "YAML"),
         ("rules: 3", "wrong type"),
         ("- a", "mapping"),
@@ -116,6 +120,47 @@ async def test_json_with_what_the_connector_says(tmp_path: Path) -> None:
     file.write_bytes(orjson.dumps({"rules": [rule("r", {"field": "name", "operator": "eq", "value": "y"})]}))
     async with at(file, default_destinations=["rest"]) as router:
         assert await router.route(calls(CALL, {"name": "y"})) == {"a": ["y"], "rest": ["x"]}
+
+
+async def test_file_that_is_being_written_is_left_alone(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An editor empties a file before it writes it: what lies in it for a moment is never taken for the rules."""
+
+    class Written(RulesFile):
+        """Somebody goes on writing while it is looked at."""
+
+        def _digest(self) -> str:
+            found = super()._digest()
+            if pieces:
+                path.write_text(pieces.pop(0))
+            return found
+
+    monkeypatch.setattr(rules_file, "SETTLE_SECONDS", 0)
+    pieces: list[str] = []
+    file = Written(str(path))
+    file.read(StubHost())
+    assert not await file.settled()
+    path.write_text("rules: []")
+    pieces = [YAML % "b"]
+    assert not await file.settled()
+    assert await file.settled()
+
+
+async def test_file_that_changes_while_it_is_read_is_read_again(path: Path) -> None:
+    """Whatever was read of it then, the next look does not take it for known."""
+
+    class Changing(StubHost):
+        """The file changes just after it was read."""
+
+        def read_options(self, file: str, model: Any) -> Any:
+            found = super().read_options(file, model)
+            path.write_text(YAML % "b")
+            return found
+
+    file = RulesFile(str(path))
+    file.read(Changing())
+    assert await file.changed()
+    file.read(StubHost())
+    assert not await file.changed()
 
 
 def test_file_is_followed(path: Path) -> None:
