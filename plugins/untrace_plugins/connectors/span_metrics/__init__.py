@@ -1,7 +1,8 @@
 """Counts spans and their durations by service, name, kind, status and any other attributes, as the Collector's does.
 
 Spans are accepted as soon as they are counted; metrics leave at intervals. Counts are in memory: they begin anew with
-the process, as those of any application do. Costs about a microsecond per span.
+the process, as those of any application do. Costs about 2 µs per span where a
+request has a hundred, 10 where it has ten.
 """
 
 from __future__ import annotations

@@ -54,7 +54,7 @@ class PrometheusConfig(HttpServerConfig, ComponentConfig):
     """Labels of every series. Example: ``{cluster: eu-1}``."""
     send_timestamps: bool = False
     """Tell when each value was measured; otherwise Prometheus takes the time of the scrape."""
-    metric_expiration: Duration = Field(300.0, ge=0)
+    metric_expiration: Duration = Field(300.0, gt=0)
     """How long a series is shown that gets no more points."""
     enable_open_metrics: bool = False
     """Speak OpenMetrics to scrapers that ask for it: exemplars are told only there, and in protobuf."""

@@ -13,6 +13,7 @@ _METRIC = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*\Z")
 _NOT_LEGACY = re.compile(r"[^a-zA-Z0-9_:]")
 
 
+@lru_cache(maxsize=4096)
 def is_legacy(name: str) -> bool:
     """Return whether every Prometheus takes a name."""
     return _METRIC.match(name) is not None

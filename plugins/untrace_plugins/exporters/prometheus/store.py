@@ -68,6 +68,7 @@ class Store:
         self._expiration = config.metric_expiration
         self._families: dict[str, Family] = {}
         self._targets: dict[Labels, tuple[Labels, float]] = {}
+        self._expiry = 0.0
         self.replaced = 0
         """Points in whose place one of another resource came."""
 
@@ -78,6 +79,8 @@ class Store:
 
     def take(self, request: bytes, now: float) -> Mapping[str, int]:
         """Take the points of a request in; return how many are not shown, by reason."""
+        if now >= self._expiry:  # also where nobody scrapes
+            self.expire(now)
         dropped: Counter[str] = Counter()
         for group in ExportMetricsServiceRequest.FromString(request).resource_metrics:
             resource = read_attributes(group.resource.attributes)
@@ -107,7 +110,7 @@ class Store:
 
     def expire(self, now: float) -> None:
         """Forget what has not been told for ``metric_expiration``."""
-        before = now - self._expiration
+        before, self._expiry = now - self._expiration, now + self._expiration
         for family in self._families.values():
             family.series = {labels: sample for labels, sample in family.series.items() if sample.seen >= before}
         self._families = {name: family for name, family in self._families.items() if family.series}

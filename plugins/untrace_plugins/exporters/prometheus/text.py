@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from itertools import accumulate
 
 from untrace_plugins.exporters.prometheus.escaping import escape, is_legacy
@@ -62,7 +62,7 @@ class _Writer:
         for labels, sample in sorted(family.series.items()):
             yield from self._series(name, self._labels(labels), sample.point, exemplars=counts)
 
-    def _series(self, name: str, labels: Sequence[str], point: Point, *, exemplars: bool) -> Iterator[str]:
+    def _series(self, name: str, labels: str, point: Point, *, exemplars: bool) -> Iterator[str]:
         end = self._end(point)
         match point:
             case Number():
@@ -71,34 +71,34 @@ class _Writer:
             case Histogram():
                 yield from self._buckets(name, labels, point, end)
             case NativeHistogram():
-                yield self._line(f"{name}_bucket", [*labels, 'le="+Inf"'], str(point.count), end)
+                yield self._line(f"{name}_bucket", _and(labels, 'le="+Inf"'), str(point.count), end)
                 yield from self._sum_and_count(name, labels, point.sum, point.count, end)
             case Summary():
                 for quantile, value in point.quantiles:
                     text = self._float(quantile)
-                    yield self._line(name, [*labels, f'quantile="{text}"'], self._float(value), end)
+                    yield self._line(name, _and(labels, f'quantile="{text}"'), self._float(value), end)
                 yield from self._sum_and_count(name, labels, point.sum, point.count, end)
 
-    def _buckets(self, name: str, labels: Sequence[str], point: Histogram, end: str) -> Iterator[str]:
+    def _buckets(self, name: str, labels: str, point: Histogram, end: str) -> Iterator[str]:
         by_bucket = {bisect_left(point.bounds, one.value): one for one in point.exemplars}
         bounds = [*map(self._float, point.bounds), "+Inf"]
         counts = [*accumulate(point.counts[:-1]), point.count]
         for place, (bound, count) in enumerate(zip(bounds, counts, strict=True)):
-            yield self._line(f"{name}_bucket", [*labels, f'le="{bound}"'], str(count), end, by_bucket.get(place))
+            yield self._line(f"{name}_bucket", _and(labels, f'le="{bound}"'), str(count), end, by_bucket.get(place))
         yield from self._sum_and_count(name, labels, point.sum, point.count, end)
 
-    def _sum_and_count(self, name: str, labels: Sequence[str], sum_: float, count: int, end: str) -> Iterator[str]:
+    def _sum_and_count(self, name: str, labels: str, sum_: float, count: int, end: str) -> Iterator[str]:
         yield self._line(f"{name}_sum", labels, self._float(sum_), end)
         yield self._line(f"{name}_count", labels, str(count), end)
 
-    def _line(self, name: str, labels: Sequence[str], value: str, end: str, exemplar: Exemplar | None = None) -> str:
-        parts = labels if is_legacy(name) else [f'"{_quoted(name)}"', *labels]
-        head = name if parts is labels else ""
-        braces = f"{{{','.join(parts)}}}" if parts else ""
-        return f"{head}{braces} {value}{end}{self._exemplar(exemplar)}"
+    def _line(self, name: str, labels: str, value: str, end: str, exemplar: Exemplar | None = None) -> str:
+        if not is_legacy(name):
+            name, labels = "", ",".join(filter(None, (f'"{_quoted(name)}"', labels)))
+        braces = f"{{{labels}}}" if labels else ""
+        return f"{name}{braces} {value}{end}{self._exemplar(exemplar)}"
 
-    def _labels(self, labels: Labels) -> list[str]:
-        return [f'{_label(escape(name, self._escaping))}="{_quoted(value)}"' for name, value in labels]
+    def _labels(self, labels: Labels) -> str:
+        return ",".join([f'{_label(escape(name, self._escaping))}="{_quoted(value)}"' for name, value in labels])
 
     def _end(self, point: Point) -> str:
         if not self._timestamps or not point.times.end:
@@ -128,6 +128,10 @@ def format_value(value: float) -> str:
     if not exponent and (value == 0 or _EXPONENT_BELOW <= abs(value) < _EXPONENT_FROM):
         return mantissa.removesuffix(".0")
     return f"{mantissa.removesuffix('.0')}e{int(exponent):+03d}" if exponent else repr(value)
+
+
+def _and(labels: str, label: str) -> str:
+    return f"{labels},{label}" if labels else label
 
 
 def _label(name: str) -> str:

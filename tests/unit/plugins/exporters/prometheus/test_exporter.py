@@ -90,6 +90,14 @@ def test_what_is_not_told_expires() -> None:
     assert store.series_count == 1
 
 
+def test_what_nobody_scrapes_does_not_pile_up() -> None:
+    """Series go after their time whether anybody looks at the page or not."""
+    store = Store(config(metric_expiration="1m"))
+    for second in range(0, 600, 10):
+        store.take(number("calls", 1, 0, 1, second=second), float(second))
+    assert store.series_count <= 13
+
+
 def test_a_series_that_ends() -> None:
     """The flag "no recorded value" takes a series away at once."""
     store = Store(config())
