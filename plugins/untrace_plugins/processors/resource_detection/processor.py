@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from functools import partial
 
 import aiohttp
 
@@ -82,29 +81,31 @@ class ResourceDetection:
 
     async def _look(self, detector: DetectorName, facts: Facts) -> None:
         config = self._config.of(detector)
-        count = partial(self._meter.counter, "processor_resource_detection_runs", detector=detector.value)
         try:
             async with asyncio.timeout(self._config.timeout):
                 found = await DETECTORS[detector](facts, config)
         except NotHereError as error:
-            count(outcome="nothing").add()
+            self._count(detector, "nothing")
             self._logger.info("detector %s finds nothing: %s", detector, error)
             return
         except TimeoutError:
-            count(outcome="failed").add()
+            self._count(detector, "failed")
             self._logger.warning("detector %s took longer than %g s", detector, self._config.timeout)
             return
         except Exception as error:  # noqa: BLE001  whatever is strange about a machine, the daemon starts
-            count(outcome="failed").add()
+            self._count(detector, "failed")
             self._logger.warning("detector %s failed: %s: %s", detector, type(error).__name__, error)
             return
-        count(outcome="found").add()
+        self._count(detector, "found")
         allowed = self._config.attributes
         self._found[detector] = {
             name: value
             for name, value in found.items()
             if value is not None and config.wants(detector, name) and (not allowed or name in allowed)
         }
+
+    def _count(self, detector: DetectorName, outcome: str) -> None:
+        self._meter.counter("processor_resource_detection_runs", detector=detector.value, outcome=outcome).add()
 
     async def _refresh(self) -> None:
         while True:
