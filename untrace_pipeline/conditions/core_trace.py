@@ -22,7 +22,8 @@ from untrace_pipeline.conditions.core_fields import (
     tag_reader,
 )
 from untrace_pipeline.conditions.expression import Expression, Frame, Kind, apply, read
-from untrace_pipeline.conditions.locators import Located, RowViews, json_finder, locate, plain_steps
+from untrace_pipeline.conditions.json_paths import json_finder
+from untrace_pipeline.conditions.locators import Located, RowViews, locate, plain_steps
 from untrace_pipeline.data import Level, Signal, attribute
 
 __all__ = ["core_name", "locate_core"]

@@ -10,12 +10,12 @@ from typing import Any, TypeAlias
 
 from untrace_pipeline.conditions.expression import Expression, Frame, Kind, apply, from_context, read
 from untrace_pipeline.conditions.indexing import reach
+from untrace_pipeline.conditions.json_paths import json_finder
 from untrace_pipeline.conditions.names import PATHS, context_levels, own_context
 from untrace_pipeline.conditions.requests import client_address, context_value, metadata_values
-from untrace_pipeline.data import ATTRIBUTES, Field, Level, Signal, Value
-from untrace_pipeline.errors import ConditionError
+from untrace_pipeline.data import ATTRIBUTES, Field, Level, Signal
 
-__all__ = ["Locate", "Located", "RowViews", "json_finder", "locate", "plain_steps"]
+__all__ = ["Locate", "Located", "RowViews", "locate", "plain_steps"]
 
 _STEP = re.compile(
     r"""(?P<name>[A-Za-z_][\w-]*)
@@ -187,29 +187,6 @@ class RowViews:
         """Return a view of each row."""
         columns = [(outer, name, frame.columns[field]) for outer, name, field in self._places]
         return [_view(columns, row) for row in range(frame.size)]
-
-
-def json_finder(path: str) -> Callable[[Any], list[Value]]:
-    """Return a function that finds all values of a JSONPath, and never fails. Raises :class:`ConditionError`."""
-    from jsonpath_ng.exceptions import JSONPathError  # noqa: PLC0415  40 ms, for paths that need it
-    from jsonpath_ng.ext.parser import parse  # noqa: PLC0415
-
-    if "=~" in path or "`sub(" in path:
-        msg = f"{path!r}: patterns inside of a JSONPath are not allowed; use the operator regex"
-        raise ConditionError(msg)
-    try:
-        parsed = parse(path)
-    except (JSONPathError, ValueError, TypeError, AttributeError, IndexError, RecursionError) as error:
-        msg = f"{path!r} is no known field and no JSONPath: {str(error).splitlines()[0] if str(error) else error!r}"
-        raise ConditionError(msg) from None
-
-    def find(view: Any) -> list[Value]:
-        try:
-            return [match.value for match in parsed.find(view)]
-        except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError):
-            return []  # what the path asks cannot be asked of these values: nothing is found
-
-    return find
 
 
 def _views(signal: Signal, level: Level) -> list[tuple[str, str, Field]]:

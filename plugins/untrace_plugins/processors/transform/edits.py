@@ -13,7 +13,8 @@ import orjson
 
 from untrace_pipeline.conditions import Expression, compile_form
 from untrace_pipeline.conditions.expression import Kind, apply, constant
-from untrace_pipeline.conditions.locators import json_finder, locate
+from untrace_pipeline.conditions.json_paths import json_finder
+from untrace_pipeline.conditions.locators import locate
 from untrace_pipeline.conditions.paths import CACHE
 from untrace_pipeline.conditions.patterns import compile_pattern
 from untrace_pipeline.conditions.values import as_string
