@@ -26,12 +26,18 @@ _SURROGATES = "\ud800-\udfff"
 
 # Every alternative is bounded, so each position is looked at a bounded number of times.
 _UNUSUAL = re.compile(
-    r"\\{1,32}(?:u([0-9A-Fa-f]{4})|x([0-9A-Fa-f]{2})|([\"'/bfnrt]|[!-/:-@\[\]-`{-~]))"
+    r"(\\\r?\n|[\"']\s?\+\s?[\"'])"
+    r"|[\[({]([.@:])[\])}]"
+    r"|\\{1,32}(?:u([0-9A-Fa-f]{4})|x([0-9A-Fa-f]{2})|([\"'/bfnrt]|[!-/:-@\[\]-`{-~]))"
     r"|%([2-7][0-9A-Fa-f])"
     r"|(&(?:#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6}|[a-z]{2,6});)"
     f"|([{_SPACES}{_INVISIBLE}{_DIGITS}{_WIDE}{_SURROGATES}]|(?<=[0-9)])[{_DASHES}])"
 )
+_SIGNS = ("\\", "%", "&", "[.", "(.", "{.", "[@", "(@", "{@", "[:", "(:", "{:", '+"', '+ "', "+'", "+ '")
+"""One of them is in every text of ASCII in which something is unusual; to look for these takes a tenth of the time."""
 _CONTROL = {"b": " ", "f": " ", "n": "\n", "r": "\r", "t": "\t"}
+_CONTINUED = frozenset({3, 6, 12, 24})
+"""Backslashes before ``n`` where a line ends with one, in JSON, in JSON within JSON …; a line break has 1, 2, 4, 8."""
 _WIDE_SHIFT = 0xFF01 - 0x21
 _IS_INVISIBLE = re.compile(f"[{_INVISIBLE}]").match
 _IS_SPACE = re.compile(f"[{_SPACES}]").match
@@ -49,6 +55,9 @@ TRIGGERS: tuple[str, ...] = (
     r"\\x[2-7]",
     r"[0-9]\\+[nrt][0-9]",
     r":\\+/",
+    # What cuts a value in two: the end of a line that goes on, the end of a string; dots in brackets.
+    r"\\\r?\n|\\\\\\n|[\"']\s?\+\s?[\"']",
+    r"[\[({][.@:][\])}]",
     r"\\+[._@+-]",
     r"%(?:40|2[0BDEbde]|3[0-9ADad])",
     r"&(?:#|commat;|period;)",
@@ -91,7 +100,7 @@ class Readable:
 
 def readable(text: str) -> Readable:
     """Return the readable form of a text; its ``text`` is the same object if nothing is unusual in it."""
-    if text.isascii() and not ("\\" in text or "%" in text or "&" in text):
+    if text.isascii() and not any(map(text.__contains__, _SIGNS)):
         return Readable(text, [], [], [])
     pieces: list[str] = []
     starts: list[int] = []
@@ -126,7 +135,11 @@ def _meaning(sequence: str) -> str | None:
         return _plain(sequence)
     match = _UNUSUAL.match(sequence)
     assert match is not None
-    code, byte, escaped, percent, entity, _ = match.groups()
+    joint, bracketed, code, byte, escaped, percent, entity, _ = match.groups()
+    if joint or (escaped == "n" and len(sequence) - 1 in _CONTINUED):
+        return ""
+    if bracketed:
+        return bracketed
     if code:
         return _plain(chr(int(code, 16)))
     if escaped:

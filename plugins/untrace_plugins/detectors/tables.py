@@ -89,17 +89,24 @@ def _head(line: str, start: int) -> _Table | None:
     for separator in _SEPARATORS:
         if separator in line:
             heads = tuple(_cells(line, separator))
+            if _is_open(line):  # the table begins within a string: what stands before it is no head
+                heads = (heads[0].rpartition('"')[2], *heads[1:])
             named = [head for head in heads if head.strip()]
             if len(named) >= _MIN_COLUMNS and all(map(_NAME.match, named)):
                 return _Table(start, start, separator, heads)
     return None
 
 
+def _is_open(line: str) -> bool:
+    """Whether a string begins in this line, or ends, whose other end is elsewhere."""
+    return line.count('"') % 2 == 1
+
+
 def _cells(line: str, separator: str) -> list[str]:
     """Split a row; a separator within double quotes is none."""
     if len(line) > _MAX_LINE:
         return []
-    if '"' not in line:
+    if '"' not in line or _is_open(line):
         return line.split(separator)
     cells: list[str] = []
     quoted, cell = False, ""
