@@ -14,9 +14,8 @@ from untrace_pipeline.conditions import Condition, Conditions
 from untrace_pipeline.data import Batch, Field, Level, Signal, Value, attribute
 from untrace_pipeline.errors import ConditionError
 from untrace_plugins.connectors.routing.destinations import Doors, Plan
-from untrace_plugins.connectors.routing.rules_config import By, Match, RuleConfig, RulesConfig, SamplingConfig
-from untrace_plugins.processors.probabilistic_sampler.config import Mode, ProbabilisticSamplerConfig
-from untrace_plugins.processors.probabilistic_sampler.processor import ProbabilisticSampler
+from untrace_plugins.connectors.routing.rules_config import By, Match, RuleConfig, RulesConfig
+from untrace_plugins.connectors.routing.sampling import RateSampler, sampler_of
 
 __all__ = ["DEFAULT", "Routed", "Rule", "SignalRules"]
 
@@ -38,7 +37,7 @@ class Rule:
     """``None`` for what happens without a rule."""
     condition: Condition | None
     plan: Plan
-    sampler: ProbabilisticSampler | None
+    sampler: RateSampler | None
     metadata: bytes
 
     @property
@@ -49,7 +48,7 @@ class Rule:
     def prepare(self, batch: Batch) -> tuple[Batch | None, int]:
         """Return what is left of a batch after sampling, with the metadata of the rule, and how much is not."""
         before = batch.item_count
-        left = batch if self.sampler is None else self.sampler.process(batch)
+        left = batch if self.sampler is None else batch.select(self.sampler.sample(batch))
         if left is None:
             return None, before
         self.annotate(left)
@@ -97,7 +96,7 @@ class SignalRules:
             None,
             None,
             doors.plan(DEFAULT, config.default_destinations, config.fallback_destinations),
-            _sampler(config.sampling, signal),
+            sampler_of(config.sampling, signal),
             b"",
         )
         self._asked = Conditions([rule.condition for rule in self.rules if rule.condition is not None], Level.ITEM)
@@ -211,18 +210,8 @@ def _compiled(config: RulesConfig, signal: Signal, doors: Doors) -> Iterator[Rul
         except ConditionError:
             continue
         if plan:
-            sampler = _sampler(actions.sampling or config.sampling, signal)
+            sampler = sampler_of(actions.sampling or config.sampling, signal)
             yield Rule(rule, condition, plan, sampler, orjson.dumps(actions.metadata) if actions.metadata else b"")
-
-
-def _sampler(config: SamplingConfig | None, signal: Signal) -> ProbabilisticSampler | None:
-    """Return what keeps the share, by the same rule as everywhere; data points are never sampled."""
-    if config is None or config.rate == 1 or signal is Signal.METRICS:
-        return None
-    percentage = config.rate * 100
-    return ProbabilisticSampler(
-        ProbabilisticSamplerConfig(mode=Mode.PROPORTIONAL, sampling_percentage=percentage, fail_closed=False)
-    )
 
 
 def _with_metadata(value: Value, added: bytes) -> str:

@@ -17,6 +17,7 @@ from untrace_plugins.connectors.routing import FACTORY
 GPT = {"field": "model", "operator": "eq", "value": "gpt-*"}
 EXPENSIVE = {"field": "cost", "operator": "gt", "value": 1}
 FAILED = {"field": "error", "operator": "exists"}
+COUNT = attribute("sampling.adjusted_count")
 TRACE_STATE = Field(Level.ITEM, "trace_state")
 
 
@@ -200,6 +201,34 @@ async def test_sampling_is_consistent_and_recorded() -> None:
         assert await router.route(many()) == first
         assert router.meter.value("dropped_items", reason="sampled") == 2 * (4000 - len(first["a"]))
         assert set(router.sinks["a"].batches[0].column(TRACE_STATE)) == {"ot=th:e666"}
+        (count,) = set(router.sinks["a"].batches[0].column(COUNT))
+        assert count == pytest.approx(10, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("span", "count"),
+    [
+        ({"attributes": {"sampling.adjusted_count": 5}}, 20),
+        ({"trace_state": "ot=th:8"}, 8),
+        ({"attributes": {"sampling.priority": 1}}, None),
+        ({"attributes": {"sampling.priority": 1, "sampling.adjusted_count": 3}}, 3),
+        ({"attributes": {"sampling.adjusted_count": "many"}}, 4),
+        ({"attributes": {"sampling.adjusted_count": -3}}, 4),
+    ],
+)
+async def test_counts_of_samplers_before_are_multiplied(span: dict[str, Any], count: float | None) -> None:
+    """What a span stood for already counts; what is kept for certain stands for itself."""
+    async with RuleRouter(rule("r", actions={"sampling": {"rate": 0.25}})) as router:
+        await router.connector.consume(calls({"name": "x", "trace_id": "f" * 32, **span}))
+        (found,) = router.sinks["a"].batches[0].column(COUNT)
+        assert found == (None if count is None else pytest.approx(count, rel=1e-3))
+
+
+async def test_priority_of_a_span_overrules_a_rate_of_nothing() -> None:
+    """A span that somebody wants kept is kept, whatever the rule says."""
+    async with RuleRouter(rule("r", actions={"sampling": {"rate": 0}})) as router:
+        wanted = call("x", **{"sampling.priority": 1, "sampling.adjusted_count": 2})
+        assert await router.route(calls(wanted, call("y"))) == {"a": ["x"]}
 
 
 async def test_rates_at_the_ends() -> None:
