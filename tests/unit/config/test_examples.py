@@ -90,3 +90,10 @@ def test_block_on_a_page(name: str, text: str) -> None:
         problems = error.problems
     wrong = [str(problem) for problem in problems if problem.code not in OF_FRAGMENTS]
     assert wrong == []
+
+
+def test_example_of_the_readme() -> None:
+    """What the first page shows is a file that can be run."""
+    shown = BLOCK.search((ROOT / "README.md").read_text(encoding="utf-8"))
+    assert shown is not None
+    assert shown[2].strip() in (ROOT / "configs" / "llm-gateway.yaml").read_text(encoding="utf-8")
