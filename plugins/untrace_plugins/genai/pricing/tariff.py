@@ -38,17 +38,21 @@ class Rates:
 
     def price(self, usage: Usage) -> Cost:
         """Return what a call costs. Parts are ``None`` where there were no such tokens."""
-        read, written = usage.cache_read * self.cache_read, usage.cache_write * self.cache_write
-        thought = usage.reasoning * self.reasoning
-        sent = (usage.input - usage.cache_read - usage.cache_write) * self.input + read + written
-        answered = (usage.output - usage.reasoning) * self.output + thought
+        sent, answered, read, written, thought = usage
+        cost_read, cost_written, cost_thought = (
+            read * self.cache_read,
+            written * self.cache_write,
+            thought * self.reasoning,
+        )
+        cost_sent = (sent - read - written) * self.input + cost_read + cost_written
+        cost_answered = (answered - thought) * self.output + cost_thought
         return Cost(
-            (sent + answered) / _MILLION + self.request,
-            sent / _MILLION,
-            answered / _MILLION,
-            read / _MILLION if usage.cache_read else None,
-            written / _MILLION if usage.cache_write else None,
-            thought / _MILLION if usage.reasoning else None,
+            (cost_sent + cost_answered) / _MILLION + self.request,
+            cost_sent / _MILLION,
+            cost_answered / _MILLION,
+            cost_read / _MILLION if read else None,
+            cost_written / _MILLION if written else None,
+            cost_thought / _MILLION if thought else None,
         )
 
 

@@ -5,18 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from typing import Final, NamedTuple, TypeAlias
+from itertools import compress
+from typing import Final, TypeAlias
 
 from untrace_pipeline.api import Host, Settings
 from untrace_pipeline.data import Batch, Field, Level, Value, attribute
 from untrace_pipeline.net.secret_file import CHECK_SECONDS
 from untrace_plugins.genai import names
 from untrace_plugins.genai.emit.cost import Cost, cost_columns
-from untrace_plugins.genai.pricing import Found, Prices, Request
+from untrace_plugins.genai.pricing import Found, Prices, Request, Usage
 from untrace_plugins.processors.llm_cost.config import LlmCostConfig, Reported
 from untrace_plugins.processors.llm_cost.prices import ConfiguredPrices
 from untrace_plugins.processors.llm_cost.reported import reported_costs
-from untrace_plugins.processors.llm_cost.speed import Pace, add_speed
+from untrace_plugins.processors.llm_cost.speed import Paces, add_speed
 from untrace_plugins.processors.llm_cost.usage import Status, read_usage
 
 __all__ = ["LlmCost"]
@@ -83,103 +84,90 @@ class LlmCost:
         operations = batch.column(_OPERATION)
         rows = [row for row, one in enumerate(operations) if isinstance(one, str) and one in names.LLM_CALLS]
         if rows:
-            verdicts, calls = _sorted_out(batch, rows)
-            self._judge(batch, calls, verdicts)
-            if self._derive and calls:
-                add_speed(batch, [*calls], [call.pace for call in calls.values()], self._invalid_durations)
-            self._write(batch, verdicts)
+            calls = _Calls(batch, rows)
+            self._judge(batch, calls)
+            if self._derive and calls.rows:
+                add_speed(batch, calls.rows, calls.paces, self._invalid_durations)
+            self._write(batch, calls)
         return batch
 
-    def _judge(self, batch: Batch, calls: dict[int, _Call], verdicts: _Verdicts) -> None:
+    def _judge(self, batch: Batch, calls: _Calls) -> None:
         """Find the cost of each call, in the order that the option says."""
-        left = calls
         if self._reported is Reported.PREFER:
-            left = verdicts.take_reported(batch, left)
-        left = verdicts.take_priced(left, self._prices.current())
+            calls.take_reported(batch, calls.rows)
+        calls.take_priced(self._prices.current())
         if self._reported is Reported.FALLBACK:
-            verdicts.take_reported(batch, left)
+            calls.take_reported(batch, [row for row in calls.rows if row not in calls.costs])
 
-    def _write(self, batch: Batch, verdicts: _Verdicts) -> None:
-        statuses, costs = verdicts.statuses, verdicts.costs
+    def _write(self, batch: Batch, calls: _Calls) -> None:
+        statuses, costs = calls.statuses, calls.costs
         if statuses:
             batch.set(_STATUS, [status.value for status in statuses.values()], [*statuses])
         rows, amounts = [*costs], [*costs.values()]
         for form in self._forms if rows else ():
             for name, column in cost_columns(amounts, form).items():
-                if any(value is not None for value in column):
+                if column.count(None) < len(column):
                     batch.set(attribute(name), column, rows)
         for status, count in Counter(statuses.values()).items():
             self._statuses[status].add(count)
-        for (provider, model), total in verdicts.totals.items():
+        for (provider, model), total in calls.totals.items():
             self._meter.counter("processor_llm_cost_usd", provider=provider, model=model).add(total)
 
 
-class _Call(NamedTuple):
-    """What a span says of its call, as it stands there."""
+class _Calls:
+    """The calls of one batch: those that are to be priced, side by side, and what is known of all of them, by row."""
 
-    whom: _Row
-    used: _Row
-    pace: Pace
-
-
-def _sorted_out(batch: Batch, rows: Sequence[int]) -> tuple[_Verdicts, dict[int, _Call]]:
-    """Return what is known of duplicates, and the calls that are to be priced, by row."""
-    columns = batch.columns([*_STATE, *_CALL, *_USAGE], Level.ITEM, rows)
-    state, whom, used = columns[:5], columns[5:12], columns[12:]
-    verdicts, calls = _Verdicts(), {}
-    for row, (done, duplicate, start, end, first), call, tokens in zip(
-        rows, zip(*state, strict=True), zip(*whom, strict=True), zip(*used, strict=True), strict=True
-    ):
-        if duplicate is True:
-            verdicts.statuses[row] = Status.DUPLICATE
-        elif done is None or not (isinstance(done, str) and done in _DONE):
-            calls[row] = _Call(call, tokens, Pace(start, end, tokens[1], first))
-    return verdicts, calls
-
-
-class _Verdicts:
-    """What is known of the costs of one batch."""
-
-    def __init__(self) -> None:
+    def __init__(self, batch: Batch, rows: Sequence[int]) -> None:
         self.statuses: dict[int, Status] = {}
         self.costs: dict[int, Cost] = {}
         self.totals: dict[tuple[str, str], float] = defaultdict(float)
         """US dollars by provider and model, under names of which there are only so many."""
+        self.rows = rows
+        columns = batch.columns([*_STATE, *_CALL, *_USAGE], Level.ITEM, rows)
+        if columns[0].count(None) < len(rows) or columns[1].count(None) < len(rows):
+            columns = self._without_done(columns)
+        _, _, starts, ends, firsts = columns[:5]
+        self._whom = list(zip(*columns[5:12], strict=True))
+        self._used = list(zip(*columns[12:], strict=True))
+        self._starts = starts
+        self.paces: Paces = (starts, ends, columns[13], firsts)  # type: ignore[assignment]  # times are integers
 
-    def take_reported(self, batch: Batch, calls: dict[int, _Call]) -> dict[int, _Call]:
-        """Take the costs that instrumentations reported; returns the calls that have none."""
-        left = {}
-        for row, cost in zip(calls, reported_costs(batch, [*calls]) if calls else (), strict=True):
-            if cost is None:
-                left[row] = calls[row]
-            else:
+    def _without_done(self, columns: list[list[Value]]) -> list[list[Value]]:
+        """Mark duplicates, and leave them out with what has its cost already."""
+        done = [isinstance(one, str) and one in _DONE for one in columns[0]]
+        duplicate = [one is True for one in columns[1]]
+        self.statuses = {row: Status.DUPLICATE for row, twice in zip(self.rows, duplicate, strict=True) if twice}
+        left = [not (has or twice) for has, twice in zip(done, duplicate, strict=True)]
+        self.rows = list(compress(self.rows, left))
+        return [list(compress(column, left)) for column in columns]
+
+    def take_reported(self, batch: Batch, rows: Sequence[int]) -> None:
+        """Take the costs that instrumentations reported for these rows."""
+        for row, cost in zip(rows, reported_costs(batch, rows) if rows else (), strict=True):
+            if cost is not None:
                 self.statuses[row], self.costs[row] = Status.REPORTED, cost
                 self.totals["reported", "reported"] += cost.total
-        return left
 
-    def take_priced(self, calls: dict[int, _Call], prices: Prices) -> dict[int, _Call]:
-        """Price what the calls used; returns the calls that have no price."""
-        left = {}
+    def take_priced(self, prices: Prices) -> None:
+        """Price what the calls used that have no cost yet."""
         known: dict[_Row, Found | Status] = {}
-        for row, call in calls.items():
-            self.statuses[row] = status = self._price(row, call, prices, known)
-            if status is not Status.OK:
-                left[row] = call
-        return left
+        for row, whom, used, start in zip(self.rows, self._whom, self._used, self._starts, strict=True):
+            if row in self.costs:
+                continue
+            usage = read_usage(used)
+            if isinstance(usage, Status):
+                self.statuses[row] = usage
+                continue
+            try:
+                found = known[whom]
+            except KeyError:
+                found = known[whom] = _look_up(whom, prices)
+            except TypeError:  # a list where a string should be
+                found = _look_up(whom, prices)
+            self.statuses[row] = found if isinstance(found, Status) else self._price(row, usage, found, start)
 
-    def _price(self, row: int, call: _Call, prices: Prices, known: dict[_Row, Found | Status]) -> Status:
-        usage = read_usage(call.used)
-        if isinstance(usage, Status):
-            return usage
-        try:
-            found = known[call.whom]
-        except KeyError:
-            found = known[call.whom] = _look_up(call.whom, prices)
-        except TypeError:  # a list where a string should be
-            found = _look_up(call.whom, prices)
-        if isinstance(found, Status):
-            return found
-        tariff = found.schedule.at(call.pace.start)
+    def _price(self, row: int, usage: Usage, found: Found, start: Value) -> Status:
+        tariff = found.schedule.at(start)  # type: ignore[arg-type]  # times are integers
         if tariff is None:
             return Status.UNKNOWN_MODEL
         cost = self.costs[row] = tariff.price(usage)

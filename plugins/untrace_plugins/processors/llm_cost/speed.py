@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Final, TypeAlias
 
 from untrace_pipeline.api import Counter
 from untrace_pipeline.data import Batch, Field, Level, Value, attribute
 from untrace_plugins.genai import names
 
-__all__ = ["Pace", "add_speed"]
+__all__ = ["Paces", "add_speed"]
 
 _NANOSECONDS: Final = 1_000_000_000
 _FIRST_CHUNK: Final = attribute(names.RESPONSE_TIME_TO_FIRST_CHUNK)
@@ -26,23 +26,19 @@ _CHUNKS: Final = frozenset(
 )
 
 
-class Pace(NamedTuple):
-    """What a span says of its pace, as it stands there."""
-
-    start: int
-    end: int
-    output: Value
-    first_chunk: Value
+Paces: TypeAlias = tuple[Sequence[int], Sequence[int], Sequence[Value], Sequence[Value]]
+"""Columns: start and end, tokens of output, and time to first chunk, as they stand on the spans."""
 
 
-def add_speed(batch: Batch, rows: Sequence[int], paces: Sequence[Pace], invalid: Counter) -> None:
+def add_speed(batch: Batch, rows: Sequence[int], paces: Paces, invalid: Counter) -> None:
     """Add output tokens per second of the span's duration, and time to first chunk where an event tells it.
 
     ``rows`` are the calls that count. Spans that end before they start have neither, and are counted.
     """
+    starts, ends, outputs, firsts = paces
     speeds: dict[int, Value] = {}
     backwards = 0
-    for row, (start, end, output, _) in zip(rows, paces, strict=True):
+    for row, start, end, output in zip(rows, starts, ends, outputs, strict=True):
         duration = end - start
         if duration < 0:
             backwards += 1
@@ -53,8 +49,8 @@ def add_speed(batch: Batch, rows: Sequence[int], paces: Sequence[Pace], invalid:
     if speeds:
         batch.set(_SPEED, [*speeds.values()], [*speeds])
     if batch.row_count(Level.EVENT):
-        starts = {row: pace.start for row, pace in zip(rows, paces, strict=True) if pace.first_chunk is None}
-        _add_first_chunk(batch, starts)
+        unknown = {row: start for row, start, first in zip(rows, starts, firsts, strict=True) if first is None}
+        _add_first_chunk(batch, unknown)
 
 
 def _add_first_chunk(batch: Batch, starts: dict[int, int]) -> None:

@@ -38,17 +38,18 @@ _NOTHING: Final = (None,) * 5
 
 def read_usage(counts: tuple[Value, ...]) -> Usage | Status:
     """Return input, output, cache read, cache creation and reasoning tokens, or what is wrong with them."""
-    if counts == _NOTHING:
-        return Status.NO_USAGE
     try:
-        usage = Usage(*[0 if value is None else value if type(value) is int else _whole(value) for value in counts])
+        sent, answered, read, written, thought = [
+            value if value.__class__ is int else 0 if value is None else _whole(value) for value in counts
+        ]
     except ValueError:
         return Status.INVALID_USAGE
+    if not sent and not answered and counts == _NOTHING:
+        return Status.NO_USAGE
     # Parts within their sum, nothing below zero: with that, no part is greater than the greatest sum either.
-    valid = (
-        0 <= usage.cache_read + usage.cache_write <= usage.input <= _MOST and usage.reasoning <= usage.output <= _MOST
-    )
-    return usage if valid and min(usage) >= 0 else Status.INVALID_USAGE
+    if read >= 0 and written >= 0 and read + written <= sent <= _MOST and 0 <= thought <= answered <= _MOST:
+        return Usage(sent, answered, read, written, thought)
+    return Status.INVALID_USAGE
 
 
 def _whole(value: Value) -> int:
