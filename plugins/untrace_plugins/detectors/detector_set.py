@@ -10,7 +10,7 @@ import re2
 
 from untrace_pipeline.api import Detector, Finding
 from untrace_plugins.detectors.numbers import Narrowed
-from untrace_plugins.detectors.readable import TRIGGERS, readable
+from untrace_plugins.detectors.readable import TRIGGERS, as_it_is, readable
 from untrace_plugins.scanning.scanner import Hit, shared_scanner
 
 __all__ = ["DetectorSet", "OnError"]
@@ -43,6 +43,7 @@ class DetectorSet:
                 owners.setdefault(pattern, set()).add(number)
         self.prefilter: tuple[str, ...] = (*owners, *TRIGGERS, *triggers)
         """Patterns in RE2's syntax: a text, as it lies in a request, in which none of them matches has no finding."""
+        self._first_trigger = len(owners)
         self._owners: list[set[int]] = [*owners.values(), *(set[int]() for _ in (*TRIGGERS, *triggers))]
         self._scanner = shared_scanner(self.prefilter, use_hyperscan=use_hyperscan)
         self._narrow = _Narrow(self._detectors)
@@ -62,7 +63,7 @@ class DetectorSet:
         hits = self._scanner.hits(data)
         if hits is not None and not hits and not self._scanner.unscanned:
             return []
-        form = readable(text)
+        form = readable(text) if hits is None or self._is_unusual(text, hits) else as_it_is(text)
         if form.text is not text:
             data = form.text.encode()
             hits = self._scanner.hits(data)
@@ -79,6 +80,10 @@ class DetectorSet:
         if form.text is text:
             return merged
         return [form.original(finding) for finding in merged]
+
+    def _is_unusual(self, text: str, hits: Sequence[Hit]) -> bool:
+        """Whether a text may have escapes or odd characters; making its readable form costs more than all else."""
+        return not text.isascii() or "\\" in text or any(number >= self._first_trigger for _, number in hits)
 
     def _wanted(self, data: bytes, hits: Sequence[Hit] | None) -> list[int]:
         """Return the detectors that have to look at a text, by rank."""
