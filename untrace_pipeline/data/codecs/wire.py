@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from untrace_pipeline.data.signal import Signal
 from untrace_pipeline.errors import DecodeError
 
-__all__ = ["PATHS", "Nodes", "fields", "framed", "read_varint", "varint", "walk"]
+__all__ = ["PATHS", "Nodes", "fields", "framed", "read_field", "read_varint", "varint", "walk"]
 
 PATHS: dict[Signal, tuple[frozenset[int], ...]] = {
     Signal.TRACES: (frozenset({1}), frozenset({2}), frozenset({2})),
@@ -120,7 +120,7 @@ def _messages(  # noqa: C901  read in line for speed
         elif key & 0x87 == _FIXED64 < key and pos + 9 <= end:
             stop = pos + 9
         else:
-            key, start, stop = _field(data, pos, end)
+            key, start, stop = read_field(data, pos, end)
         if key == wanted:
             found.append((pos, start, stop))
             if len(found) > MAX_MESSAGES:
@@ -168,12 +168,12 @@ def _union(data: bytes, above: Nodes, numbers: frozenset[int]) -> Nodes:
 def fields(data: bytes, pos: int, end: int) -> Iterator[tuple[int, int, int, int, int]]:
     """Yield number, wire type, start of the tag, start and end of the value of each field of a message."""
     while pos < end:
-        key, body, stop = _field(data, pos, end)
+        key, body, stop = read_field(data, pos, end)
         yield key >> 3, key & 7, pos, body, stop
         pos = stop
 
 
-def _field(data: bytes, pos: int, end: int) -> tuple[int, int, int]:
+def read_field(data: bytes, pos: int, end: int) -> tuple[int, int, int]:
     """Return tag, start and end of the value of the field that begins at ``pos``."""
     key, start = read_varint(data, pos, end)
     if not 0 < key >> 3 <= _MAX_FIELD:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from untrace_pipeline.data import Signal
-from untrace_pipeline.data.codecs.wire import fields
+from untrace_pipeline.data.codecs.wire import fields, read_field
 from untrace_plugins.processors.redaction.content.frames import Frame
 from untrace_plugins.processors.redaction.content.layout import REQUESTS, Part, What
 
@@ -97,20 +97,24 @@ class _Walker:
 
     def message(self, parts: Mapping[int, Part], frame: Frame | None, pos: int, stop: int, place: _Place) -> None:
         """Look at the fields of a message that may hold texts."""
-        while pos < stop and (self._all or self._next is not None):
+        while True:
             if not self._all:
                 pos = self._without_hit(pos, stop)
-            for number, wire, begin, start, end in fields(self._data, pos, stop):
-                pos = end
-                if self._hit(start, end):
-                    part = parts.get(number << 3 | wire)
-                    if part is not None:
-                        self._part(part, Frame(frame, number << 3 | wire, begin, start, end), place)
-                break
+            if pos >= stop:
+                return
+            tag, start, end = read_field(self._data, pos, stop)
+            begin, pos = pos, end
+            part = parts.get(tag) if self._hit(start, end) else None
+            if part is not None and not (part.what is What.ATTRIBUTE and self._needs_no_look(start, end)):
+                self._part(part, Frame(frame, tag, begin, start, end), place)
 
     def _without_hit(self, pos: int, stop: int) -> int:
         """Return the first field that may have a hit, or whose length is not written in one or two bytes."""
-        data, hit = self._data, self._next or 0
+        while self._next is not None and self._next <= pos:
+            self._next = next(self._ends, None)
+        if self._next is None:
+            return stop
+        data, hit = self._data, self._next
         last = stop - 3
         while pos < last and data[pos] & 0x87 == _LENGTH:
             size = data[pos + 1]
@@ -141,8 +145,6 @@ class _Walker:
 
     def _attribute(self, frame: Frame, above: str, place: _Place, field: Frame, depth: int = 0) -> None:
         """Look at a key and its value; the value is looked at whole if the key was hit."""
-        if self._is_clean_number(frame):
-            return
         parts = [
             Frame(frame, number << 3 | wire, begin, start, end)
             for number, wire, begin, start, end in fields(self._data, frame.start, frame.stop)
@@ -164,15 +166,16 @@ class _Walker:
                 self._value(part, name, place, field, depth)
                 self._all = before
 
-    def _is_clean_number(self, frame: Frame) -> bool:
-        """Whether an attribute of the usual form has a number as its value, and a key that is clean."""
-        data, start, stop = self._data, frame.start, frame.stop
+    def _needs_no_look(self, start: int, stop: int) -> bool:
+        """Whether an attribute of the usual form is ignored, or is a number under a key that is clean."""
+        data = self._data
         if stop - start < _SMALLEST or data[start] != _KEY or data[start + 1] > 0x7F:  # noqa: PLR2004
             return False
         value = start + 2 + data[start + 1]
-        if value + 3 > stop or data[value] != _VALUE or data[value + 2] not in _NUMBERS:
+        if value + 3 > stop or data[value] != _VALUE:
             return False
-        return self._keys.is_clean(data[start + 2 : value].decode("utf-8", "replace"))
+        key = data[start + 2 : value].decode("utf-8", "replace")
+        return self._keys.is_ignored(key) or (data[value + 2] in _NUMBERS and self._keys.is_clean(key))
 
     def _value(self, frame: Frame, name: str, place: _Place, field: Frame, depth: int) -> None:
         if depth > _MAX_DEPTH:
