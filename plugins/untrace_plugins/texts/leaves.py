@@ -17,7 +17,8 @@ __all__ = ["Kind", "Part", "Span", "is_json", "parts"]
 
 _MAX_DEPTH = 12
 """JSON within JSON strings; each doubles the backslashes, so what lies deeper is treated as text."""
-_TOKEN = re.compile(r'"([^"\\]*(?:\\.[^"\\]*)*)"(\s*:)?|(-?\d[\d.eE+-]*)|([{\[])|([}\]])', re.DOTALL)
+_LEAF = re.compile(r'"([^"\\]*(?:\\.[^"\\]*)*)"(\s*:)?|(-?\d[\d.eE+-]*)', re.DOTALL)
+_TOKEN = re.compile(rf"{_LEAF.pattern}|([{{\[])|([}}\]])", re.DOTALL)
 _KEY, _STRING, _NUMBER, _OPEN = 2, 1, 3, 4
 """Groups of a token."""
 _NUMBER_IN_TEXT = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?\Z")
@@ -46,6 +47,9 @@ class Kind(enum.Enum):
     """Of the key of an object."""
     NUMBER = enum.auto()
     """A whole number, in whose place only a JSON string can stand."""
+
+
+_KINDS = {_KEY: Kind.KEY, _STRING: Kind.STRING, _NUMBER: Kind.NUMBER}
 
 
 class Part(NamedTuple):
@@ -85,8 +89,8 @@ def is_json(text: str) -> bool:
 def parts(text: str, spans: Sequence[Span], *, to_the_end: bool = False) -> list[Part]:
     """Return what may be replaced of spans, which are in order and do not overlap; no escape is cut.
 
-    A span that lies in several strings gives several parts, one that lies between them none. ``to_the_end`` is needed
-    for scopes: what says whose text something is may stand behind it.
+    A span that lies in several strings gives several parts, one that lies between them none. Keys and scopes of parts
+    are told only with ``to_the_end``: what says whose text something is may stand behind it.
     """
     if is_json(text):
         return _Document(text, spans, Scope(), 0, to_the_end=to_the_end).parts
@@ -120,10 +124,21 @@ class _Document:
         self._scope = scope
         self._key = ""
         self._counts = [0]
-        for match in _TOKEN.finditer(text):
-            if self._first == len(spans) and not to_the_end:
-                break
-            self._token(match)
+        if to_the_end:
+            for match in _TOKEN.finditer(text):
+                self._token(match)
+        else:
+            self._leaves()
+
+    def _leaves(self) -> None:
+        """Look only for what holds spans, up to the last one: scopes stay empty."""
+        spans = self._spans
+        for match in _LEAF.finditer(self._text):
+            if self._first == len(spans):
+                return
+            if match.end() > spans[self._first].start:
+                kind = _KINDS[match.lastindex or 0]
+                self._add(*match.span(0 if kind is Kind.NUMBER else 1), kind)
 
     def _token(self, match: re.Match[str]) -> None:
         group = match.lastindex

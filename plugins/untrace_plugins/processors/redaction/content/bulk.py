@@ -6,7 +6,7 @@ import re
 
 __all__ = ["blanked"]
 
-_LEAST = 1024
+_LEAST = 4096
 """Characters; a text that is shorter is looked at as it is."""
 _ENCODED = re.compile(r"(?:;base64,[A-Za-z0-9+/=_-]{64,}|(?<![A-Za-z0-9+/_-])(?!eyJ)[A-Za-z0-9+/_-]{1024,}={0,2})")
 """Base64 of a data URL, or as long a run as no key and no token has; parts of a JWT begin with ``eyJ``."""
