@@ -13,7 +13,7 @@ from untrace_pipeline.data import Batch, Field, Level, Value, attribute
 from untrace_pipeline.net.secret_file import CHECK_SECONDS
 from untrace_plugins.genai import names
 from untrace_plugins.genai.emit.cost import Cost, cost_columns
-from untrace_plugins.genai.pricing import Found, Prices, Request, Usage
+from untrace_plugins.genai.pricing import Found, Prices, Request
 from untrace_plugins.processors.llm_cost.config import LlmCostConfig, Reported
 from untrace_plugins.processors.llm_cost.prices import ConfiguredPrices
 from untrace_plugins.processors.llm_cost.reported import reported_costs
@@ -42,7 +42,8 @@ _CALL: Final = [
 ]
 _USAGE: Final = [attribute(name) for name in names.USAGE]
 _Row: TypeAlias = tuple[Value, ...]
-_DONE: Final = frozenset({Status.OK, Status.REPORTED})
+_OK: Final = Status.OK.value
+_DONE: Final = frozenset({_OK, Status.REPORTED.value})
 """What another daemon, or an earlier processor, has priced stays as it is."""
 
 
@@ -56,7 +57,8 @@ class LlmCost:
         self._forms = config.write
         self._derive = config.derive
         self._meter = settings.meter
-        self._statuses = {one: settings.meter.counter("processor_llm_cost_spans", status=one.value) for one in Status}
+        statuses = [status.value for status in Status]
+        self._statuses = {one: settings.meter.counter("processor_llm_cost_spans", status=one) for one in statuses}
         self._invalid_durations = settings.meter.counter("processor_llm_cost_invalid_durations")
 
     async def start(self, host: Host) -> None:
@@ -102,7 +104,7 @@ class LlmCost:
     def _write(self, batch: Batch, calls: _Calls) -> None:
         statuses, costs = calls.statuses, calls.costs
         if statuses:
-            batch.set(_STATUS, [status.value for status in statuses.values()], [*statuses])
+            batch.set(_STATUS, [*statuses.values()], [*statuses])
         rows, amounts = [*costs], [*costs.values()]
         for form in self._forms if rows else ():
             for name, column in cost_columns(amounts, form).items():
@@ -118,7 +120,7 @@ class _Calls:
     """The calls of one batch: those that are to be priced, side by side, and what is known of all of them, by row."""
 
     def __init__(self, batch: Batch, rows: Sequence[int]) -> None:
-        self.statuses: dict[int, Status] = {}
+        self.statuses: dict[int, str] = {}
         self.costs: dict[int, Cost] = {}
         self.totals: dict[tuple[str, str], float] = defaultdict(float)
         """US dollars by provider and model, under names of which there are only so many."""
@@ -136,7 +138,7 @@ class _Calls:
         """Mark duplicates, and leave them out with what has its cost already."""
         done = [isinstance(one, str) and one in _DONE for one in columns[0]]
         duplicate = [one is True for one in columns[1]]
-        self.statuses = {row: Status.DUPLICATE for row, twice in zip(self.rows, duplicate, strict=True) if twice}
+        self.statuses = {row: Status.DUPLICATE.value for row, twice in zip(self.rows, duplicate, strict=True) if twice}
         left = [not (has or twice) for has, twice in zip(done, duplicate, strict=True)]
         self.rows = list(compress(self.rows, left))
         return [list(compress(column, left)) for column in columns]
@@ -145,7 +147,7 @@ class _Calls:
         """Take the costs that instrumentations reported for these rows."""
         for row, cost in zip(rows, reported_costs(batch, rows) if rows else (), strict=True):
             if cost is not None:
-                self.statuses[row], self.costs[row] = Status.REPORTED, cost
+                self.statuses[row], self.costs[row] = Status.REPORTED.value, cost
                 self.totals["reported", "reported"] += cost.total
 
     def take_priced(self, prices: Prices) -> None:
@@ -155,24 +157,22 @@ class _Calls:
             if row in self.costs:
                 continue
             usage = read_usage(used)
-            if isinstance(usage, Status):
-                self.statuses[row] = usage
-                continue
             try:
                 found = known[whom]
             except KeyError:
                 found = known[whom] = _look_up(whom, prices)
             except TypeError:  # a list where a string should be
                 found = _look_up(whom, prices)
-            self.statuses[row] = found if isinstance(found, Status) else self._price(row, usage, found, start)
-
-    def _price(self, row: int, usage: Usage, found: Found, start: Value) -> Status:
-        tariff = found.schedule.at(start)  # type: ignore[arg-type]  # times are integers
-        if tariff is None:
-            return Status.UNKNOWN_MODEL
-        cost = self.costs[row] = tariff.price(usage)
-        self.totals[found.provider, found.model] += cost.total
-        return Status.OK
+            if isinstance(usage, Status) or isinstance(found, Status):
+                self.statuses[row] = (usage if isinstance(usage, Status) else found).value  # type: ignore[union-attr]
+                continue
+            tariff = found.schedule.at(start)  # type: ignore[arg-type]  # times are integers
+            if tariff is None:
+                self.statuses[row] = Status.UNKNOWN_MODEL.value
+                continue
+            cost = tariff.price(usage)
+            self.costs[row], self.statuses[row] = cost, _OK
+            self.totals[found.provider, found.model] += cost.total
 
 
 def _look_up(whom: _Row, prices: Prices) -> Found | Status:
