@@ -32,6 +32,7 @@ from untrace_pipeline.conditions.patterns import found_in
 from untrace_pipeline.conditions.texts import TEXTS
 from untrace_pipeline.conditions.times import TIMES
 from untrace_pipeline.conditions.values import string_like
+from untrace_pipeline.conditions.xml_texts import XML_TEXTS
 from untrace_pipeline.data import Field, Level, Signal, Value, attribute
 from untrace_pipeline.errors import ConditionError, EvaluationError
 
@@ -173,5 +174,6 @@ FUNCTIONS: dict[str, Function] = _table(
     *HASHES,
     *TEXTS,
     *COMPOSITES,
+    *XML_TEXTS,
 )
 """All functions of conditions and statements, by name."""

@@ -87,6 +87,16 @@ ALWAYS = [
     "true and not false",
 ]
 
+HOSTILE = [
+    'ParseXML("<!DOCTYPE a [<!ENTITY x \\"y\\">]><a>&x;</a>")["tag"] == "a"',
+    f'ParseXML("{"<a>" * 5000}")["tag"] == "a"',
+    'Format("%99999999d", [1]) == ""',
+    'ParseInt(attributes["s"], 10) == 1',
+    'Time(attributes["s"], "%Y-%m-%d") == Now()',
+    'Decode(attributes["s"], "no-such-charset") == ""',
+    'ParseKeyValue("a=\'b") == nil',
+]
+
 SPANS = [
     'kind == SPAN_KIND_CLIENT and kind.string == "Client" and kind.deprecated_string == "SPAN_KIND_CLIENT"',
     'span.name != "" and IsMatch(name, "^chat")',
@@ -108,6 +118,16 @@ def test_holds_for_every_signal(text: str) -> None:
         data = batch(signal)
         assert compile_condition(text, signal).answers(data) == [True] * 6
         assert compile_condition(f"not ({text})", signal).answers(data) == [False] * 6
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_hostile_values_have_no_answer(text: str) -> None:
+    """What cannot be parsed, or would take all memory, is an error of its row, or of a constant condition."""
+    try:
+        answers = compile_condition(text, Signal.TRACES).answers(batch())
+    except ConditionError:
+        return
+    assert all(isinstance(answer, EvaluationError) for answer in answers)
 
 
 @pytest.mark.parametrize("text", SPANS)
