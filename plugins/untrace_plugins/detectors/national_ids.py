@@ -111,16 +111,16 @@ IT_CODICE_FISCALE = NumberDetector(
     r"codice|c\.? ?f\.?",
     prefilter=(r"\d\d[A-Za-z]\d\d ?[A-Za-z]\d{3}[A-Za-z]",),
 )
-PL_PESEL = NumberDetector("pl_pesel", (Shape(r"\b\d{11}\b"),), checks.pl_pesel, r"pesel")
+PL_PESEL = NumberDetector("pl_pesel", (Shape(r"\b\d{11}\b", needs_context=True),), checks.pl_pesel, r"pesel")
 BR_CPF = NumberDetector(
     "br_cpf",
-    (Shape(r"\b\d{3}\.\d{3}\.\d{3}-\d{2}\b"), Shape(r"\b\d{3}[ .]?\d{3}[ .]?\d{3}[ -]?\d{2}\b")),
+    (Shape(r"\b\d{3}\.\d{3}\.\d{3}-\d{2}\b"), Shape(r"\b\d{3}[ .]?\d{3}[ .]?\d{3}[ -]?\d{2}\b", needs_context=True)),
     checks.br_cpf,
     r"cpf",
 )
 IN_AADHAAR = NumberDetector(
     "in_aadhaar",
-    (Shape(r"\b[2-9]\d{3}[ -]\d{4}[ -]\d{4}\b"), Shape(r"\b[2-9]\d{11}\b", needs_context=True)),
+    (Shape(r"\b[2-9]\d{3}[ -]\d{4}[ -]\d{4}\b", needs_context=True), Shape(r"\b[2-9]\d{11}\b", needs_context=True)),
     checks.in_aadhaar,
     r"aadh?aa?r(?:[ _-]?(?:number|no|nr|card))?|uidai|uid|आधार(?:[ _-]?(?:नंबर|संख्या|कार्ड))?",
 )
@@ -136,7 +136,7 @@ IN_PAN = NumberDetector(
 )
 CA_SIN = NumberDetector(
     "ca_sin",
-    (Shape(r"\b\d{3}-\d{3}-\d{3}\b"), Shape(r"\b\d{3}[ .]?\d{3}[ .]?\d{3}\b", needs_context=True)),
+    (Shape(r"\b\d{3}-\d{3}-\d{3}\b", needs_context=True), Shape(r"\b\d{3}[ .]?\d{3}[ .]?\d{3}\b", needs_context=True)),
     checks.ca_sin,
     r"sin|nas|social[ _-]?insurance(?:[ _-]?(?:number|num|no|nr))?|socialinsurance\w*|assurance sociale",
 )

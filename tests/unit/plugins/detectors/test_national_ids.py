@@ -87,7 +87,21 @@ def test_never_within_a_longer_number(name: str) -> None:
             assert value not in found(name, text)
 
 
-@pytest.mark.parametrize("name", ["us_ssn", "uk_nhs", "nl_bsn", "au_tfn", "ca_sin", "tr_kimlik", "no_fodselsnummer"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "us_ssn",
+        "uk_nhs",
+        "nl_bsn",
+        "au_tfn",
+        "ca_sin",
+        "tr_kimlik",
+        "no_fodselsnummer",
+        "pl_pesel",
+        "br_cpf",
+        "in_aadhaar",
+    ],
+)
 def test_weak_numbers_need_their_word(name: str) -> None:
     """A bare number that one of ten passes for is left alone, but for a word beside it or at the head of its column."""
     word, *values = NUMBERS[name]
