@@ -1,15 +1,21 @@
-"""The answer to a dry run."""
+"""The answer to a dry run, over both transports."""
 
 from __future__ import annotations
 
 import json
+from typing import Any
 
+import aiohttp
+import grpc
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
+from tests.support.receivers import receiving
+from tests.support.transports import served_by
 from untrace_pipeline.api import Code, Consumer
 from untrace_pipeline.data import Batch, Context, Signal
 from untrace_pipeline.testing import make_batch
+from untrace_plugins.receivers.otlp import FACTORY
 from untrace_plugins.receivers.otlp.http_transport import respond
 from untrace_plugins.receivers.otlp.service import MOST_REMARKS, OK, Encoding, OtlpService
 from untrace_plugins.receivers.otlp.status import success_bytes
@@ -62,3 +68,53 @@ async def test_without_remarks_the_answer_is_the_usual_one(context: Context) -> 
     """Whoever did not ask is told nothing."""
     batch = Batch(Signal.TRACES, make_batch().to_otlp(), context)
     assert await service(Remarking()).take(batch) is OK
+
+
+OPTIONS: dict[str, Any] = {
+    "protocols": {
+        "http": {"endpoint": "127.0.0.1:0", "include_metadata": True},
+        "grpc": {"endpoint": "127.0.0.1:0", "include_metadata": True},
+    }
+}
+DRY = {"x-untrace-dry-run": "true"}
+
+
+class Explaining(Remarking):
+    """Remarks something of dry runs only."""
+
+    async def consume(self, batch: Batch) -> None:
+        if batch.context.dry_run:
+            await super().consume(batch)
+
+
+@pytest.mark.parametrize(("media_type", "body"), [("application/json", True), ("application/x-protobuf", False)])
+async def test_answer_over_http(served_by: str, media_type: str, body: bool) -> None:
+    """Who asks over HTTP is answered in the form of the request; who does not ask is answered as ever."""
+    batch = make_batch()
+    payload = batch.to_json() if body else batch.to_otlp()
+    async with receiving(FACTORY, OPTIONS, sink=Explaining("rule a → b")) as here, aiohttp.ClientSession() as session:
+        url = f"http://{here.receiver.http.endpoint}/v1/traces"
+        for headers, message in ((DRY, "dry run, nothing was sent: rule a → b"), ({}, "")):
+            async with session.post(url, data=payload, headers={"content-type": media_type, **headers}) as answer:
+                found = await answer.read()
+                assert (answer.status, answer.content_type) == (200, media_type)
+            told = (
+                json.loads(found).get("partialSuccess", {}).get("errorMessage", "")
+                if body
+                else (ExportTraceServiceResponse.FromString(found).partial_success.error_message)
+            )
+            assert told == message
+
+
+async def test_answer_over_grpc(served_by: str) -> None:
+    """Over gRPC the answer says it where the transport can; either way the call succeeds."""
+    async with receiving(FACTORY, OPTIONS, sink=Explaining("rule a → b")) as here:
+        channel = grpc.aio.insecure_channel(str(here.receiver.grpc.endpoint))
+        export = channel.unary_unary("/opentelemetry.proto.collector.trace.v1.TraceService/Export")
+        found = await export(make_batch().to_otlp(), metadata=tuple(DRY.items()))
+        await channel.close()
+    told = ExportTraceServiceResponse.FromString(found).partial_success.error_message
+    assert told == ("" if served_by == "native" else "dry run, nothing was sent: rule a → b")
+
+
+__all__ = ["served_by"]
