@@ -83,13 +83,13 @@ class ContentRedaction:
         for (detector, reason), count in request.failures.items():
             meter.counter("processor_redaction_detector_failures", detector=detector).add(count)
             self._settings.logger.warning(
-                "processor %s: detector %s failed on %d texts (%s); on_error is %s",
-                *(self._settings.id, detector, count, reason, self._config.on_error.value),
+                "detector %s failed on %d texts (%s); on_error is %s",
+                *(detector, count, reason, self._config.on_error.value),
             )
         self._masked_values.add(len(request.changes))
         if self._config.audit_log and request.counts:
             told = sorted(f"{detector} {action.value}: {count}" for (detector, action), count in request.counts.items())
-            self._settings.logger.info("processor %s: findings treated: %s", self._settings.id, ", ".join(told))
+            self._settings.logger.info("findings treated: %s", ", ".join(told))
 
 
 def _rows(batch: Batch, items: Iterable[Frame]) -> list[int]:

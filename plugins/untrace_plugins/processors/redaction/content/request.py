@@ -53,7 +53,7 @@ class Request:
         """Look at all texts, and decide what becomes of them."""
         cut = self._cut(texts)
         for text in texts:
-            content = self._content(text)
+            content = self._content(text) if text not in self.changes else None
             if content is not None:
                 self._treat(text, content, cut.get(text, ()))
 
@@ -69,11 +69,8 @@ class Request:
             places = [Place(part, Finding(0, len(content), "USER", IDENTITY))]
         else:
             places, failures = self._look(text, content)
-            if failures:
-                self.failures.update(failures.items())
-                if self._on_error is not OnError.PASS:
-                    self._give_up(text)
-                    return
+            if self._has_failed(failures, [text]):
+                return
         if cut:
             places = _merged(places, cut)
         if places:
@@ -84,11 +81,17 @@ class Request:
             return self._search.look_at_key(content)
         return self._search.look(content, text.name if text.field is not None else "")
 
-    def _give_up(self, text: Text) -> None:
-        """Do what is to be done with a text in which something may be that a detector could not find."""
-        if self._on_error is OnError.DROP and text.item is not None:
-            self.dropped.add(text.item)
-        self.changes[text] = _STARS
+    def _has_failed(self, failures: Mapping[str, str], texts: Sequence[Text]) -> bool:
+        """Do what is to be done with texts in which detectors failed; return whether that is all that is done."""
+        if not failures:
+            return False
+        self.failures.update(failures.items())
+        if self._on_error is OnError.PASS:
+            return False
+        if self._on_error is OnError.DROP:
+            self.dropped.update(text.item for text in texts if text.item is not None)
+        self.changes.update(dict.fromkeys(texts, _STARS))
+        return True
 
     def _apply(self, text: Text, outcome: Outcome) -> None:
         self.counts += outcome.counts
@@ -118,6 +121,7 @@ class Request:
             if len(chunks) > 1:
                 for number, place in across([self._content(text) or "" for text in chunks], self._search.find):
                     found.setdefault(chunks[number], []).append(place)
+                self._has_failed(self._search.failed(), chunks)
         return found
 
 

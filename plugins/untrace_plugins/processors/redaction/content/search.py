@@ -76,8 +76,8 @@ class Search:
     def _note(self, detector: str, error: Exception) -> None:
         self._failures[detector] = type(error).__name__
 
-    def _failed(self) -> dict[str, str]:
-        """Return the failures since this was last asked."""
+    def failed(self) -> dict[str, str]:
+        """Return the detectors that failed since this was last asked, and how."""
         failures, self._failures = self._failures, {}
         return failures
 
@@ -90,7 +90,7 @@ class Search:
         ]
         spans = [Span(finding.start, finding.end, number) for number, finding in enumerate(findings)]
         found = parts(text, spans, to_the_end=self._whose) if spans else []
-        return Found([Place(part, findings[part.number]) for part in found], self._failed())
+        return Found([Place(part, findings[part.number]) for part in found], self.failed())
 
     def _may_stay(self, value: str) -> bool:
         return bool(self._allowed) and any(
