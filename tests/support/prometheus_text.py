@@ -31,7 +31,7 @@ def canonical_page(body: bytes, form: str) -> Counter[Any]:
 
 
 def _lines(text: str) -> Iterator[Any]:
-    for line in text.splitlines():
+    for line in text.removesuffix("\n").split("\n") if text else ():
         if line.startswith("#"):
             yield line.rstrip()
             continue

@@ -11,6 +11,8 @@ __all__ = ["Exemplar", "Histogram", "NativeHistogram", "Number", "Point", "Summa
 
 FINEST_SCALE, COARSEST_SCALE = 8, -4
 """Of Prometheus' native histograms."""
+_MAX_EXPONENT = 1075
+"""All doubles lie between 2**-1075 and 2**1075."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,11 +168,24 @@ def _native(times: Times, exemplars: tuple[Exemplar, ...], point: Any) -> Native
         _buckets(point.positive),
         _buckets(point.negative),
     )
-    return read.at(FINEST_SCALE)
+    fine = read.at(FINEST_SCALE)
+    return replace(fine, positive=_within(fine.positive, fine.scale), negative=_within(fine.negative, fine.scale))
 
 
 def _buckets(buckets: Any) -> dict[int, int]:
     return {buckets.offset + place: count for place, count in enumerate(buckets.bucket_counts) if count}
+
+
+def _within(buckets: Mapping[int, int], scale: int) -> Mapping[int, int]:
+    """Return buckets with those that no double lies in at the ends of the range of doubles."""
+    end = _MAX_EXPONENT << max(scale, 0)
+    if all(-end <= index <= end for index in buckets):
+        return buckets
+    merged: dict[int, int] = {}
+    for index, count in buckets.items():
+        nearest = max(-end, min(index, end))
+        merged[nearest] = merged.get(nearest, 0) + count
+    return merged
 
 
 def _ordered(bounds: Sequence[float], counts: Sequence[int]) -> tuple[tuple[float, ...], tuple[int, ...]]:

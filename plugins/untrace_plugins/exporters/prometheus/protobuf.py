@@ -25,6 +25,8 @@ _TYPES = {"counter": 0, "gauge": 1, "summary": 2, "unknown": 3, "histogram": 4}
 """``MetricType``."""
 _ZERO_THRESHOLD = 1e-128
 """Of native histograms that do not say theirs, as in the Collector."""
+_LARGEST_COUNT = 2**63 - 1
+"""Differences of counts are signed."""
 _LARGEST_GAP = 2
 """Empty buckets that are cheaper to write than a new span."""
 
@@ -128,7 +130,7 @@ def _fill(metric: Any, type_: str, point: Point) -> None:
         case NativeHistogram():
             _fill_native(metric.histogram, point)
         case Summary():
-            metric.summary.sample_count, metric.summary.sample_sum = point.count, point.sum
+            metric.summary.sample_count, metric.summary.sample_sum = _count(point.count), point.sum
             for quantile, value in point.quantiles:
                 metric.summary.quantile.add(quantile=quantile, value=value)
             _created(metric.summary, point)
@@ -143,20 +145,20 @@ def _fill_number(target: Any, type_: str, point: Number) -> None:
 
 
 def _fill_histogram(target: Any, point: Histogram) -> None:
-    target.sample_count, target.sample_sum = point.count, point.sum
+    target.sample_count, target.sample_sum = _count(point.count), point.sum
     _created(target, point)
     for bound, count in zip(point.bounds, accumulate(point.counts), strict=False):
-        target.bucket.add(cumulative_count=count, upper_bound=bound)
+        target.bucket.add(cumulative_count=_count(count), upper_bound=bound)
     for exemplar in point.exemplars:
         place = bisect_left(point.bounds, exemplar.value)
         if place == len(target.bucket):
-            target.bucket.add(cumulative_count=point.count, upper_bound=float("inf"))
+            target.bucket.add(cumulative_count=_count(point.count), upper_bound=float("inf"))
         _fill_exemplar(target.bucket[place].exemplar, exemplar)
 
 
 def _fill_native(target: Any, point: NativeHistogram) -> None:
-    target.sample_count, target.sample_sum = point.count, point.sum
-    target.schema, target.zero_count = point.scale, point.zero_count
+    target.sample_count, target.sample_sum = _count(point.count), point.sum
+    target.schema, target.zero_count = point.scale, _count(point.zero_count)
     target.zero_threshold = point.zero_threshold or _ZERO_THRESHOLD
     _created(target, point)
     _fill_buckets(target.positive_span, target.positive_delta, point.positive)
@@ -179,8 +181,14 @@ def _fill_buckets(spans: Any, deltas: Any, buckets: Mapping[int, int]) -> None:
             for _ in range(own - last - 1):
                 deltas.append(-before)
                 span.length, before = span.length + 1, 0
-        deltas.append(buckets[index] - before)
-        span.length, before, last = span.length + 1, buckets[index], own
+        count = _count(buckets[index])
+        deltas.append(count - before)
+        span.length, before, last = span.length + 1, count, own
+
+
+def _count(value: int) -> int:
+    """Return a count that the messages can hold; absurd ones are the largest."""
+    return min(value, _LARGEST_COUNT)
 
 
 def _fill_exemplar(target: Any, exemplar: Exemplar) -> None:

@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
-from tests.support.prometheus_text import ACCEPT
+from tests.support.prometheus_text import ACCEPT, canonical_page
 from untrace_pipeline.api import Kind, RetryableError
 from untrace_pipeline.data import Batch, Signal
 from untrace_pipeline.errors import DecodeError
@@ -20,8 +20,11 @@ from untrace_pipeline.testing.generate import to_any_value
 from untrace_plugins.exporters.prometheus import FACTORY
 from untrace_plugins.exporters.prometheus.config import PrometheusConfig
 from untrace_plugins.exporters.prometheus.exporter import PrometheusExporter
+from untrace_plugins.exporters.prometheus.negotiation import Escaping, Form, Wish
 from untrace_plugins.exporters.prometheus.points import Histogram
+from untrace_plugins.exporters.prometheus.protobuf import render_protobuf
 from untrace_plugins.exporters.prometheus.store import Store
+from untrace_plugins.exporters.prometheus.text import render_text
 
 DELTA, CUMULATIVE = 1, 2
 
@@ -164,6 +167,23 @@ def test_delta_histograms() -> None:
         store.take(request.SerializeToString(), 0.0)
     native = next(iter(store.families(0.0)[1].series.values())).point
     assert (native.scale, native.count, dict(native.positive)) == (1, 4, {2: 3, 3: 1})  # type: ignore[attr-defined]
+
+
+def test_absurd_counts_are_shown() -> None:
+    """Counts at the end of what OTLP can say, twice as large after two deltas, fail no page."""
+    store = Store(config())
+    for place in range(2):
+        request, points = metric("n", "exponential_histogram", DELTA)
+        point = points.add(time_unix_nano=place + 1, count=2**64 - 1, zero_count=2**64 - 1, scale=8, sum=1e308)
+        point.positive.bucket_counts.extend([2**64 - 1, 0, 2**63])
+        point.positive.offset = 2**31 - 1 if place else -(2**31)
+        store.take(request.SerializeToString(), 0.0)
+        request, points = metric("h", "histogram", DELTA)
+        points.add(time_unix_nano=place + 1, count=2**64 - 1, bucket_counts=[2**64 - 1] * 2, explicit_bounds=[1])
+        store.take(request.SerializeToString(), 0.0)
+    families = store.families(0.0)
+    assert len(canonical_page(render_protobuf(families, Escaping.ALLOW, timestamps=True), "protobuf")) == 4
+    assert b"h_count 36893488147419103230\n" in render_text(families, Wish(Form.TEXT, Escaping.ALLOW), timestamps=False)
 
 
 def test_resources_that_look_the_same_are_noticed() -> None:
