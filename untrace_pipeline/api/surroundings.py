@@ -44,3 +44,6 @@ class Surroundings(Protocol):
 
         Raises :class:`ConfigError` with everything that is wrong with it, by file, line and column.
         """
+
+    def place(self, path: str, option: str) -> str:
+        """Return where an option, by its dotted path, stands in such a file: ``rules.yaml:12:5: rules[1].id``."""

@@ -7,14 +7,15 @@ from typing import TypeVar
 
 from untrace_pipeline.api.config import ConfigModel
 from untrace_pipeline.config.compose import MAX_CHARACTERS, parse
+from untrace_pipeline.config.diagnostics import Path as DottedPath
 from untrace_pipeline.config.diagnostics import Problem
 from untrace_pipeline.config.excerpt import at_place
-from untrace_pipeline.config.locate import Locator, sort_problems
-from untrace_pipeline.config.nodes import Map, Place, Source
+from untrace_pipeline.config.locate import Locator, dotted, sort_problems
+from untrace_pipeline.config.nodes import Map, Place, Source, find
 from untrace_pipeline.config.values import check_options
 from untrace_pipeline.errors import ConfigError
 
-__all__ = ["read_options"]
+__all__ = ["place_of", "read_options", "steps_of"]
 
 M = TypeVar("M", bound=ConfigModel)
 
@@ -32,6 +33,23 @@ def read_options(path: str, model: type[M]) -> M:
         locator = Locator(root, {one.path for one in seen if one.secret})
         raise ConfigError(sort_problems((locator.problem(one) for one in findings), [path]))
     return options
+
+
+def place_of(path: str, option: str) -> str:
+    """Return where an option, by its dotted path, stands in such a file; as far as it goes. Never fails."""
+    steps = steps_of(option)
+    shown = dotted(steps)
+    try:
+        root = parse(Source(path, _text(path)))
+    except ConfigError:
+        return f"{path}: {shown}"
+    place, _, _ = find(root, steps) if root is not None else (None, None, 0)
+    return f"{path}: {shown}" if place is None else f"{path}:{place.line}:{place.column}: {shown}"
+
+
+def steps_of(option: str) -> DottedPath:
+    """Return the steps of a dotted path."""
+    return tuple(int(step) if step.isdigit() else step for step in option.split(".") if step)
 
 
 def _text(path: str) -> str:

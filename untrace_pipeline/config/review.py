@@ -11,7 +11,7 @@ from untrace_pipeline.api.factory import passes_on
 from untrace_pipeline.api.identity import ComponentId, Kind, PipelineId
 from untrace_pipeline.config.diagnostics import Finding, Path, Severity
 from untrace_pipeline.config.model import ServiceSpec
-from untrace_pipeline.config.option_files import read_options
+from untrace_pipeline.config.option_files import place_of, read_options, steps_of
 
 __all__ = ["review"]
 
@@ -26,6 +26,9 @@ class _Surroundings:
     def read(self, path: str, model: type[M]) -> M:
         return read_options(path, model)
 
+    def place(self, path: str, option: str) -> str:
+        return place_of(path, option)
+
 
 def review(spec: ServiceSpec, configured: Mapping[ComponentId, Path]) -> Iterator[Finding]:
     """Yield what components remark."""
@@ -34,6 +37,6 @@ def review(spec: ServiceSpec, configured: Mapping[ComponentId, Path]) -> Iterato
     for component in spec.components.values():
         outputs = [one.id for one in spec.pipelines.values() if component.id in one.receivers]
         for remark in component.config.review(_Surroundings(outputs, processors)):
-            steps = tuple(int(step) if step.isdigit() else step for step in remark.option.split(".") if step)
+            steps = steps_of(remark.option)
             code, severity = ("bad-value", Severity.ERROR) if remark.fatal else ("doubtful-option", Severity.WARNING)
             yield Finding(code, (*configured[component.id], *steps), remark.message, remark.expected, severity=severity)

@@ -185,7 +185,8 @@ class RoutingConfig(ComponentConfig, RulesConfig):
             yield Remark("rules_file", f"the rules cannot be used:\n{error}", fatal=True)
             return
         for remark in (*unusable(rules, surroundings), *self.doubts(rules)):
-            yield Remark("rules_file", f"{remark.option}: {remark.message}", remark.expected, remark.fatal)
+            place = surroundings.place(self.rules_file, remark.option)
+            yield Remark("rules_file", f"{place}: {remark.message}", remark.expected, remark.fatal)
 
     @staticmethod
     def doubts(rules: RulesConfig) -> list[Remark]:
