@@ -74,6 +74,7 @@ class Survey:
         self._questions: dict[Question, int] = {}
         self._folds: dict[Fold, int] = {}
         self._bits = 0
+        self._initial: list[Any] = []
 
     def question(self, question: Question) -> int:
         """Return the bit of a question in ``Trace.hits``."""
@@ -89,11 +90,15 @@ class Survey:
 
     def fold(self, fold: Fold) -> int:
         """Return the place of a fold in ``Trace.states``."""
-        return self._folds.setdefault(fold, len(self._folds))
+        place = self._folds.get(fold)
+        if place is None:
+            place = self._folds[fold] = len(self._folds)
+            self._initial.append(fold.initial)
+        return place
 
     def begin(self) -> list[Any]:
         """Return the states of a trace without spans."""
-        return [fold.initial for fold in self._folds]
+        return self._initial.copy()
 
     def ask(self, batch: Batch) -> Answers:
         """Read the columns of a request and answer for each span."""

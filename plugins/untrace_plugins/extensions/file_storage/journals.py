@@ -52,6 +52,8 @@ class Journals:
         self._space = Space(config.max_size)
         self._open: dict[str, FileJournal] = {}
         self._failing: dict[str, str] = {}
+        self._waiting: dict[str, int] = {}
+        """Items in journals that were open before and are not now."""
         self._host: Host | None = None
         self._reminding: asyncio.Task[None] | None = None
         self._meter.gauge("file_storage_size_bytes").observe_with(lambda: self._space.used)
@@ -131,10 +133,15 @@ class Journals:
         self._remind_soon()
 
     def _show_waiting(self, journal: str, items: int) -> None:
-        """Let the ledger see what lies in a queue that no exporter has open: one that a reload took away."""
-        kind, _, exporter = journal.partition("/")
+        """Let the ledger see what lies in a journal that nobody has open: its component was taken away by a reload."""
+        self._waiting[journal] = items
+        kind, _, name = journal.partition("/")
         if kind == Kind.EXPORTER:
-            self._meter.gauge("exporter_pending_items", exporter=exporter, state="queued").set(items)
+            self._meter.gauge("exporter_pending_items", exporter=name, state="queued").set(items)
+        elif kind == Kind.PROCESSOR:  # one for each of its pipelines: ``processors/tail_sampling@traces/llm``
+            prefix, _, _ = journal.rpartition("@")
+            held = sum(waiting for other, waiting in self._waiting.items() if other.rpartition("@")[0] == prefix)
+            self._meter.gauge("processor_pending_items", processor=name.rpartition("@")[0]).set(held)
 
     def _report(self, status: Status, message: str) -> None:
         if self._host is not None:
@@ -147,7 +154,7 @@ class Journals:
         if self._host is not None:
             if self._reminding is not None:
                 self._reminding.cancel()
-            self._reminding = self._host.spawn(self._remind(), name="tell of queues without an exporter")
+            self._reminding = self._host.spawn(self._remind(), name="tell of queues without an owner")
 
     async def _remind(self) -> None:
         await asyncio.sleep(CLAIM_SECONDS)
@@ -155,8 +162,8 @@ class Journals:
         for path, size in await asyncio.to_thread(_filled, [one.path / QUEUES for one in self._directories]):
             if path.name not in claimed:
                 self._logger.warning(
-                    "the queue in %s (%d bytes) belongs to no exporter of this configuration: what it holds waits "
-                    "until an exporter of that name is back; remove the folder to give it up",
+                    "the queue in %s (%d bytes) belongs to no component of this configuration: what it holds waits "
+                    "until one of that name is back; remove the folder to give it up",
                     path,
                     size,
                 )

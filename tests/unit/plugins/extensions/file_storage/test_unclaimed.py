@@ -1,4 +1,4 @@
-"""Queues that no exporter of the configuration has: shown in the ledger, and told of."""
+"""Queues that no component of the configuration has: shown in the ledger, and told of."""
 
 from __future__ import annotations
 
@@ -38,6 +38,21 @@ async def test_what_a_reload_takes_away_stays_in_the_ledger(tmp_path: Path) -> N
     await storage.shutdown()
 
 
+async def test_what_a_processor_holds_stays_in_the_ledger(tmp_path: Path) -> None:
+    """All of its pipelines together, until they have it again."""
+    meter = RecordingMeter()
+    storage, _ = await started(tmp_path, meter)
+    names = [f"processors/tail_sampling/x@{pipeline}" for pipeline in ("traces", "traces/b", "traces/b/decisions")]
+    for number, name in enumerate(names):
+        journal = await storage.open_journal(name)
+        await append_all(journal, [record(number, items=(3, 4, 0)[number])])
+        await journal.close()
+    assert meter.value("processor_pending_items", processor="tail_sampling/x") == 7
+    await storage.open_journal(names[1])
+    assert meter.value("processor_pending_items", processor="tail_sampling/x") == 3
+    await storage.shutdown()
+
+
 async def test_a_queue_that_nobody_wants_is_told_of(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -55,7 +70,7 @@ async def test_a_queue_that_nobody_wants_is_told_of(
         empty = await storage.open_journal("exporters/empty")
         await empty.close()  # as a reload does
         await asyncio.wait(host.tasks)
-    told = [r.getMessage() for r in caplog.records if "belongs to no exporter" in r.getMessage()]
+    told = [r.getMessage() for r in caplog.records if "belongs to no component" in r.getMessage()]
     assert len(told) == 1
     assert str(tmp_path / "queues" / "exporters+gone") in told[0]
     await storage.shutdown()
