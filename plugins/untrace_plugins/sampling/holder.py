@@ -204,6 +204,9 @@ class TraceHolder:
         if not self._open.is_set():
             await self._open.wait()
         self.admit(0)
+        if batch.context.dry_run:  # who asks what would happen waits for no trace, and must not decide about one
+            await self._next.consume(batch)
+            return
         if self._config.block_on_overflow:
             await self._wait_for_room()
         if not batch.item_count:

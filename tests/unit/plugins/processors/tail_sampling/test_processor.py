@@ -479,6 +479,23 @@ def test_every_span_has_one_outcome(size: int) -> None:
     run(body, sink, meter, policies=ERRORS + HALF, decision_wait="3s", num_traces=20)
 
 
+def test_a_dry_run_is_passed_on_alone() -> None:
+    """Who asks what would happen is answered at once, and has no part in a trace or in the books."""
+    sink, meter = Sink(), RecordingMeter()
+
+    async def body(processor: TraceHolder) -> None:
+        asking = Context(metadata={"x-untrace-dry-run": ("true",)})
+        await processor.consume(spans_batch([SpanOf(1, "asked", error=True)], context=asking))
+        await processor.consume(spans_batch([SpanOf(1, "sent")]))
+        assert names_of(sink) == ["asked"]
+        assert processor.pending_items() == 1
+        await processor.shutdown()
+        assert sink.drops == {"sampled": 1}
+        assert meter.value("ledger_items", state="accepted") == 1
+
+    run(body, sink, meter, policies=ERRORS)
+
+
 def test_an_empty_request_is_accepted() -> None:
     """And makes no trace."""
     sink = Sink()
