@@ -9,7 +9,7 @@ from untrace_plugins.detectors.custom import CustomDetector
 from untrace_plugins.detectors.detector_set import DetectorSet
 from untrace_plugins.detectors.names import GROUPS
 from untrace_plugins.processors.redaction.config import RedactionConfig
-from untrace_plugins.processors.redaction.content import names, streams
+from untrace_plugins.processors.redaction.content import names, streams, walk
 from untrace_plugins.processors.redaction.content.config import Action, PolicyConfig
 from untrace_plugins.processors.redaction.content.rules import Rules
 from untrace_plugins.processors.redaction.content.timed import TimedDetector
@@ -26,7 +26,7 @@ def detectors_of(config: RedactionConfig) -> DetectorSet:
     own = GROUPS["all"]
     return DetectorSet(
         [*custom, *(one if one.name in own else TimedDetector(one, config.detector_timeout) for one in installed)],
-        (*names.TRIGGERS, *(names.IDENTITY_TRIGGERS if config.mode else ()), *streams.TRIGGERS),
+        (*names.TRIGGERS, *(names.IDENTITY_TRIGGERS if config.mode else ()), *streams.TRIGGERS, *walk.TRIGGERS),
     )
 
 

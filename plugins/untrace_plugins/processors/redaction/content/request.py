@@ -8,6 +8,7 @@ from functools import partial
 
 from untrace_pipeline.api import Finding
 from untrace_pipeline.data import Signal
+from untrace_pipeline.data.codecs.wire import varint
 from untrace_plugins.processors.redaction.config import RedactionConfig
 from untrace_plugins.processors.redaction.content.config import Action, OnError
 from untrace_plugins.processors.redaction.content.frames import Frame
@@ -23,7 +24,9 @@ from untrace_plugins.texts.scope import Scope
 
 __all__ = ["Request"]
 
-_STARS = b"****"
+_STARS = "****"
+_STRING = b"\n"
+"""Tag of a string in ``AnyValue``."""
 
 
 class Request:
@@ -58,6 +61,8 @@ class Request:
                 self._treat(text, content, cut.get(text, ()))
 
     def _content(self, text: Text) -> str | None:
+        if text.number is not None:
+            return str(text.number)
         try:
             return self._data[text.start : text.stop].decode()
         except UnicodeDecodeError:  # only in bytes: they are no text then
@@ -90,7 +95,7 @@ class Request:
             return False
         if self._on_error is OnError.DROP:
             self.dropped.update(text.item for text in texts if text.item is not None)
-        self.changes.update(dict.fromkeys(texts, _STARS))
+        self.changes.update({text: _encoded(text, _STARS) for text in texts})
         return True
 
     def _apply(self, text: Text, outcome: Outcome) -> None:
@@ -101,9 +106,9 @@ class Request:
             self.dropped.add(text.item)
         elif outcome.drop is not None:
             # What cannot go is masked: the name of a span, its status.
-            self.changes[text.field or text] = None if text.field is not None else _STARS
+            self.changes[text.field or text] = None if text.field is not None else _STARS.encode()
         elif outcome.text is not None:
-            self.changes[text] = outcome.text.encode("utf-8", "surrogatepass")
+            self.changes[text] = _encoded(text, outcome.text)
 
     def _whose(self, text: Text, part: Part) -> Whose:
         """Return whose text a part is: the document says it, or what stands beside the text."""
@@ -114,7 +119,7 @@ class Request:
         """Return what lies in several events of the same item, each of which holds a piece."""
         streams: dict[tuple[Frame | None, str], list[Text]] = {}
         for text in texts:
-            if text.event is not None and not text.is_key and text.field is not None:
+            if text.event is not None and not text.is_key and text.field is not None and text.number is None:
                 streams.setdefault((text.item, text.name), []).append(text)
         found: dict[Text, list[Place]] = {}
         for chunks in streams.values():
@@ -123,6 +128,12 @@ class Request:
                     found.setdefault(chunks[number], []).append(place)
                 self._has_failed(self._search.failed(), chunks)
         return found
+
+
+def _encoded(text: Text, new: str) -> bytes:
+    """Return what stands in the place of a text; in that of a number, a value that is a string."""
+    data = new.encode("utf-8", "surrogatepass")
+    return data if text.number is None else _STRING + varint(len(data)) + data
 
 
 def _merged(places: Sequence[Place], cut: Sequence[Place]) -> list[Place]:

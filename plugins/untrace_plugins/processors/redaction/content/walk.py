@@ -7,19 +7,25 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from untrace_pipeline.data import Signal
-from untrace_pipeline.data.codecs.wire import fields, read_field
+from untrace_pipeline.data.codecs.wire import fields, read_field, read_varint
 from untrace_plugins.processors.redaction.content.frames import Frame
 from untrace_plugins.processors.redaction.content.layout import REQUESTS, Part, What
 
-__all__ = ["Keys", "Text", "walk"]
+__all__ = ["TRIGGERS", "Keys", "Text", "walk"]
 
 _LENGTH = 2
 _KEY, _VALUE = 1 << 3 | _LENGTH, 2 << 3 | _LENGTH
 """Tags of ``KeyValue``."""
 _STRING, _LIST, _MAP, _BYTES = (number << 3 | _LENGTH for number in (1, 5, 6, 7))
 """Tags of ``AnyValue``."""
-_NUMBERS = frozenset({2 << 3, 3 << 3, 4 << 3 | 1})
+_INT = 3 << 3
+_NUMBERS = frozenset({2 << 3, _INT, 4 << 3 | 1})
 """Tags of numbers and truth values in ``AnyValue``."""
+_LARGE = 6
+"""Bytes of an ``AnyValue`` from which on an integer has nine digits or more."""
+_LEAST_NUMBER, _NEGATIVE = 2**28, 2**63
+TRIGGERS = (r"[\n\x12][\x06-\x0a]\x18[^\x00-\x7f]",)
+"""Integers of that size within a map or a list: what may be the number of a person or a card."""
 _SMALLEST = 6
 """Bytes of an attribute with a key and a number."""
 _ITEM = 1 << 3 | _LENGTH
@@ -46,6 +52,8 @@ class Text(Frame):
     """Whether it is a key, of an attribute or within a map."""
     is_bytes: bool = False
     """Whether it is a value of bytes."""
+    number: int | None = None
+    """The number that it is, if it is no text: of a value whose place a string can take."""
 
 
 class Keys(Protocol):
@@ -175,14 +183,21 @@ class _Walker:
         if value + 3 > stop or data[value] != _VALUE:
             return False
         key = data[start + 2 : value].decode("utf-8", "replace")
-        return self._keys.is_ignored(key) or (data[value + 2] in _NUMBERS and self._keys.is_clean(key))
+        if self._keys.is_ignored(key):
+            return True
+        is_large = data[value + 2] == _INT and data[value + 1] >= _LARGE
+        return data[value + 2] in _NUMBERS and not is_large and self._keys.is_clean(key)
 
     def _value(self, frame: Frame, name: str, place: _Place, field: Frame, depth: int) -> None:
         if depth > _MAX_DEPTH:
             return
         for number, wire, begin, start, end in fields(self._data, frame.start, frame.stop):
             tag = number << 3 | wire
-            if wire != _LENGTH or not self._hit(start, end):
+            if not self._hit(start, end):
+                continue
+            if tag == _INT:
+                self._number(frame, start, end, name, place, field)
+            if wire != _LENGTH:
                 continue
             inner = Frame(frame, tag, begin, start, end)
             if tag == _STRING:
@@ -191,6 +206,11 @@ class _Walker:
                 self._found(inner, name, place, field, is_bytes=True)
             elif tag in {_LIST, _MAP}:
                 self._inner(inner, name, place, field, depth + 1)
+
+    def _number(self, frame: Frame, start: int, stop: int, name: str, place: _Place, field: Frame) -> None:
+        number, _ = read_varint(self._data, start, stop)
+        if _LEAST_NUMBER <= number < _NEGATIVE:
+            self._found(frame, name, place, field, number=number)
 
     def _inner(self, frame: Frame, name: str, place: _Place, field: Frame, depth: int) -> None:
         """Look at the values of a list, or the keys and values of a map."""
@@ -215,6 +235,7 @@ class _Walker:
         *,
         is_key: bool = False,
         is_bytes: bool = False,
+        number: int | None = None,
     ) -> None:
         self.found.append(
             Text(
@@ -226,5 +247,6 @@ class _Walker:
                 field=field,
                 is_key=is_key,
                 is_bytes=is_bytes,
+                number=number,
             )
         )

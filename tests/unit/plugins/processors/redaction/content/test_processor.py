@@ -208,6 +208,22 @@ def test_documents_are_edited_in_place(value: str, expected: str) -> None:
     assert one(value) == expected
 
 
+@pytest.mark.parametrize("signal", Signal)
+def test_numbers_that_are_something_become_strings(signal: Signal) -> None:
+    """An integer that is a card number goes like its text, in lists and maps too; other numbers stay numbers."""
+    card = int(CARD.replace(" ", ""))
+    attributes: dict[str, Value] = {"card": card, "all": [{"card": card}, card], "ns": 4 * 10**18, "n": -card, "t": 42}
+    after = redacted(make_batch(signal, items=2, attributes=attributes))
+    assert after is not None
+    found = after.columns([attribute(key) for key in attributes])
+    number = "<CREDIT_CARD>"
+    expected: list[Value] = [number, [{"card": number}, number], 4 * 10**18, -card, 42]
+    assert [column[1] for column in found] == expected
+    assert one(card, default_action="keep_last") == "****1111"
+    assert one(card, default_action="drop_attribute") is None
+    assert one(card, policies=[{"attributes": ["note"], "action": "keep"}]) == card
+
+
 def test_the_key_says_what_a_bare_value_is() -> None:
     """Nine digits are a social security number beside a word that says so; a password has no form at all."""
     assert one("hunter2hunter2", "smtp.password", detectors="all") != "hunter2hunter2"
