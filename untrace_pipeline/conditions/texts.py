@@ -29,7 +29,7 @@ _WORD_BORDER = re.compile(r"(?<=[A-Z])(?=[A-Z][a-z])|(?<=[a-z])(?=[A-Z0-9])|(?<=
 
 
 def _ascii_lower(text: str) -> str:
-    return "".join([char.lower() if char.isascii() else char for char in text])
+    return text.lower() if text.isascii() else "".join([char.lower() if char.isascii() else char for char in text])
 
 
 def _snake(text: Any) -> str:
@@ -113,6 +113,8 @@ def _pairs(text: str, delimiter: str, between: str) -> Value:
 
 def _unquoted_parts(text: str, delimiter: str) -> list[str]:
     """Split a text where it is not quoted; quotes vanish, what they enclose stays together."""
+    if not any(mark in text for mark in "\"'\\"):
+        return [part for part in text.split(delimiter) if part]
     parts, current, quote, position = [], "", "", 0
     while position < len(text):
         char = text[position]

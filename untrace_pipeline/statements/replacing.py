@@ -17,7 +17,9 @@ __all__ = ["Template", "compile_glob", "formatted", "pattern_of", "replaced", "t
 _GROWTH = 1 << 16
 """Bytes by which a replacement may lengthen a text: one that grows with every row soon fills the memory."""
 _LONG = 1 << 14
-_FAST = 1 << 24
+_LONGEST_FOR_NOTHING = 1 << 20
+"""Bytes of a text up to which a pattern may match nothing at all: it does so at every single one of them."""
+_FAST = 1 << 27
 """Bytes that a text could have if all of it were replaced, up to which nobody needs to count."""
 _REFERENCE = re.compile(r"\$(?:\$|(?P<braced>\{(?P<inner>\w+)\})|(?P<bare>\w+))", re.ASCII)
 _FORMAT = re.compile(r"%(?:%|s)|%")
@@ -82,6 +84,9 @@ def replaced(pattern: Any, text: str, template: Template, through: Callable[[byt
             new = fast.replace(raw, template.texts[0] if through is None else through(template.texts[0]))
             _bounded(len(new) - len(raw))
             return text if new is raw else new.decode()
+    if len(raw) > _LONGEST_FOR_NOTHING and pattern.search(b"") is not None:
+        msg = f"a pattern that matches the empty text is not used on more than {_LONGEST_FOR_NOTHING} bytes"
+        raise EvaluationError(msg)
     if through is None and len(raw) > _LONG:
         outcome = _of_long_text(pattern.pattern, text, template)
         if isinstance(outcome, EvaluationError):

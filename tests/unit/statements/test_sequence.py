@@ -284,3 +284,24 @@ def test_texts_that_grow_with_every_row_are_stopped(statement: str, error: str) 
     ((_, rows, first),) = run(batch, statement, 'set(span.name, "x")')
     assert rows > 0
     assert error in first
+
+
+BIG = "lorem ipsum 42 " * 700_000
+
+
+@pytest.mark.parametrize(
+    ("statement", "expected"),
+    [
+        ('replace_pattern(attributes["x"], "[0-9]+", "n")', BIG.replace("42", "n")),
+        ("truncate_all(attributes, 1000000)", BIG[:1_000_000]),
+        ('set(attributes["x"], Len(Split(attributes["x"], " ")))', len(BIG.split(" "))),
+        ('replace_pattern(attributes["x"], "x*", "")', BIG),
+        ('set(attributes["x"], ParseXML(attributes["x"]))', BIG),
+    ],
+)
+def test_ten_megabytes(statement: str, expected: Value) -> None:
+    """Texts of ten megabytes are edited, or left alone and counted."""
+    batch = spans(1, x=BIG)
+    troubles = run(batch, statement)
+    assert batch.column(X) == [expected]
+    assert bool(troubles) == (expected is BIG)
