@@ -62,6 +62,8 @@ _PUBLIC = Regex(
     r"next|continuation|csrf|xsrf|cursor|sync)[_ -]?$"
 )
 """What stands before ``key`` or ``token`` in names that are no secrets."""
+_CALLED = ("(", "[")
+"""Behind a name in code."""
 _REST = re.compile(rf"{_VALUE}{{0,496}}")
 _COUNTED = re.compile(r"([A-Za-z0-9(?:|)]*[_-].*?)\{\d\d")
 """A form with a prefix, up to its first long repetition."""
@@ -102,7 +104,7 @@ class ApiKeyDetector:
         for match in self._named.matches(text):
             start, end = _value(match)
             before = text[max(0, match.start - _BEFORE) : match.start]
-            if is_opaque(text[start:end]) and not _PUBLIC.search(before):
+            if is_opaque(text[start:end]) and not _PUBLIC.search(before) and text[end : end + 1] not in _CALLED:
                 yield self._finding(start, end)
         for match in self._bearer.matches(text):
             start, end = _value(match)

@@ -52,6 +52,8 @@ _STRONG = (
     r"telefonum|telefonu|cep|aray[ıi]n|numaram|電話(?:番号)?|携帯(?:電話)?(?:番号)?|电话(?:号码)?|手机(?:号码?)?|電話號碼|전화(?:번호)?|휴대폰|"
     r"телефон\pL*|тел\.?|फ़?ोन|फोन|मोबाइल|هاتف|جوال|☎|📞|📱"
 )
+_POSTCODE = re.compile(r"\d{5}-\d{4}\Z")
+"""Of the United States, with four more digits."""
 _MATH = Regex(r"(?i)(?:compute|calculate|evaluate|check|why is|what is|solve|sum| = |[*+/%^])[:\s]{0,3}$")
 _MATH_AFTER = Regex(r"(?i)^\s{0,2}(?:=|evaluates|equals|is equal|[*/^%]|[+-]\s?\d)")
 _OTHER = Regex(
@@ -168,7 +170,8 @@ def _is_north_american(text: str, start: int, end: int) -> bool:
 
 def _is_national(text: str, start: int, end: int) -> bool:
     value = text[start:end]
-    return 9 <= len(_digits(value)) <= 12 and is_isolated(text, start, end) and not _is_date(value)
+    is_postcode = _POSTCODE.match(value) is not None
+    return 9 <= len(_digits(value)) <= 12 and is_isolated(text, start, end) and not (is_postcode or _is_date(value))
 
 
 PHONE = PhoneDetector()

@@ -22,11 +22,11 @@ _PLACEHOLDER = Regex(
     r"|^(?:os|process|settings|config|cfg|conf|env|environ|self|this|args|options|opts|params|props|ctx|app|request|"
     r"req|secrets|vault|"
     r"credentials|user|data|event|form|input|body)\.[a-z]"
-    r"|getenv|environ\b|process\.env|secretstr|secretmanager|\w\(|\w\[[\"']|\{\{"
+    r"|^[A-Za-z_]\w*\[\w+\]$|getenv|environ\b|process\.env|secretstr|secretmanager|\w\(|\w\[[\"']|\{\{"
 )
 MIN_OPAQUE, _MIN_ENTROPY = 16, 3.0
 """Characters, and bits per character, of a value that was generated."""
-_WORDS = Regex(r"^[\pL]*(?:[-_./: ]+(?:\pL+|\d{1,4}))*$")
+_WORDS = Regex(r"^\pL*\d{0,4}(?:[-_./: ]+(?:\pL+|\d{1,4}))*$")
 _MIN_PASSWORD = 4
 _SENTENCE = ".,;:!?)\"'」』”»"
 """What may stand behind a value, and not belong to it."""
@@ -57,9 +57,9 @@ def is_opaque(value: str) -> bool:
 
 def is_password(value: str) -> bool:
     """Whether a value in a sentence looks like a password: a digit, a sign or a change of case in it."""
+    value = value.rstrip(_SENTENCE)
     if len(value) < _MIN_PASSWORD or is_placeholder(value):
         return False
-    value = value.rstrip(_SENTENCE)
     core = value[1:]
     mixed = any(map(str.isupper, core)) and any(map(str.islower, value))
     return any(map(str.isdigit, value)) or mixed or any(char in "!@#$%^&*+=?~" for char in value)

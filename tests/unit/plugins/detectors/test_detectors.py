@@ -101,6 +101,7 @@ CLEAN = (
     "Check: 410-511-1505 evaluates to -1606. Compute 324 - 354 - 3306 = -3336. 0.67972505180992293, -0.3512973, 89.9 %, 1,234,567,890",
     "Invoice date: 06/01/2025. Meeting moved to 12/10/2000. The years 1987-2016 were good. Valid from 1994-05-16 to 2014-10-12.",
     "It listens on 127.0.0.1:4317 and 0.0.0.0:4318, mask 255.255.255.0. Ports 80, 443, 3000. 00:00:00:00:00:00",
+    "key = base64.b64decode(text); signature == stringEndArchive64; password = auth[2]; Boston, MA 02110-1301 USA",
     "-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQ\n-----END PUBLIC KEY-----",
 )  # fmt: skip
 
