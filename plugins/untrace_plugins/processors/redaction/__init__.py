@@ -26,6 +26,7 @@ FACTORY = TransformFactory(
     create=_create,
     description="removes or masks personal data, secrets, and attributes that are not allowed",
     stability=Stability.BETA,
+    extra="crypto",
     metrics=(
         MetricSpec(
             "processor_redaction_suspect_items",

@@ -1,16 +1,18 @@
 """Values that a stream has cut in two."""
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from untrace_pipeline.api import Kind
+from untrace_pipeline.api import Finding, Kind
 from untrace_pipeline.data import Batch, Field, Level, Signal, attribute
 from untrace_pipeline.testing import RecordingMeter, make_settings
 from untrace_pipeline.testing.generate import make_request
 from untrace_plugins.processors.redaction import FACTORY
 from untrace_plugins.processors.redaction.config import RedactionConfig
+from untrace_plugins.processors.redaction.content import assemble
 
 PIECES = ["Write to ja", "ne.roe@exa", "mple", ".com, or call"]
 
@@ -85,6 +87,29 @@ def test_hashes_are_of_the_whole_value() -> None:
     text = [json.loads(one["mlflow.chunk.value"])["choices"][0]["delta"]["content"] for one in after]
     assert text[0] == f"Write to {text[-1].strip()}"
     assert text[1:4] == ["", "", ", or call"]
+
+
+def test_a_detector_that_fails_on_the_whole_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All chunks get what ``on_error`` says: nobody knows what is in them together."""
+    load = assemble.load_detector
+    monkeypatch.setattr(assemble, "load_detector", lambda name: Failing() if name == "jwt" else load(name))
+    meter = RecordingMeter()
+    chunks = [[openai("to jane.roe@exa"), openai("mple.com")], [{"message": "no stream"}]]
+    after = redacted(chunks, meter=meter, detectors=["jwt"])
+    assert after == [[{"mlflow.chunk.value": "****"}] * 2, [{"message": "no stream"}]]
+    assert meter.value("processor_redaction_detector_failures", detector="failing") == 1
+
+
+class Failing:
+    """A detector that fails where a value was put together."""
+
+    name = "failing"
+    prefilter = ("jane",)
+
+    def find(self, text: str) -> Iterator[Finding]:
+        if "jane.roe@example.com" in text:
+            raise ValueError(text)
+        yield from ()
 
 
 def test_events_that_are_no_chunks_are_looked_at_one_by_one() -> None:
