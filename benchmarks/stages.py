@@ -142,7 +142,9 @@ def _table(rows: Sequence[Sequence[str]]) -> str:
 def _arguments(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks stages", description=__doc__.splitlines()[0])
     parser.add_argument("--config", default="llm", help="name of a file in scenarios/ (default: llm)")
-    parser.add_argument("--traffic", action="append", help=f"part of a name of: {'; '.join(TRAFFIC)} (default: all)")
+    parser.add_argument(
+        "--traffic", action="append", help=f"part of a name of: {'; '.join(TRAFFIC).replace('%', '%%')} (default: all)"
+    )
     parser.add_argument("--seconds", type=float, default=4.0, help="how long each run takes")
     parser.add_argument("--rounds", type=int, default=3, help="runs of each; the tables show medians")
     parser.add_argument("--ours", choices=get_args(Mode)[:3], default="auto", help="our codec and transports")

@@ -223,15 +223,11 @@ class Redaction:
             return
         if scanner.engine == "re2":
             settings.logger.warning(
-                "processor %s: Hyperscan is not installed; RE2 scans instead, which takes about four times as long",
-                settings.id,
+                "Hyperscan is not installed; RE2 scans instead, which takes about four times as long"
             )
         for number, reason in scanner.unscanned.items():
             settings.logger.info(
-                "processor %s: pattern %r is tried on every value, it cannot be scanned for: %s",
-                settings.id,
-                patterns[number],
-                reason,
+                "pattern %r is tried on every value, it cannot be scanned for: %s", patterns[number], reason
             )
 
 

@@ -55,7 +55,7 @@ class ContentRedaction:
 
     def _changed(self, batch: Batch, data: bytes, request: Request) -> Batch | None:
         """Return the request with its new texts and the summary, without the items that go."""
-        new = Batch(batch.signal, splice(data, request.changes), batch.context)
+        new = Batch.decoded(batch.signal, splice(data, request.changes), batch.context, batch.item_count)
         if self._config.summary is not Summary.SILENT:
             self._sum_up(new, _rows(batch, request.touched), list(request.touched.values()))
         if not request.dropped:
