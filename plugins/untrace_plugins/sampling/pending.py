@@ -16,6 +16,10 @@ from untrace_plugins.sampling.trace import Fragment, Trace
 __all__ = ["Pending"]
 
 
+_FEW = 1000
+"""Fragments that are not worth to be looked for."""
+
+
 class Pending:
     """All undecided traces by id, the oldest first."""
 
@@ -28,7 +32,10 @@ class Pending:
         self._books = books
         self._spills = spills
         self._resident: deque[Fragment] = deque()
-        """Fragments with their payload in memory, the oldest first, if there is a disk to leave it to."""
+        """Fragments with their payload in memory, the oldest first, if there is a disk to leave it to; and others of
+        traces that were decided, as long as they are fewer."""
+        self._gone = 0
+        """About how many those are."""
         self._schedule = Schedule(config.interval, self._due, due)
         self._roots = config.decide_on is DecideOn.ROOT_END or config.decision_wait_after_root_received > 0
         self.traces: dict[bytes, Trace] = {}
@@ -73,10 +80,15 @@ class Pending:
         """Take traces out: they are decided."""
         for trace in traces:
             del self.traces[trace.id]
+            self._schedule.remove(trace)
             trace.decided = True
             for fragment in trace.fragments:
                 fragment.waiting = False
                 self.memory -= len(fragment.payload)
+            self._gone += len(trace.fragments)
+        if self._gone > max(len(self._resident) // 2, _FEW):
+            self._resident = deque(fragment for fragment in self._resident if fragment.waiting)
+            self._gone = 0
 
     def close(self) -> None:
         """Let nothing be due any more."""
@@ -118,7 +130,7 @@ class Pending:
 
     def _spill(self) -> None:
         resident = self._resident
-        while resident and (self.memory > self._config.memory_limit or not resident[0].waiting):
+        while resident and self.memory > self._config.memory_limit:
             fragment = resident.popleft()
             if fragment.waiting:
                 self.memory -= len(fragment.payload)

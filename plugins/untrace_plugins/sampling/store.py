@@ -124,7 +124,8 @@ class TraceStore:
             raise refusal
 
     def end(self, fragment: Fragment, state: str) -> None:
-        """Hold a fragment no longer."""
+        """Hold a fragment no longer, neither on disk nor in memory."""
+        fragment.payload = b""
         if fragment.record is not None:
             self._pending.end(fragment.record, {state: fragment.items})
 

@@ -50,7 +50,19 @@ class Fragment:
 class Trace:
     """Spans with one trace id, and what is known about them so far."""
 
-    __slots__ = ("arrived", "decided", "fragments", "hits", "id", "items", "root_arrived", "size", "states", "touched")
+    __slots__ = (
+        "arrived",
+        "decided",
+        "fragments",
+        "hits",
+        "id",
+        "items",
+        "root_arrived",
+        "size",
+        "slot",
+        "states",
+        "touched",
+    )
 
     def __init__(self, id: bytes, arrived: float, states: list[Any], fragments: list[Fragment]) -> None:
         """``arrived`` is the loop time of the first span; ``states`` one per fold of the survey."""
@@ -67,6 +79,8 @@ class Trace:
         self.items = 0
         self.size = 0
         """Bytes of all fragments."""
+        self.slot: int | None = None
+        """Where the schedule has it."""
         self.decided = False
         for fragment in fragments:
             self.items += fragment.items
