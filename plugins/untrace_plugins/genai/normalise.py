@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 from untrace_pipeline.data.fields import Value
 from untrace_plugins.genai import names
-from untrace_plugins.genai.dialects import DIALECTS, OTEL_GENAI, Dialect, spoken
+from untrace_plugins.genai.dialects import DIALECTS, OTEL_GENAI, Dialect
+from untrace_plugins.genai.plan import plan
 from untrace_plugins.genai.reading import Reading
 from untrace_plugins.genai.values import integer
 
@@ -52,9 +53,13 @@ def normalise(
     """
     if names.DIALECT in attributes:
         return Changes({})
-    found = spoken(tuple(attributes), manner.dialects)
+    known = plan(tuple(attributes), manner.dialects)
+    found = known.dialects
     if not found:
         return Changes({})
+    if error is None and (differences := known.differences(attributes)) is not None:
+        differences[names.DIALECT] = found[0].name
+        return Changes(differences, found[0].name)
     span = Reading(attributes, start)
     removed = _read(span, found, manner)
     span.put(names.ERROR_TYPE, error)

@@ -11,11 +11,14 @@ from untrace_plugins.genai import names
 from untrace_plugins.genai.values import Convert, integer, text
 from untrace_plugins.genai.words import operation, span_kind
 
-__all__ = ["Reading", "Table"]
+__all__ = ["UNREADABLE", "Reading", "Table"]
 
 Table: TypeAlias = Mapping[str, tuple[str, Convert]]
 """Attribute of a dialect -> canonical attribute, and what makes its value canonical."""
 
+
+UNREADABLE = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+"""What converters raise over values of a shape or depth that nobody foresaw."""
 
 _NUMBER = re.compile(r"\.(?=\d)")
 
@@ -84,7 +87,7 @@ class Reading:
         """
         try:
             found = convert(value)
-        except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError):
+        except UNREADABLE:
             found = None
         if found is None:
             self.malformed.append(source)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from itertools import permutations
 from typing import Any
 
 from untrace_plugins.genai.names import FinishReason
@@ -10,36 +10,45 @@ from untrace_plugins.genai.names import FinishReason
 __all__ = ["is_settled"]
 
 _ROLES = frozenset({"system", "user", "assistant", "tool"})
-_KEYS = frozenset({"role", "parts", "name", "finish_reason"})
-_FINISHED = frozenset(FinishReason)
+_KEYS = frozenset(
+    keys
+    for count in (2, 3, 4)
+    for keys in permutations(("role", "parts", "name", "finish_reason"), count)
+    if {"role", "parts"} <= {*keys}
+)
+"""Keys of messages in every order: one look-up says that all are there, and no other."""
+_FINISHED = frozenset(reason.value for reason in FinishReason)
 
 
 def is_settled(given: object) -> bool:
     """Return whether this is a list of messages that are all in the form; ``False`` also where that is not sure."""
-    return isinstance(given, list) and all(isinstance(one, dict) and _message(one) for one in given)
+    return isinstance(given, list) and all(map(_message, given))
 
 
-def _message(given: Mapping[str, Any]) -> bool:
-    role, parts, reason = given.get("role"), given.get("parts"), given.get("finish_reason", FinishReason.STOP)
+def _message(given: Any) -> bool:
+    if given.__class__ is not dict or tuple(given) not in _KEYS:
+        return False
+    role, parts, reason = given["role"], given["parts"], given.get("finish_reason", "stop")
     return (
-        isinstance(role, str)
+        role.__class__ is str
         and role in _ROLES
-        and isinstance(reason, str)
+        and reason.__class__ is str
         and reason in _FINISHED
         and isinstance(given.get("name"), (str, type(None)))
-        and given.keys() <= _KEYS
-        and isinstance(parts, list)
-        and all(isinstance(part, dict) and _part(part) for part in parts)
+        and parts.__class__ is list
+        and all(map(_part, parts))
     )
 
 
-def _part(part: Mapping[str, Any]) -> bool:
+def _part(part: Any) -> bool:
     """Return whether a part is in the form, of the kinds that make up most of them."""
+    if part.__class__ is not dict:
+        return False
     match part.get("type"):
         case "text" | "reasoning":
-            return isinstance(part.get("content"), str)
+            return part.get("content").__class__ is str
         case "tool_call":
-            return isinstance(part.get("arguments"), dict) and "name" in part and "call_id" not in part
+            return part.get("arguments").__class__ is dict and "name" in part and "call_id" not in part
         case "tool_call_response":
             return "response" in part and "call_id" not in part
         case _:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Final
 
 from untrace_plugins.genai.dialects import (
@@ -25,9 +24,9 @@ from untrace_plugins.genai.reading import Reading
 __all__ = ["DIALECTS", "OTEL_GENAI", "Dialect", "spoken"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Dialect:
-    """One way to write LLM spans."""
+    """One way to write LLM spans; each is itself alone."""
 
     name: str
     """As in ``sources`` of the configuration, and in ``untrace.dialect``."""
@@ -90,9 +89,8 @@ DIALECTS: Final = (
 """The most particular first: the first that a span speaks gives it its name."""
 
 
-@lru_cache(maxsize=1024)
 def spoken(keys: tuple[str, ...], among: tuple[Dialect, ...] = DIALECTS) -> tuple[Dialect, ...]:
-    """Return the dialects of a span with these attributes; spans of one instrumentation mostly have the same."""
+    """Return the dialects of a span with these attributes, in order."""
     heads = {key.partition(".")[0] for key in keys}
     return tuple(
         dialect

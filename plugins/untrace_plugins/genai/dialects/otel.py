@@ -12,15 +12,17 @@ from untrace_plugins.genai.tools import tool_definitions
 from untrace_plugins.genai.values import Convert, boolean, integer, json_text, load, number, text, texts
 from untrace_plugins.genai.words import finish_reasons, output_type, provider
 
-__all__ = ["CANONICAL", "VERSIONS", "read"]
+__all__ = ["CANONICAL", "RENAMED", "VERSIONS", "read"]
 
 
 def _whole(convert: Convert) -> Convert:
     """Return a converter that leaves JSON alone which a length limit has cut: it is no text."""
 
     def converted(value: Value) -> Value:
-        cut = isinstance(value, str) and value[:1] in ("[", "{") and load(value) is None
-        return None if cut else convert(value)
+        found = convert(value)
+        if found is value or not isinstance(value, str):
+            return found
+        return None if value[:1] in ("[", "{") and load(value) is None else found
 
     return converted
 
@@ -101,7 +103,8 @@ VERSIONS: Mapping[str, Table] = {
 """Names by the version of the convention that they were in; ``vendors`` have what instrumentations of it add."""
 
 
-_RENAMED = frozenset(name for table in VERSIONS.values() for name in table)
+RENAMED = frozenset(name for table in VERSIONS.values() for name in table)
+"""All of their names."""
 
 
 def read(span: Reading) -> None:
@@ -111,6 +114,6 @@ def read(span: Reading) -> None:
         span.own.add(names.OPERATION)
     for name in span.attributes.keys() & CANONICAL.keys():
         span.take(name, name, CANONICAL[name])
-    if not span.attributes.keys().isdisjoint(_RENAMED):
+    if not span.attributes.keys().isdisjoint(RENAMED):
         for table in VERSIONS.values():
             span.table(table)

@@ -1,0 +1,80 @@
+"""What the keys of a span say about reading it, found once for all spans that have the same.
+
+Most spans of the convention's own instrumentations are in the form already, or but for a word. There each attribute
+speaks for itself, and only what differs is written down.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any, Final
+
+from untrace_pipeline.data.fields import Value
+from untrace_plugins.genai import names
+from untrace_plugins.genai.dialects import OTEL_GENAI, Dialect, spoken
+from untrace_plugins.genai.dialects.otel import CANONICAL, RENAMED
+from untrace_plugins.genai.reading import UNREADABLE
+from untrace_plugins.genai.values import Convert, boolean, integer, json_text, text
+
+__all__ = ["Plan", "plan"]
+
+_TYPES: Final[Mapping[Convert, type]] = {text: str, json_text: str, boolean: bool, integer: int}
+"""Converters that leave everything alone that has a type; integers are within 64 bits, as the protocol has them."""
+_PARTS: Final = (names.USAGE_CACHE_READ, names.USAGE_CACHE_CREATION)
+
+
+class Plan:
+    """How spans with certain keys are read."""
+
+    __slots__ = ("_alone", "_converts", "_operations", "_parts", "_types", "dialects")
+
+    def __init__(self, keys: tuple[str, ...], among: tuple[Dialect, ...]) -> None:
+        self.dialects = spoken(keys, among)
+        """The dialects that they speak."""
+        self._alone = self.dialects == (OTEL_GENAI,) and names.OPERATION in keys and RENAMED.isdisjoint(keys)
+        converts = {key: CANONICAL[key] for key in keys if key in CANONICAL}
+        self._types = [(key, _TYPES[convert]) for key, convert in converts.items() if convert in _TYPES]
+        self._converts = [(key, convert) for key, convert in converts.items() if convert not in _TYPES]
+        self._operations = names.OPERATIONS if converts.keys().isdisjoint(names.USAGE) else names.LLM_CALLS
+        self._parts = [key for key in _PARTS if key in converts and names.USAGE_INPUT in converts]
+
+    def differences(self, attributes: Mapping[str, Any]) -> dict[str, Value] | None:
+        """Return what is not in the form, as it is in it; ``None`` if these values need more than a word for a word.
+
+        That is so where another dialect, an old name or no operation is among the keys, and where a value makes no
+        sense or is to be seen together with others.
+        """
+        if not self._alone or not self._is_plain(attributes):
+            return None
+        changes: dict[str, Value] = {}
+        try:
+            for key, convert in self._converts:
+                value = attributes[key]
+                found = convert(value)
+                if found is None:
+                    return None
+                if found is not value and (found != value or type(found) is not type(value)):
+                    changes[key] = found
+        except UNREADABLE:
+            return None
+        return changes
+
+    def _is_plain(self, attributes: Mapping[str, Any]) -> bool:
+        """Return whether types, operation and counts are as they should be."""
+        for key, kind in self._types:
+            if attributes[key].__class__ is not kind:
+                return False
+        called = attributes[names.OPERATION]
+        return (
+            isinstance(called, str)
+            and called in self._operations
+            and attributes.get(names.USAGE_COST) != 0
+            and not (self._parts and 0 <= attributes[names.USAGE_INPUT] < sum(attributes[key] for key in self._parts))
+        )
+
+
+@lru_cache(maxsize=1024)
+def plan(keys: tuple[str, ...], among: tuple[Dialect, ...]) -> Plan:
+    """Return the plan for spans with these attributes; spans of one instrumentation mostly have the same."""
+    return Plan(keys, among)
