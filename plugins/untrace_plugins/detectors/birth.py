@@ -23,6 +23,7 @@ _MONTHS = (
     r"embre)?|dez(?:ember|embro)?|"
     r"d[ée]c(?:embre)?|dic(?:iembre|embre)?|"
     r"stycznia|lutego|marca|kwietnia|maja|czerwca|lipca|sierpnia|września|października|listopada|grudnia|"
+    r"января|февраля|марта|апреля|мая|июня|июля|августа|сентября|октября|ноября|декабря|"
     r"ocak|şubat|mart|nisan|mayıs|haziran|temmuz|ağustos|eylül|ekim|kasım|aralık"
 )
 _DATE = (
@@ -32,7 +33,7 @@ _DATE = (
     r"|(?:18|19|20)\d\d(?:0\d|1[0-2])[0-3]\d"
     r"|(?:18|19|20)\d\d ?[年년] ?[01]?\d ?[月월] ?[0-3]?\d ?[日일]"
     rf"|(?:{_MONTHS})\.? [0-3]?\d(?:st|nd|rd|th)?,? (?:18|19|20)\d\d"
-    rf"|[0-3]?\d(?:st|nd|rd|th|er|º)?\.?(?: de | of |[ -])(?:{_MONTHS})\.?(?: de |,? |-)(?:18|19|20)\d\d)"
+    rf"|[0-3]?\d(?:st|nd|rd|th|er|º)?\.?(?: de | of |[ -])(?:{_MONTHS})\.?(?:(?: de |,? |-)(?:18|19|20)\d\d|-\d\d))"
 )
 _WORDS = (
     r"d\.?o\.?b\.?|birth[ _-]?(?:date|day)s?|date[ _-]?of[ _-]?birth|dateofbirth|born(?: on| in)?|bday|"

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from untrace_pipeline.api import Finding
 from untrace_plugins.detectors.gates import AT, any_case
 from untrace_plugins.detectors.regex import Regex
-from untrace_plugins.detectors.secrets import is_given, is_password
+from untrace_plugins.detectors.secrets import is_given, is_password, is_strong
 from untrace_plugins.detectors.tables import cells_below
 
 __all__ = ["PASSWORD", "URL_CREDENTIALS", "PasswordDetector", "UrlCredentialsDetector"]
@@ -77,9 +77,10 @@ _STEMS = (
     ),
 )
 """What one of these words begins with."""
-_NAME = rf"(?:(?:{_WORDS})(?:[_-]?(?:value|text|new|old|confirm(?:ation)?|\d))?|\bpass|[_-]pass)"
+_NAME = rf"(?:(?:{_WORDS})(?:[_-]?(?:value|text|new|old|confirm(?:ation)?|\d))?\pL{{0,2}}|\bpass|[_-]pass|\bpw)"
 _TYPE = r"(?::[ \t]?(?:str|string|secretstr|bytes|text)[ \t]?)?"
-_IS = r"is|was|ist|lautet|war|est|es|é|è|e'|to|är|er|on|jest|are|son|sono|olarak|это|है|now|=|:"
+_VERBS = "is|was|will be|becomes|ist|lautet|war|est|c'est|es|é|è|e'|to|är|er|on|jest|je|are|son|sono|olarak|это|है|now"
+_IS = rf"(?:(?:{_VERBS})(?:[ \t]{{1,2}}:?|:)|[=:—–]|[=-]>)[ \t]{{0,2}}"
 _CLIENTS = "docker|podman|helm|sshpass|az|oc|cf|influx|mongo|mongosh|ldapsearch|smbclient|sqlcmd|twine|redis-cli"
 _QUOTED = re.compile(r"(?P<quote>[\"'`])(?P<value>(?:(?!(?P=quote))[^\n]){3,256})(?P=quote)")
 _BARE = re.compile(r"(?P<value>[^\s\"'`,;&<>|]{3,256})")
@@ -98,11 +99,12 @@ class PasswordDetector:
     name = "password"
 
     def __init__(self) -> None:
-        named = Regex(rf"(?i)(?:{_NAME})[\"'`\])*]{{0,3}}[ \t]{{0,4}}{_TYPE}(?:=>|:=|={{1,2}}|：|:|>)\s{{0,2}}")
-        told = Regex(
-            rf"(?i)(?:{_WORDS})\pL{{0,3}}(?:[ \t][^\n.!?;:=\"']{{0,30}})?[ \t](?:{_IS})[ \t]{{0,2}}:?[ \t]{{0,2}}"
-            r"[\"'“„«`(]{0,2}"
+        named = Regex(
+            rf"(?i)(?:{_NAME})[\"'`\])*]{{0,3}}[ \t]{{0,4}}(?:\([^()\n]{{1,20}}\)[ \t]?)?{_TYPE}"
+            r"(?:=>|:=|={1,2}|：|:|>|[ \t]value[ \t]?=)\s{0,2}"
         )
+        told = Regex(rf"(?i)(?:{_WORDS})\pL{{0,3}}(?:[ \t][^\n.!?;:=\"']{{0,30}})?[ \t]{_IS}[\"'“„«`(]{{0,2}}")
+        bare = Regex(rf"(?i)(?:(?:{_WORDS})\pL{{0,2}}|\brequirepass)[ \t]{{1,2}}[\"'“„«`(]{{0,2}}")
         joined = Regex(rf"(?i)(?:{_WORDS})\s?(?:は|が|是|为|為|는|은)、?\s?[「『\"'“]?")
         user = Regex(r"(?i)[ \t](?:-u|--user)[ =][\"']?[^\s:\"']{1,64}:")
         option = Regex(
@@ -115,6 +117,7 @@ class PasswordDetector:
             (named, _QUOTED, _is_quoted),
             (named, _BARE, is_password),
             (told, _SPOKEN, is_password),
+            (bare, _ASCII, is_strong),
             (joined, _ASCII, is_password),
             (user, _ARGUMENT, is_given),
             (option, _ARGUMENT, is_given),
@@ -129,7 +132,8 @@ class PasswordDetector:
             r"-(?:u|-user)[ =][\"']?[^\s:\"']{1,64}:",
             *any_case((" -p", " -a", " -w", "\t-p", "\t-a", "\t-w")),
             r"--[Pp][Aa][Ss][Ss]",
-            *any_case(("identified by",)),
+            r"[Pp][Ww][\"'`\])*\\]{0,8}[ \t]{0,4}[:=>]",
+            *any_case(("identified by", "requirepass")),
         )
 
     def find(self, text: str) -> Iterator[Finding]:

@@ -63,7 +63,7 @@ _OTHER = Regex(
 _DATE = Regex(r"^(?:(?:19|20)\d\d[-/. ]?[01]?\d[-/. ]?[0-3]?\d|[0-3]?\d[-/.][01]?\d[-/.](?:19|20)\d\d)(?:\D|$)")
 _DIGIT_WORDS = "zero|oh|one|two|three|four|five|six|seven|eight|nine"
 _NAMES = (
-    "tel|telephone|phone|mobile|mobil|fax|cell|telefon|handy|téléphone|teléfono|telefono|móvil|"
+    "tel|telephone|phone|mobile|mobil|fax|cell|me at|me on|telefon|handy|téléphone|teléfono|telefono|móvil|"
     "電話|携帯|电话|手机|전화|телефон"
 )
 """Words beside which fewer than nine digits are a number."""
@@ -161,7 +161,8 @@ def _has_country(digits: str) -> bool:
 
 def _is_north_american(text: str, start: int, end: int) -> bool:
     digits = _digits(text[start:end])[-10:]
-    if digits[1:3] == "11" or digits[4:6] == "11":
+    value = text[start:end]
+    if digits[1:3] == "11" or digits[4:6] == "11" or ("." in value and "-" in value):
         return False
     if not is_isolated(text, start, end):
         return False

@@ -7,7 +7,7 @@ from collections import Counter
 
 from untrace_plugins.detectors.regex import Regex
 
-__all__ = ["MIN_OPAQUE", "is_given", "is_opaque", "is_password", "is_placeholder", "is_random"]
+__all__ = ["MIN_OPAQUE", "is_given", "is_opaque", "is_password", "is_placeholder", "is_random", "is_strong"]
 
 _PLACEHOLDER = Regex(
     r"(?i)^(?:\$|<|\{|%\(|\[|\*{2,}|•|…|\.{3}|#\{|@\{|&lt;)"
@@ -22,12 +22,12 @@ _PLACEHOLDER = Regex(
     r"|^(?:os|process|settings|config|cfg|conf|env|environ|self|this|args|options|opts|params|props|ctx|app|request|"
     r"req|secrets|vault|"
     r"credentials|user|data|event|form|input|body)\.[a-z]"
-    r"|^[A-Za-z_]\w*\[\w+\]$|getenv|environ\b|process\.env|secretstr|secretmanager|\w\(|\w\[[\"']|\{\{"
+    r"|^[A-Za-z_]\w*\[[\w:-]*\]$|getenv|environ\b|process\.env|secretstr|secretmanager|\w\(|\w\[[\"']|\{\{"
 )
 MIN_OPAQUE, _MIN_ENTROPY = 16, 3.0
 """Characters, and bits per character, of a value that was generated."""
 _WORDS = Regex(r"^\pL*\d{0,4}(?:[-_./: ]+(?:\pL+|\d{1,4}))*$")
-_MIN_PASSWORD = 4
+_MIN_PASSWORD, _MIN_STRONG, _KINDS = 4, 6, 3
 _SENTENCE = ".,;:!?)\"'」』”»"
 """What may stand behind a value, and not belong to it."""
 
@@ -53,6 +53,13 @@ def is_random(value: str) -> bool:
 def is_opaque(value: str) -> bool:
     """Whether a value beside a name such as ``token`` looks like a generated one."""
     return len(value) >= MIN_OPAQUE and is_random(value) and not is_placeholder(value)
+
+
+def is_strong(value: str) -> bool:
+    """Whether a value that nothing but a name announces is a password: three kinds of characters, or more."""
+    value = value.rstrip(_SENTENCE)
+    kinds = (str.islower, str.isupper, str.isdigit, lambda char: not char.isalnum() and char not in "-._/:")
+    return len(value) >= _MIN_STRONG and is_given(value) and sum(any(map(kind, value)) for kind in kinds) >= _KINDS
 
 
 def is_password(value: str) -> bool:
