@@ -101,7 +101,8 @@ def _first_stages(config: dict[str, Any], count: int) -> str:
 
 
 def _stages(config: dict[str, Any]) -> list[str]:
-    return ["transport, batch", *config["service"]["pipelines"]["traces"]["processors"][:-1], *config["connectors"]]
+    processors = config["service"]["pipelines"]["traces"]["processors"][:-1]
+    return ["transport, batch", *processors, *config.get("connectors", {})]
 
 
 def _measure(subject: Subject, config: str, traffic: Traffic, seconds: float) -> Row:
