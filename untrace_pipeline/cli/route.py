@@ -59,7 +59,8 @@ def execute(arguments: argparse.Namespace) -> int:
     else:
         print("\n".join(line for one in found for line in _lines(one)))
     if not any(one.explanations for one in found):
-        why = "none of it reached a connector with rules" if found else "no connector of this configuration has rules"
+        why = "none of it reached a connector with rules: it goes elsewhere, or was filtered or sampled on its way"
+        why = why if found else "no connector of this configuration has rules"
         print(f"untrace-pipeline route: {why}", file=sys.stderr)
         return 1
     return 1 if refused else 0
