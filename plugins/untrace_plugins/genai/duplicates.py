@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 __all__ = ["Calls", "Role", "SpanFacts"]
@@ -57,7 +57,7 @@ class _Node:
     def __init__(self) -> None:
         self.facts: SpanFacts | None = None
         self.counts: bool | None = None
-        self.beneath: list[SpanFacts] = []
+        self.beneath: tuple[SpanFacts, ...] = ()
         """Calls that count, of which this span is the nearest place that they are known to."""
 
 
@@ -76,16 +76,23 @@ class Calls:
 
     def duplicates(self, spans: Sequence[SpanFacts]) -> list[bool]:
         """Return for each span whether another one counts for its call. Spans that were seen get the same answer."""
-        for span in spans:
-            node = self._node(span.trace_id, span.span_id)
-            node.facts = span
-        for span in spans:
-            self._lift(span)
-        for span in sorted((one for one in spans if one.role is Role.CALL), key=self._depth, reverse=True):
-            self._decide(span)
-        answers = [self._node(span.trace_id, span.span_id).counts is False for span in spans]
+        nodes = [self._seen(span) for span in spans]
+        for span, node in zip(spans, nodes, strict=True):
+            if node.beneath and span.role is not Role.BORDER:
+                self._lift(span, node)
+        calls = [(self._above(span), span) for span in spans if span.role is Role.CALL]
+        calls.sort(key=lambda call: len(call[0]), reverse=True)
+        for above, span in calls:
+            self._decide(span, above)
         self._forget()
-        return answers
+        return [node.counts is False for node in nodes]
+
+    def _seen(self, span: SpanFacts) -> _Node:
+        """Put a span in its place; its trace has the longest to live."""
+        node = self._node(span.trace_id, span.span_id)
+        node.facts = span
+        self._traces.move_to_end(span.trace_id)
+        return node
 
     def _node(self, trace_id: bytes, span_id: bytes) -> _Node:
         trace = self._traces.get(trace_id)
@@ -104,40 +111,35 @@ class Calls:
         while len(self._answers) > self._capacity:
             self._answers.popitem(last=False)
 
-    def _above(self, span: SpanFacts) -> Iterable[SpanFacts]:
-        """Yield the spans above one, as far as they are known, up to a border."""
+    def _above(self, span: SpanFacts) -> list[SpanFacts]:
+        """Return the spans above one, as far as they are known, up to a border."""
         nodes = self._traces[span.trace_id]
-        for _ in range(STEPS):
+        found: list[SpanFacts] = []
+        while len(found) < STEPS:
             node = nodes.get(span.parent_id)
             if node is None or node.facts is None or node.facts.role is Role.BORDER:
-                return
+                break
             span = node.facts
-            yield span
+            found.append(span)
+        return found
 
-    def _depth(self, span: SpanFacts) -> int:
-        return sum(1 for _ in self._above(span))
-
-    def _decide(self, span: SpanFacts) -> None:
+    def _decide(self, span: SpanFacts, above: Sequence[SpanFacts]) -> None:
         node = self._node(span.trace_id, span.span_id)
         if node.counts is None:
-            node.counts = not (self._covered(span, node) or self._wrapped(span) or self._answered(span))
+            node.counts = not (_covered(span, node) or self._wrapped(span, above) or self._answered(span))
         if node.counts:
             if span.response_id:
                 self._answers.setdefault(_answer(span), span)
             self._report(span, span)
 
-    def _covered(self, span: SpanFacts, node: _Node) -> bool:
-        """Return whether a call beneath counts already."""
-        return any(_same(span, inner) for inner in node.beneath)
-
-    def _wrapped(self, span: SpanFacts) -> bool:
+    def _wrapped(self, span: SpanFacts, above: Sequence[SpanFacts]) -> bool:
         """Return whether a call above counts already: it came in an earlier request."""
         nodes = self._traces[span.trace_id]
-        return any(_same(above, span) and nodes[above.span_id].counts for above in self._above(span))
+        return any(_same(outer, span) and nodes[outer.span_id].counts for outer in above)
 
     def _answered(self, span: SpanFacts) -> bool:
         """Return whether another span, at the same time, counts for the same answer of the provider."""
-        other = self._answers.get(_answer(span))
+        other = self._answers.get(_answer(span)) if span.response_id else None
         if other is None or other.span_id == span.span_id or other.tokens != span.tokens:
             return False
         return other.times[0] <= span.times[1] and span.times[0] <= other.times[1]
@@ -149,18 +151,20 @@ class Calls:
                 return
             node = self._node(call.trace_id, start.parent_id)
             if call not in node.beneath:
-                node.beneath.append(call)
+                node.beneath += (call,)
             if node.facts is None or node.facts.role is Role.BORDER:
                 return
             start = node.facts
 
-    def _lift(self, span: SpanFacts) -> None:
+    def _lift(self, span: SpanFacts, node: _Node) -> None:
         """Pass on what waited in the place of a span that has come now."""
-        node = self._node(span.trace_id, span.span_id)
-        self._traces.move_to_end(span.trace_id)
-        if span.role is not Role.BORDER:
-            for call in list(node.beneath):
-                self._report(call, span)
+        for call in node.beneath:
+            self._report(call, span)
+
+
+def _covered(span: SpanFacts, node: _Node) -> bool:
+    """Return whether a call beneath counts already."""
+    return any(_same(span, inner) for inner in node.beneath)
 
 
 def _answer(span: SpanFacts) -> tuple[bytes, str]:

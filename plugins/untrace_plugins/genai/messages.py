@@ -43,22 +43,28 @@ _LANGCHAIN = {
 
 def input_messages(value: object) -> str | None:
     """Return ``gen_ai.input.messages`` of a prompt in any known shape."""
-    return _text_of(value, lambda given: given if is_settled(given) else list(messages(given, "user")))
+    return _messages_text(value, "user")
 
 
 def output_messages(value: object) -> str | None:
     """Return ``gen_ai.output.messages`` of answers in any known shape."""
-    return _text_of(value, lambda given: given if is_settled(given) else list(messages(given, "assistant")))
+    return _messages_text(value, "assistant")
 
 
 def instructions(value: object) -> str | None:
     """Return ``gen_ai.system_instructions``: a list of parts."""
-    return _text_of(value, lambda given: list(parts(given)))
+    return _text_of(value, structure(value), lambda given: list(parts(given)))
 
 
-def _text_of(value: object, read: Callable[[Any], Any]) -> str | None:
-    """Return JSON of what was read; the text itself where that is in the form already."""
+def _messages_text(value: object, role: str) -> str | None:
     given = structure(value)
+    if given and is_settled(given):
+        return value if isinstance(value, str) else dump(given)
+    return _text_of(value, given, lambda given: list(messages(given, role)))
+
+
+def _text_of(value: object, given: object, read: Callable[[Any], list[Any]]) -> str | None:
+    """Return JSON of what was read; the text itself where that is in the form already."""
     found = read(given)
     if found and found == given and isinstance(value, str):
         return value

@@ -22,34 +22,28 @@ _FINISHED = frozenset(reason.value for reason in FinishReason)
 
 def is_settled(given: object) -> bool:
     """Return whether this is a list of messages that are all in the form; ``False`` also where that is not sure."""
-    return isinstance(given, list) and all(map(_message, given))
+    try:
+        return isinstance(given, list) and all(map(_message, given))
+    except TypeError:  # a list or an object where a word should be
+        return False
 
 
 def _message(given: Any) -> bool:
-    if given.__class__ is not dict or tuple(given) not in _KEYS:
+    if given.__class__ is not dict or tuple(given) not in _KEYS or given["role"] not in _ROLES:
         return False
-    role, parts, reason = given["role"], given["parts"], given.get("finish_reason", "stop")
-    return (
-        role.__class__ is str
-        and role in _ROLES
-        and reason.__class__ is str
-        and reason in _FINISHED
-        and isinstance(given.get("name"), (str, type(None)))
-        and parts.__class__ is list
-        and all(map(_part, parts))
-    )
+    if given.get("finish_reason", "stop") not in _FINISHED or not isinstance(given.get("name", ""), (str, type(None))):
+        return False
+    parts = given["parts"]
+    return parts.__class__ is list and all(map(_part, parts))
 
 
 def _part(part: Any) -> bool:
     """Return whether a part is in the form, of the kinds that make up most of them."""
     if part.__class__ is not dict:
         return False
-    match part.get("type"):
-        case "text" | "reasoning":
-            return part.get("content").__class__ is str
-        case "tool_call":
-            return part.get("arguments").__class__ is dict and "name" in part and "call_id" not in part
-        case "tool_call_response":
-            return "response" in part and "call_id" not in part
-        case _:
-            return False
+    kind = part.get("type")
+    if kind == "text" or kind == "reasoning":  # noqa: PLR1714  no set: the kind may be of any type
+        return part.get("content").__class__ is str
+    if kind == "tool_call":
+        return part.get("arguments").__class__ is dict and "name" in part and "call_id" not in part
+    return kind == "tool_call_response" and "response" in part and "call_id" not in part

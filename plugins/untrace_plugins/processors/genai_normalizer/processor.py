@@ -124,13 +124,15 @@ class GenaiNormalizer:
         return found
 
     def _normalise(self, span: Span, events: Sequence[Event], joined: dict[str, Value]) -> None:
-        added = {key: value for key, value in joined.items() if span.given.get(key) is None}
+        given, added = span.given, {key: value for key, value in joined.items() if span.given.get(key) is None}
+        if added:
+            given = {**given, **added}
         chunks = [load(event.attributes.get("mlflow.chunk.value")) for event in events if event.name.startswith(_CHUNK)]
-        given = {**span.given, **added} if added else span.given
         if chunks and (whole := assembled(chunks)) is not None:
             given = {**given, "mlflow.spanOutputs": dump(whole)}
-        changes = normalise(given, self._manner, start=span.start, error=_error(span, events))
-        span.changes = {**added, **changes.values}
+        error = _error(events) if span.failed else None
+        changes = normalise(given, self._manner, start=span.start, error=error)
+        span.changes = {**added, **changes.values} if added else changes.values
         if changes.dialect:
             span.dialect = changes.dialect
             self._meters.spans(changes.dialect).add()
@@ -139,23 +141,21 @@ class GenaiNormalizer:
 
     def _mark(self, batch: Batch, spans: Sequence[Span]) -> None:
         """Mark calls that another span counts for; spans between calls are needed to see which lies beneath which."""
-        facts = {(span.trace_id, span.span_id): (span, span.facts()) for span in spans}
-        traces = {fact.trace_id for _, fact in facts.values() if fact.role is Role.CALL}
-        if not traces:
+        facts = [span.facts() for span in spans]
+        traces = {fact.trace_id for fact in facts if fact.role is Role.CALL}
+        known = [fact for fact in facts if fact.trace_id in traces]
+        if not known:
             return
-        known: list[SpanFacts] = []
-        owners: list[Span | None] = []
-        for trace_id, span_id, parent_id in links(batch):
-            if trace_id in traces:
-                span, fact = facts.get((trace_id, span_id), (None, None))
-                known.append(fact or SpanFacts(trace_id, span_id, parent_id, Role.BETWEEN))
-                owners.append(span)
-        marked = [
-            owner for owner, is_duplicate in zip(owners, self._calls.duplicates(known), strict=True) if is_duplicate
-        ]
-        for owner in marked:
-            if owner is not None:
-                owner.changes[names.DUPLICATE] = True
+        owners = {(span.trace_id, span.span_id): span for span in spans}
+        if len(spans) < batch.item_count:
+            known += [
+                SpanFacts(trace_id, span_id, parent_id, Role.BETWEEN)
+                for trace_id, span_id, parent_id in links(batch)
+                if trace_id in traces and (trace_id, span_id) not in owners
+            ]
+        for fact, is_duplicate in zip(known, self._calls.duplicates(known), strict=True):
+            if is_duplicate:
+                owners[fact.trace_id, fact.span_id].changes[names.DUPLICATE] = True
 
     def _logs(self, batch: Batch) -> None:
         rows = self._records(batch)
@@ -165,10 +165,8 @@ class GenaiNormalizer:
             normalise_logs(batch, rows, self._manner)
 
 
-def _error(span: Span, events: Sequence[Event]) -> str | None:
-    """Return the type of the exception that a span failed with: of the last event, or how its status begins."""
-    if not span.failed:
-        return None
+def _error(events: Sequence[Event]) -> str:
+    """Return the type of the exception that a span failed with, of the last event that tells one."""
     for event in reversed(events):
         found = event.attributes.get("exception.type")
         if event.name == "exception" and isinstance(found, str) and found:

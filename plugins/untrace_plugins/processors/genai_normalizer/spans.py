@@ -24,6 +24,8 @@ _BORDERS = frozenset(
     {Operation.EXECUTE_TOOL, Operation.INVOKE_AGENT, Operation.CREATE_AGENT, Operation.INVOKE_WORKFLOW}
 )
 _INHERITED = (names.SESSION_ID, names.USER_ID, names.CONVERSATION_ID, names.TAGS, names.METADATA)
+_DECISIVE = frozenset({names.OPERATION, names.USAGE_INPUT, names.USAGE_OUTPUT, names.DUPLICATE, names.RESPONSE_ID})
+"""What says whether a span counts."""
 _STEPS = 64
 ERROR = 2
 """The status code of a span that failed."""
@@ -65,18 +67,24 @@ class Span:
 
     def facts(self) -> SpanFacts:
         """Return what decides whether it counts."""
-        called = self.get(names.OPERATION)
-        tokens = integer(self.get(names.USAGE_INPUT)), integer(self.get(names.USAGE_OUTPUT))
+        now = self.given if _DECISIVE.isdisjoint(self.changes) else {**self.given, **self.changes}
+        called, response = now.get(names.OPERATION), now.get(names.RESPONSE_ID)
+        tokens = integer(now.get(names.USAGE_INPUT)), integer(now.get(names.USAGE_OUTPUT))
         role = Role.BETWEEN
         if isinstance(called, str) and called in _BORDERS:
             role = Role.BORDER
-        elif is_llm_call(called) and tokens != (None, None) and not self.get(names.DUPLICATE):
+        elif tokens != (None, None) and is_llm_call(called) and not now.get(names.DUPLICATE):
             role = Role.CALL
-        kind = str(called) if called == Operation.EMBEDDINGS else "generation"
-        response = self.get(names.RESPONSE_ID)
-        answered = response if isinstance(response, str) else ""
-        ids = (self.trace_id, self.span_id, self.parent_id)
-        return SpanFacts(*ids, role, kind, (tokens[0] or 0, tokens[1] or 0), answered, (self.start, self.end))
+        return SpanFacts(
+            self.trace_id,
+            self.span_id,
+            self.parent_id,
+            role,
+            str(called) if called == Operation.EMBEDDINGS else "generation",
+            (tokens[0] or 0, tokens[1] or 0),
+            response if isinstance(response, str) else "",
+            (self.start, self.end),
+        )
 
 
 class Event(NamedTuple):
@@ -115,7 +123,9 @@ def inherit(spans: Sequence[Span]) -> None:
     """Give LLM spans what the nearest span above them has of session, user, conversation, tags and metadata."""
     by_id = {(span.trace_id, span.span_id): span for span in spans}
     for span in spans:
-        missing = [key for key in _INHERITED if span.dialect and span.get(key) is None]
+        if not span.dialect or (span.trace_id, span.parent_id) not in by_id:
+            continue
+        missing = [key for key in _INHERITED if span.get(key) is None]
         if span.get(names.SESSION_ID) is not None and names.CONVERSATION_ID in missing:
             missing.remove(names.CONVERSATION_ID)  # which says no more
         above = span
