@@ -99,7 +99,7 @@ def test_kills_while_traces_wait(tmp_path: Path) -> None:
 def test_workers_see_whole_traces(tmp_path: Path) -> None:
     """Parts that come on many connections meet in one worker, and the ledger of all adds up."""
     with Destination() as destination:
-        settings = config(destination.url, {"decision_wait": "3s"}, workers=2)
+        settings = config(destination.url, {"decision_wait": "10s"}, workers=2)  # longer than all parts take
         with Daemon(settings, directory=tmp_path) as daemon:
             for number in range(PARTS):
                 for begin in range(0, TRACES, 10):

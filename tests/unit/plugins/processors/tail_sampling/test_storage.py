@@ -92,7 +92,7 @@ async def test_undecided_traces_survive_a_restart(tmp_path: Path) -> None:
 
 async def until(condition: Any) -> None:
     """Wait until something holds."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0.005)
 
