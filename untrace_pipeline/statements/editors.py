@@ -9,13 +9,14 @@ from typing import Any, TypeAlias
 from untrace_pipeline.conditions.expression import Expression, Frame, Kind
 from untrace_pipeline.conditions.function import Function, fixed, fixed_texts
 from untrace_pipeline.conditions.functions import FUNCTIONS
+from untrace_pipeline.conditions.globs import compile_glob
 from untrace_pipeline.conditions.paths import CACHE, Scope
 from untrace_pipeline.conditions.patterns import compile_pattern
 from untrace_pipeline.data import ATTRIBUTES, Context, Field, Level
 from untrace_pipeline.errors import ConditionError, EvaluationError
 from untrace_pipeline.statements import maps
 from untrace_pipeline.statements.edit import UNCHANGED, Edit, assignment
-from untrace_pipeline.statements.replacing import compile_glob, formatted, pattern_of, replaced, template_of
+from untrace_pipeline.statements.replacing import formatted, pattern_of, replaced, template_of
 from untrace_pipeline.statements.storable import storable
 from untrace_pipeline.statements.targets import Target
 
@@ -239,7 +240,7 @@ def _glob(expression: Expression) -> Expression:
 
 def _matches(pattern: Any, text: str) -> bool:
     try:
-        return compile_glob(_as_text(pattern)).search(text) is not None
+        return compile_glob(_as_text(pattern))(text)
     except ConditionError:
         msg = "the pattern is no glob"
         raise EvaluationError(msg) from None

@@ -1,4 +1,4 @@
-"""Patterns and replacements, as Go's ``regexp`` and gobwas/glob understand them, on RE2."""
+"""Patterns and replacements, as Go's ``regexp`` understands them, on RE2."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from untrace_pipeline.conditions.patterns import compile_pattern
 from untrace_pipeline.data.search import Searcher
 from untrace_pipeline.errors import ConditionError, EvaluationError
 
-__all__ = ["Template", "compile_glob", "formatted", "pattern_of", "replaced", "template_of"]
+__all__ = ["Template", "formatted", "pattern_of", "replaced", "template_of"]
 
 _GROWTH = 1 << 16
 """Bytes by which a replacement may lengthen a text: one that grows with every row soon fills the memory."""
@@ -137,47 +137,6 @@ def _searcher(pattern: str) -> Searcher | None:
         return Searcher([pattern])
     except ValueError:
         return None
-
-
-@lru_cache(maxsize=256)
-def compile_glob(glob: str) -> Any:
-    """Return the pattern of a glob: ``*``, ``?``, ``[a-z]``, ``[!a-z]``, ``{one,other}``, ``\\`` before what is meant
-    literally. The whole text must match. Raises :class:`ConditionError`."""
-    regex, position, depth = [], 0, 0
-    while position < len(glob):
-        char = glob[position]
-        step, text = 1, re.escape(char)
-        if char == "*":
-            text = ".*"
-        elif char == "?":
-            text = "."
-        elif char == "\\" and position + 1 < len(glob):
-            step, text = 2, re.escape(glob[position + 1])
-        elif char == "[":
-            step, text = _character_class(glob, position)
-        elif char == "{":
-            depth, text = depth + 1, "(?:"
-        elif char == "}" and depth:
-            depth, text = depth - 1, ")"
-        elif char == "," and depth:
-            text = "|"
-        regex.append(text)
-        position += step
-    if depth:
-        msg = f"{glob!r}: a brace is not closed"
-        raise ConditionError(msg)
-    return compile_pattern(f"(?s)^(?:{''.join(regex)})$")
-
-
-def _character_class(glob: str, position: int) -> tuple[int, str]:
-    end = glob.find("]", position + 2)
-    if end < 0:
-        msg = f"{glob!r}: a bracket is not closed"
-        raise ConditionError(msg)
-    inner = glob[position + 1 : end]
-    negated = inner.startswith("!")
-    body = re.sub(r"([\[\]\\^])", r"\\\1", inner[1:] if negated else inner)
-    return end + 1 - position, f"[{'^' if negated else ''}{body}]"
 
 
 def formatted(template: str, text: str) -> str:

@@ -8,9 +8,13 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from untrace_pipeline.api import ConfigModel
-from untrace_plugins.metrics.glob import compile_glob
+from untrace_pipeline.conditions.globs import compile_glob
 
-__all__ = ["DimensionConfig", "ExemplarsConfig", "Temporality", "check_dimensions"]
+__all__ = ["SEPARATOR", "DimensionConfig", "ExemplarsConfig", "Temporality", "check_dimensions"]
+
+
+SEPARATOR = "."
+"""Within names of attributes, for globs."""
 
 
 class Temporality(enum.StrEnum):
@@ -40,7 +44,7 @@ class DimensionConfig(ConfigModel):
             msg = "a glob has no default"
             raise ValueError(msg)
         if self.glob:
-            compile_glob(self.glob)
+            compile_glob(self.glob, SEPARATOR)
         return self
 
 
@@ -63,7 +67,7 @@ def check_dimensions(dimensions: list[DimensionConfig], reserved: frozenset[str]
         names.add(name)
     for dimension in dimensions:
         if dimension.glob:
-            matches = compile_glob(dimension.glob)
+            matches = compile_glob(dimension.glob, SEPARATOR)
             taken = sorted(filter(matches, names))
             if taken:
                 msg = f"the glob {dimension.glob!r} matches the dimension {taken[0]!r}, which is there already"

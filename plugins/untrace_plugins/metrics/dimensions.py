@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Protocol
 
+from untrace_pipeline.conditions.globs import compile_glob
 from untrace_pipeline.conditions.values import as_string
 from untrace_pipeline.data import Value
-from untrace_plugins.metrics.config import DimensionConfig
-from untrace_plugins.metrics.glob import compile_glob
+from untrace_plugins.metrics.config import SEPARATOR, DimensionConfig
 
 __all__ = ["Columns", "Dimensions", "ResourceRows", "Rows", "as_keys"]
 
@@ -67,7 +67,7 @@ class Dimensions:
 
     def __init__(self, configs: Sequence[DimensionConfig]) -> None:
         self._named = [(one.name, one.default) for one in configs if one.name]
-        self._globs = [compile_glob(one.glob) for one in configs if one.glob]
+        self._globs = [compile_glob(one.glob, SEPARATOR) for one in configs if one.glob]
         self._known: dict[str, bool] = {}
 
     @property

@@ -1,20 +1,27 @@
-"""Glob patterns over attribute names, with the dot as separator, as the Collector's ``gobwas/glob`` reads them."""
+"""Glob patterns as the Collector's ``gobwas/glob`` reads them: over whole texts, or over names with a separator."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
-import re2
+from untrace_pipeline.conditions.patterns import compile_pattern
+from untrace_pipeline.errors import ConditionError
 
 __all__ = ["compile_glob"]
 
 
-def compile_glob(pattern: str) -> Callable[[str], bool]:
-    """Return the test for names. Raises ``ValueError`` for a pattern that cannot be read."""
-    matcher = re2.compile(_Translation(pattern).regex())
+@lru_cache(maxsize=256)
+def compile_glob(pattern: str, separator: str = "") -> Callable[[str], bool]:
+    """Return the test for whole texts. Raises :class:`ConditionError` for a pattern that cannot be read.
 
-    def matches(name: str) -> bool:
-        return matcher.fullmatch(name) is not None
+    ``*`` stands for any characters but the separator, ``**`` for any, ``?`` for one that is not the separator; beside
+    them ``[abc]``, ``[a-z]``, ``[!a-z]``, ``{one,other}``, and a backslash before what is meant literally.
+    """
+    matcher = compile_pattern(_Translation(pattern, separator).regex())
+
+    def matches(text: str) -> bool:
+        return matcher.fullmatch(text) is not None
 
     return matches
 
@@ -22,8 +29,9 @@ def compile_glob(pattern: str) -> Callable[[str], bool]:
 class _Translation:
     """Turns one pattern into a regular expression."""
 
-    def __init__(self, pattern: str) -> None:
+    def __init__(self, pattern: str, separator: str) -> None:
         self._pattern = pattern
+        self._one = f"[^{_literal(separator)}]" if separator else "."
         self._place = 0
         self._open = 0
 
@@ -51,14 +59,14 @@ class _Translation:
         if char == "\\":
             char = self._take() or char
         elif char == "?":
-            return "[^.]"
+            return self._one
         elif char == "," and self._open:
             return "|"
         return _literal(char)
 
     def _stars(self) -> str:
         if self._peek() != "*":
-            return "[^.]*"
+            return f"{self._one}*"
         while self._peek() == "*":
             self._take()
         return ".*"
@@ -85,8 +93,8 @@ class _Translation:
     def _peek(self) -> str:
         return self._pattern[self._place : self._place + 1]
 
-    def _bad(self, what: str) -> ValueError:
-        return ValueError(f"the glob {self._pattern!r} has {what}")
+    def _bad(self, what: str) -> ConditionError:
+        return ConditionError(f"the glob {self._pattern!r} has {what}")
 
 
 def _literal(char: str) -> str:

@@ -1,10 +1,10 @@
-"""Globs over attribute names read as the Collector's."""
+"""Globs read as the Collector's."""
 
 from __future__ import annotations
 
 import pytest
 
-from untrace_plugins.metrics.glob import compile_glob
+from untrace_pipeline.conditions.globs import compile_glob
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,13 @@ from untrace_plugins.metrics.glob import compile_glob
 )
 def test_matches(pattern: str, name: str, *, matches: bool) -> None:
     """Stars stop at dots, two stars do not; sets, ranges, alternatives and escapes."""
-    assert compile_glob(pattern)(name) is matches
+    assert compile_glob(pattern, ".")(name) is matches
+
+
+@pytest.mark.parametrize(("text", "matches"), [("a.b/c d\n", True), ("a", True), ("b", False)])
+def test_without_separator(text: str, *, matches: bool) -> None:
+    """Over texts a star stands for anything."""
+    assert compile_glob("a*")(text) is matches
 
 
 @pytest.mark.parametrize("pattern", ["{a,b", "[a", "[]", "[!]"])
