@@ -39,7 +39,7 @@ def _map(span: Reading, source: str, target: str, *, overwrite: bool) -> None:
 
 def _found(source: str, value: Value) -> Any:
     """Return the first value that a path finds."""
-    return next((match.value for match in compiled(source)(structure(value))), None)
+    return next(iter(compiled(source)(structure(value))), None)
 
 
 def _plain(value: Any) -> Value:

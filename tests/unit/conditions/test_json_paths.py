@@ -54,7 +54,7 @@ def test_plain_paths_find_the_same(seed: int) -> None:
     assert [json_finder(path)(one) for one in documents] == [_general_finder(path)(one) for one in documents]
 
 
-@pytest.mark.parametrize("path", ["$[", "$.a[", "$.a.b =~ 'x'", "$.`sub(/a/, b)`"])
+@pytest.mark.parametrize("path", ["$[", "$.a[", "$.a.b =~ 'x'", "$.`sub(/a/, b)`", "$.a.`split(x)`"])
 def test_mistakes(path: str) -> None:
     """What is no path says so."""
     with pytest.raises(ConditionError):

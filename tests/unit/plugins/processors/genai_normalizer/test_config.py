@@ -35,6 +35,7 @@ def test_every_dialect_can_be_named() -> None:
         {"mappings": {"$": "gen_ai.request.model"}},
         {"mappings": {"$['a'].b[": "gen_ai.request.model"}},
         {"mappings": {"$..a": "gen_ai.request.model"}},
+        {"mappings": {"$['a'][?(@.b =~ '(x+x+)+y')]": "gen_ai.request.model"}},
         {"emit": "novel"},
         {"join_events": {"wait": "-1s"}},
         {"join_events": {"wait": "2m"}},
