@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from untrace_pipeline.data import Value
 from untrace_plugins.sampling.thresholds import NEVER
-from untrace_plugins.sampling.tracestate import parse_trace_state
+from untrace_plugins.sampling.tracestate import threshold_in
 
 __all__ = ["adjusted_counts", "with_attribute"]
 
@@ -45,10 +45,8 @@ def _whole(value: Value) -> int | None:
 
 def _share(state: str) -> int | None:
     """Return how many of ``NEVER`` traces the threshold keeps."""
-    if "ot=" not in state:
-        return None
-    marks, valid = parse_trace_state(state)
-    return NEVER - marks.threshold if valid and marks.threshold is not None else None
+    threshold = threshold_in(state)
+    return None if threshold is None else NEVER - threshold
 
 
 def _rounded(share: int) -> int:

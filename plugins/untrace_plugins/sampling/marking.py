@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from untrace_pipeline.data import Batch, Field, Level, Value, attribute
 from untrace_plugins.sampling.thresholds import ALWAYS, NEVER, probability_of
 from untrace_plugins.sampling.trace import Verdict
-from untrace_plugins.sampling.tracestate import parse_trace_state
+from untrace_plugins.sampling.tracestate import parse_trace_state, threshold_in
 
 __all__ = ["ADJUSTED_COUNT", "Marking"]
 
@@ -74,8 +74,7 @@ def _raised(states: Sequence[str], threshold: int) -> list[Value]:
 
 def _arrived(state: str) -> int:
     """Return the threshold with which a span arrived, as far as it is to be believed."""
-    parsed, valid = parse_trace_state(state) if state else (None, False)
-    threshold = parsed.threshold if parsed is not None and valid else None
+    threshold = threshold_in(state)
     return ALWAYS if threshold is None or threshold >= NEVER else threshold
 
 

@@ -12,7 +12,7 @@ from untrace_plugins.sampling.thresholds import (
     threshold_text,
 )
 
-__all__ = ["Marks", "TraceState", "parse_trace_state"]
+__all__ = ["Marks", "TraceState", "parse_trace_state", "threshold_in"]
 
 _MAX_LENGTH = 1024
 _MAX_MEMBERS = 32
@@ -91,6 +91,14 @@ def parse_trace_state(text: str) -> tuple[TraceState, bool]:
         key, _, value = member.partition("=")
         valid = _read_member(state, key, value, member) and valid
     return state, valid
+
+
+def threshold_in(text: str) -> int | None:
+    """Return the threshold that a valid header tells of, ``None`` where there is none."""
+    if "ot=" not in text:
+        return None
+    state, valid = parse_trace_state(text)
+    return state.threshold if valid else None
 
 
 def _read_member(state: TraceState, key: str, value: str, member: str) -> bool:

@@ -10,7 +10,7 @@ from untrace_plugins.processors.probabilistic_sampler.config import Mode, Probab
 from untrace_plugins.processors.probabilistic_sampler.processor import ProbabilisticSampler
 from untrace_plugins.sampling.marking import ADJUSTED_COUNT
 from untrace_plugins.sampling.thresholds import ALWAYS, NEVER, probability_of
-from untrace_plugins.sampling.tracestate import parse_trace_state
+from untrace_plugins.sampling.tracestate import threshold_in
 
 __all__ = ["RateSampler", "sampler_of"]
 
@@ -55,8 +55,7 @@ def _is_count(value: Value) -> bool:
 
 def _share(state: str) -> float | None:
     """Return the reciprocal of the share that a tracestate tells of; ``None`` where it tells of none, or of all."""
-    marks, valid = parse_trace_state(state)
-    threshold = marks.threshold if valid else None
+    threshold = threshold_in(state)
     return None if threshold is None or not ALWAYS < threshold < NEVER else 1 / probability_of(threshold)
 
 
