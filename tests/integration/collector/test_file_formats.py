@@ -17,9 +17,6 @@ from tests.support.peers import (
     Collector,
     ConfiguredProcess,
     Daemon,
-    PeerUnavailable,
-    collector_binary,
-    daemon_command,
 )
 from tests.support.peers.canonical import (
     SignalName,
@@ -31,22 +28,18 @@ from tests.support.peers.canonical import (
     split_framed,
 )
 
-pytestmark = [pytest.mark.peer, pytest.mark.timeout(300), pytest.mark.xdist_group("file_formats")]
+pytestmark = [
+    pytest.mark.peer,
+    pytest.mark.usefixtures("both_daemons"),
+    pytest.mark.timeout(300),
+    pytest.mark.xdist_group("file_formats"),
+]
 
 SIGNALS: tuple[SignalName, ...] = ("traces", "metrics", "logs")
 CASE = Case("file", "files")
 READ_SECONDS = 30.0
 POLL_SECONDS = 0.05
 SUBJECTS: dict[str, type[ConfiguredProcess]] = {"ours": Daemon, "theirs": Collector}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _peers() -> None:
-    try:
-        collector_binary(build=False)
-        daemon_command()
-    except PeerUnavailable as reason:
-        pytest.skip(str(reason))
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import pytest
 
 from tests.integration.collector.inputs import INPUTS
 from tests.support.otlp_servers import GrpcServer
-from tests.support.peers import Collector, ConfiguredProcess, Daemon, PeerUnavailable, collector_binary, daemon_command
+from tests.support.peers import Collector, ConfiguredProcess, Daemon
 from tests.support.peers.canonical import SignalName, canonical_items, describe_difference, parse_proto
 from untrace_pipeline.data import Batch, Field, Level, Signal, attribute
 from untrace_pipeline.testing import make_request
@@ -137,13 +137,9 @@ def _points(batch: Batch) -> Iterator[tuple[Any, ...]]:
     return zip(*batch.columns(POINT, Level.ITEM), strict=True)
 
 
+@pytest.mark.usefixtures("both_daemons")
 async def test_every_item_goes_to_the_same_backend() -> None:
     """For every routing key of every signal, with all that the item carries."""
-    try:
-        collector_binary(build=False)
-        daemon_command()
-    except PeerUnavailable as reason:
-        pytest.skip(str(reason))
     async with backends() as servers:
         ours = await dealt(Daemon, servers)
         theirs = await dealt(Collector, servers)

@@ -27,9 +27,6 @@ from tests.support.peers import (
     ConfiguredProcess,
     Daemon,
     PeerProcessError,
-    PeerUnavailable,
-    collector_binary,
-    daemon_command,
 )
 from tests.support.peers.canonical import SignalName, canonical_items, describe_difference, parse_proto, read_framed
 
@@ -250,13 +247,8 @@ def _run(subject: type[ConfiguredProcess]) -> Session:
 
 
 @pytest.fixture(scope="module")
-def sessions() -> dict[str, Session]:
+def sessions(both_daemons: None) -> dict[str, Session]:
     """The answers of both daemons to all requests."""
-    try:
-        collector_binary(build=False)
-        daemon_command()
-    except PeerUnavailable as reason:
-        pytest.skip(str(reason))
     try:
         return {name: _run(subject) for name, subject in SUBJECTS.items()}
     except PeerProcessError as error:

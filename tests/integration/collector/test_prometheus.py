@@ -22,10 +22,15 @@ from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
 from tests.integration.collector.harness import METHODS
 from tests.integration.collector.inputs import attributes
-from tests.support.peers import Collector, ConfiguredProcess, Daemon, PeerUnavailable, collector_binary, daemon_command
+from tests.support.peers import Collector, ConfiguredProcess, Daemon
 from tests.support.prometheus_text import ACCEPT, canonical_page
 
-pytestmark = [pytest.mark.peer, pytest.mark.timeout(240), pytest.mark.xdist_group("prometheus")]
+pytestmark = [
+    pytest.mark.peer,
+    pytest.mark.usefixtures("both_daemons"),
+    pytest.mark.timeout(240),
+    pytest.mark.xdist_group("prometheus"),
+]
 
 SECOND = 1_000_000_000
 START = 1_700_000_000 * SECOND
@@ -224,15 +229,6 @@ def _scrape(address: str, form: str) -> bytes:
     request = urllib.request.Request(f"http://{address}/metrics", headers={"Accept": ACCEPT[form]})
     with urllib.request.urlopen(request, timeout=10) as answer:
         return answer.read()
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _peers() -> None:
-    try:
-        collector_binary(build=False)
-        daemon_command()
-    except PeerUnavailable as reason:
-        pytest.skip(str(reason))
 
 
 def _parameters() -> list[Any]:

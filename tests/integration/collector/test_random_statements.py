@@ -8,24 +8,20 @@ import pytest
 
 from tests.integration.collector.harness import Case, Outcome, run_cases
 from tests.integration.collector.inputs import INPUTS
-from tests.support.peers import Collector, Daemon, PeerProcessError, PeerUnavailable, collector_binary, daemon_command
+from tests.support.peers import Collector, Daemon, PeerProcessError
 from tests.support.peers.canonical import describe_difference
 from tests.support.random_statements import random_condition, random_spans, random_statements
 
-pytestmark = [pytest.mark.peer, pytest.mark.timeout(300), pytest.mark.xdist_group("random statements")]
+pytestmark = [
+    pytest.mark.peer,
+    pytest.mark.usefixtures("both_daemons"),
+    pytest.mark.timeout(300),
+    pytest.mark.xdist_group("random statements"),
+]
 
 SEEDS = range(60)
 SUBJECTS = {"ours": Daemon, "theirs": Collector}
 INPUT = "by chance"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _peers() -> None:
-    try:
-        collector_binary(build=False)
-        daemon_command()
-    except PeerUnavailable as reason:
-        pytest.skip(str(reason))
 
 
 def statements_case(seed: int) -> Case:

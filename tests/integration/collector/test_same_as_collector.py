@@ -14,26 +14,14 @@ from tests.support.peers import (
     ConfiguredProcess,
     Daemon,
     PeerProcessError,
-    PeerUnavailable,
-    collector_binary,
-    daemon_command,
 )
 from tests.support.peers.canonical import describe_difference
 
 # All cases of a file run when the first of them asks.
-pytestmark = [pytest.mark.peer, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.peer, pytest.mark.usefixtures("both_daemons"), pytest.mark.timeout(300)]
 
 FILES = {path.stem: load_cases(path) for path in sorted(CASES.glob("*.yaml"))}
 SUBJECTS: dict[str, type[ConfiguredProcess]] = {"ours": Daemon, "theirs": Collector}
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _peers() -> None:
-    try:
-        collector_binary(build=False)
-        daemon_command()
-    except PeerUnavailable as reason:
-        pytest.skip(str(reason))
 
 
 @functools.cache

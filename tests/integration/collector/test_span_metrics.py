@@ -22,11 +22,16 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from tests.integration.collector.harness import METHODS
 from tests.integration.collector.inputs import INPUTS, START, attributes
-from tests.support.peers import Collector, ConfiguredProcess, Daemon, PeerUnavailable, collector_binary, daemon_command
+from tests.support.peers import Collector, ConfiguredProcess, Daemon
 from tests.support.peers.canonical import describe_difference, parse_proto, read_framed
 from tests.support.wait import wait_until
 
-pytestmark = [pytest.mark.peer, pytest.mark.timeout(300), pytest.mark.xdist_group("span_metrics")]
+pytestmark = [
+    pytest.mark.peer,
+    pytest.mark.usefixtures("both_daemons"),
+    pytest.mark.timeout(300),
+    pytest.mark.xdist_group("span_metrics"),
+]
 
 INSTANCE = "collector.instance.id"
 STATES = {"": 1, "vendor=a": 1, "ot=th:8": 2, "ot=th:c,vendor=a": 4, "ot=rv:ffffffffffffff;th:e": 8, "ot=th:zz": 1}
@@ -214,15 +219,6 @@ def canonical(outcome: Outcome) -> Counter[Any]:
         values["exemplars"] = repr(exemplars)
         found[(tuple(("key", str(part)) for part in key), tuple(sorted(values.items())))] += 1
     return found
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _peers() -> None:
-    try:
-        collector_binary(build=False)
-        daemon_command()
-    except PeerUnavailable as reason:
-        pytest.skip(str(reason))
 
 
 @functools.cache

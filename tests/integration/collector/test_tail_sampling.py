@@ -15,26 +15,17 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Status
 
 from tests.integration.collector.harness import METHODS, Case, build_config, run_cases
 from tests.integration.collector.inputs import INPUTS
-from tests.support.peers import Collector, ConfiguredProcess, Daemon, PeerUnavailable, collector_binary, daemon_command
+from tests.support.peers import Collector, ConfiguredProcess, Daemon
 from tests.support.peers.canonical import canonical_items, describe_difference, parse_proto, read_framed
 from tests.support.wait import wait_until
 
-pytestmark = [pytest.mark.peer, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.peer, pytest.mark.usefixtures("both_daemons"), pytest.mark.timeout(300)]
 
 GATES = ",".join(f"+processor.tailsamplingprocessor.{gate}" for gate in ("usetracestate", "recordpolicy"))
 ERRORS = {"name": "errors", "type": "status_code", "status_code": {"status_codes": ["ERROR"]}}
 HALF = {"name": "half", "type": "probabilistic", "probabilistic": {"sampling_percentage": 50}}
 TENTH = {"name": "tenth", "type": "probabilistic", "probabilistic": {"sampling_percentage": 10}}
 MANY = {"name": "many", "type": "span_count", "span_count": {"min_spans": 3}}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _peers() -> None:
-    try:
-        collector_binary(build=False)
-        daemon_command()
-    except PeerUnavailable as reason:
-        pytest.skip(str(reason))
 
 
 class GatedCollector(Collector):
