@@ -23,7 +23,6 @@ from untrace_plugins.exporters.prometheus.store import Family
 __all__ = ["render_text"]
 
 _EXPONENT_BELOW, _EXPONENT_FROM = 1e-4, 1e21
-_OPENMETRICS_TYPES = {"gauge", "histogram", "summary", "unknown"}
 _LONGEST_EXEMPLAR = 128
 """Characters of an exemplar's labels (OpenMetrics, "Exemplars")."""
 
