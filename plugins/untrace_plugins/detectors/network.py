@@ -16,11 +16,12 @@ _VERSION = Regex(
     r"(?i)(?:version|versión|versione|versão|wersj[aię]|versie|バージョン|版本|release|build|firmware|driver|"
     r"upgrade[d]?(?: from| to)?|"
     r"chrome|firefox|safari|edge|edg|opera|chromium|applewebkit|v|ver|rev|section|kapitel|chapter|§)"
-    r"[\"'\s/:=.]{0,4}$|(?:[=<>~]=|[@^~])$"
+    r"[\"'\s/:=.]{0,4}$|(?:[=<>~]=|[\^~])$"
 )
 _ADDRESS = Regex(
     r"(?i)(?:\bip\b|ipv4|addr|host|server|client|remote|peer|gateway|dns|subnet|ping|ssh|curl|https?|://|\b(?:from|"
     r"to)\s)[^0-9]{0,24}$"
+    r"|\b(?:root|admin|administrator|ubuntu|debian|centos|ec2-user|user|deploy|git|postgres|sip:\w+)@$"
 )
 _SMALL = 40
 """Four numbers below this are more often a version than an address."""
@@ -76,6 +77,8 @@ def _is_v4(text: str, start: int, end: int) -> bool:
         return False
     if _VERSION.search(before):
         return False
+    if before[-1:] == "@":  # of a user, or a package and its version
+        return max(address.packed) >= _SMALL or _ADDRESS.search(before)
     return address.is_private or max(address.packed) >= _SMALL or _ADDRESS.search(before)
 
 

@@ -83,7 +83,7 @@ _VERBS = "is|was|will be|becomes|ist|lautet|war|est|c'est|es|é|è|e'|to|är|er|
 _IS = rf"(?:(?:{_VERBS})(?:[ \t]{{1,2}}:?|:)|[=:—–]|[=-]>)[ \t]{{0,2}}"
 _CLIENTS = "docker|podman|helm|sshpass|az|oc|cf|influx|mongo|mongosh|ldapsearch|smbclient|sqlcmd|twine|redis-cli"
 _QUOTED = re.compile(r"(?P<quote>[\"'`])(?P<value>(?:(?!(?P=quote))[^\n]){3,256})(?P=quote)")
-_BARE = re.compile(r"(?P<value>[^\s\"'`,;&<>|]{3,256})")
+_BARE = re.compile(r"(?P<value>(?:[^\s\"'`,;&<>|]|&(?!\w*=)){3,256})")
 _SPOKEN = re.compile(r"(?P<value>[!#-&(-_a-~\w]{4,128})")
 _ASCII = re.compile(r"(?P<value>[!#-&(-_a-~]{4,128})")
 _ARGUMENT = re.compile(r"[\"']?(?P<value>[^\s\"'-][^\s\"']{2,127})")
@@ -91,6 +91,7 @@ _BASE64 = re.compile(r"(?P<value>[A-Za-z0-9+/_-]{8,512}={0,2})")
 """What a value looks like, behind what announces it."""
 _AFTER = ".,;:!?)\"'」』”»"
 _MIN_DIGITS = 4
+_MIN_VALUE = 6
 
 
 class PasswordDetector:
@@ -106,6 +107,7 @@ class PasswordDetector:
         told = Regex(rf"(?i)(?:{_WORDS})\pL{{0,3}}(?:[ \t][^\n.!?;:=\"']{{0,30}})?[ \t]{_IS}[\"'“„«`(]{{0,2}}")
         bare = Regex(rf"(?i)(?:(?:{_WORDS})\pL{{0,2}}|\brequirepass)[ \t]{{1,2}}[\"'“„«`(]{{0,2}}")
         joined = Regex(rf"(?i)(?:{_WORDS})\s?(?:は|が|是|为|為|는|은)、?\s?[「『\"'“]?")
+        variable = Regex(r"\b(?:[A-Z0-9]+_)*(?:PASSWORD|PASSWD|PASS|PWD)=")
         user = Regex(r"(?i)[ \t](?:-u|--user)[ =][\"']?[^\s:\"']{1,64}:")
         option = Regex(
             r"(?i)\b(?:mysql|mysqldump|mysqladmin|mariadb)\b[^\n|;]{0,200}?\s-p"
@@ -116,6 +118,7 @@ class PasswordDetector:
         self._forms: tuple[tuple[Regex, re.Pattern[str], Callable[[str], bool]], ...] = (
             (named, _QUOTED, _is_quoted),
             (named, _BARE, is_password),
+            (variable, _BARE, _is_value),
             (told, _SPOKEN, is_password),
             (bare, _ASCII, is_strong),
             (joined, _ASCII, is_password),
@@ -152,6 +155,11 @@ class PasswordDetector:
 def _is_quoted(value: str) -> bool:
     """Whether a value in quotes beside a name is a password: almost anything."""
     return " " not in value and is_given(value) and not (value.isdigit() and len(value) < _MIN_DIGITS)
+
+
+def _is_value(value: str) -> bool:
+    """Whether the value of an environment variable for passwords is one, which may be made of words."""
+    return len(value.rstrip(_AFTER)) >= _MIN_VALUE and is_given(value)
 
 
 def _is_basic(value: str) -> bool:

@@ -33,6 +33,8 @@ _LENGTHS: tuple[tuple[int, int, int, frozenset[int]], ...] = tuple(
         (36, 36, (14, 16, 17, 18, 19)),
         (38, 39, (14, 16, 17, 18, 19)),
         (3528, 3589, (16, 17, 18, 19)),  # JCB
+        (1800, 1800, (15,)),
+        (2131, 2131, (15,)),
         (62, 62, (16, 17, 18, 19)),  # UnionPay
         (81, 82, (16, 17, 18, 19)),  # UnionPay, RuPay
         (60, 60, (16,)),  # RuPay
@@ -47,6 +49,8 @@ _LENGTHS: tuple[tuple[int, int, int, frozenset[int]], ...] = tuple(
         (9792, 9792, (16,)),  # Troy
     )
 )
+_USUAL = (16, 15)
+"""Digits of cards of issuers that are not in the table; they are cards only beside a word."""
 _SURE = 14
 """Below this many digits a number is a card only beside a word, or written in groups."""
 
@@ -99,7 +103,7 @@ class CreditCardDetector:
         ends = {count: number for number, count in enumerate(accumulate(stop - begin for begin, stop in groups), 1)}
         free = begin = 0
         for first, (place, stop) in enumerate(groups):
-            for size in _issued(digits[begin : begin + 4]) if first >= free else ():
+            for size in _issued(digits[begin : begin + 4]) or _USUAL if first >= free else ():
                 last = ends.get(begin + size)
                 if last is not None and self._is_card(text, groups[first:last], digits[begin : begin + size]):
                     yield place, groups[last - 1][1]
@@ -109,8 +113,10 @@ class CreditCardDetector:
 
     def _is_card(self, text: str, groups: Sequence[tuple[int, int]], digits: str) -> bool:
         start, end = groups[0][0], groups[-1][1]
-        if not is_card(digits) or not (is_isolated(text, start, end) or _CODE.match(text, end)):
+        if not luhn(digits) or len(set(digits)) == 1 or not (is_isolated(text, start, end) or _CODE.match(text, end)):
             return False
+        if not _issued(digits[:4]):
+            return self._context.is_beside(text, start, end)
         lengths = [stop - begin for begin, stop in groups]
         if len(groups) == 1:
             return lengths[0] >= _SURE or self._context.is_beside(text, start, end)

@@ -52,13 +52,16 @@ _STRONG = (
     r"telefonum|telefonu|cep|aray[ıi]n|numaram|電話(?:番号)?|携帯(?:電話)?(?:番号)?|电话(?:号码)?|手机(?:号码?)?|電話號碼|전화(?:번호)?|휴대폰|"
     r"телефон\pL*|тел\.?|फ़?ोन|फोन|मोबाइल|هاتف|جوال|☎|📞|📱"
 )
+_EXTENSION = r"(?:,? ?(?:x|ext\.?|extension|#) ?\d{1,6})?"
+"""What leads to a desk within an office."""
+_EXTENDED = re.compile(_EXTENSION + r"\Z")
 _POSTCODE = re.compile(r"\d{5}-\d{4}\Z")
 """Of the United States, with four more digits."""
 _MATH = Regex(r"(?i)(?:compute|calculate|evaluate|check|why is|what is|solve|sum| = |[*+/%^])[:\s]{0,3}$")
 _MATH_AFTER = Regex(r"(?i)^\s{0,2}(?:=|evaluates|equals|is equal|[*/^%]|[+-]\s?\d)")
 _OTHER = Regex(
-    r"(?i)(?:isbn|issn|doi|order|ref(?:erence)?|invoice|ticket|serial|tracking|part|sku|id|zip|"
-    r"version)[^0-9\n]{0,12}$"
+    r"(?i)(?:isbn|issn|doi|order|ref(?:erence)?|invoice|ticket|serial|tracking|part|sku|id|zip|ean|upc|gtin|"
+    r"barcode|version)[^0-9\n]{0,12}$"
 )
 _DATE = Regex(r"^(?:(?:19|20)\d\d[-/. ]?[01]?\d[-/. ]?[0-3]?\d|[0-3]?\d[-/.][01]?\d[-/.](?:19|20)\d\d)(?:\D|$)")
 _DIGIT_WORDS = "zero|oh|one|two|three|four|five|six|seven|eight|nine"
@@ -77,14 +80,14 @@ class PhoneDetector:
 
     def __init__(self) -> None:
         self._forms: tuple[tuple[Regex, Callable[[str, int, int], bool]], ...] = (
-            (Regex(r"(?:\+|\b00) ?[1-9]\d{0,2}(?:[ .\-/]{0,2}\(?\d{1,5}\)?){2,7}"), _is_international),
+            (Regex(r"(?:\+|\b00) ?[1-9]\d{0,2}(?:[ .\-/]{0,2}\(?\d{1,5}\)?){2,7}" + _EXTENSION), _is_international),
             (
-                Regex(r"(?:\b1[ .-])?(?:\([2-9]\d{2}\) ?|\b[2-9]\d{2}[.-])[2-9]\d{2}[.-]\d{4}\b"),
+                Regex(r"(?:\b1[ .-])?(?:\([2-9]\d{2}\) ?|\b[2-9]\d{2}[.-])[2-9]\d{2}[.-]\d{4}" + _EXTENSION + r"\b"),
                 _is_north_american,
             ),
             (Regex(r"\(?\b0[1-9]\d{0,3}\)?(?:[ ./-]{1,3}\d{2,8}){1,5}\b|\(\d{2}\) ?9?\d{4}-\d{4}\b"), _is_national),
         )
-        self._any = Regex(r"[(+]{0,2}\d(?:[ .\-/()]{0,2}\d){6,14}")
+        self._any = Regex(r"[(+]{0,2}\d(?:[ .\-/()]{0,2}\d){6,14}" + _EXTENSION)
         self._spelled = Regex(rf"(?i)\b(?:{_DIGIT_WORDS})(?: (?:{_DIGIT_WORDS})){{6,14}}\b")
         self._context = Context(_STRONG)
         self._near = Regex(rf"(?i)(?:{_NAMES})[^0-9\n]{{1,12}}$")
@@ -126,8 +129,9 @@ def _balanced(text: str, start: int, end: int) -> tuple[int, int]:
     return start + (surplus > 0 and text[start] == "("), end - (surplus < 0 and text[end - 1] == ")")
 
 
-def _digits(text: str) -> str:
-    return "".join(filter(str.isdigit, text))
+def _digits(number: str) -> str:
+    """Return the digits without those of an extension."""
+    return "".join(filter(str.isdigit, _EXTENDED.sub("", number)))
 
 
 def _is_date(value: str) -> bool:
@@ -139,7 +143,7 @@ def _is_international(text: str, start: int, end: int) -> bool:
         before = text[start - 1 : start]
         if (before.isalnum() and before.isascii()) or before in {")", "_", "+"}:
             return False
-    elif not is_isolated(text, start, end):
+    elif not is_isolated(text, start, end) or _OTHER.search(text[max(0, start - 24) : start]):
         return False
     after = text[end : end + 1]
     if after.isalnum() and after.isascii():
@@ -160,8 +164,8 @@ def _has_country(digits: str) -> bool:
 
 
 def _is_north_american(text: str, start: int, end: int) -> bool:
-    digits = _digits(text[start:end])[-10:]
     value = text[start:end]
+    digits = _digits(value)[-10:]
     if digits[1:3] == "11" or digits[4:6] == "11" or ("." in value and "-" in value):
         return False
     if not is_isolated(text, start, end):

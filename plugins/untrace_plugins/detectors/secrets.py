@@ -10,7 +10,7 @@ from untrace_plugins.detectors.regex import Regex
 __all__ = ["MIN_OPAQUE", "is_given", "is_opaque", "is_password", "is_placeholder", "is_random", "is_strong"]
 
 _PLACEHOLDER = Regex(
-    r"(?i)^(?:\$|<|\{|%\(|\[|\*{2,}|•|…|\.{3}|#\{|@\{|&lt;)"
+    r"(?i)^(?:\$(?:[{(]|(?-i:[A-Z_][A-Z0-9_]*|[a-z_][a-z0-9_]*)(?:[/.:-]|$)|\d?$)|<|\{|%\(|\[|\*{2,}|•|…|\.{3}|#\{|@\{|&lt;)"
     r"|^(?:x+|\*+|n/?a|none|null|nil|undefined|true|false|yes|no|str|string|text|bytes|int|bool|boolean|any|optional|"
     r"required|secret|"
     r"token|password|passwd|pwd|passwort|pass|key|value|redacted|masked|hidden|removed|changeme|change[_-]?me|"
@@ -22,7 +22,7 @@ _PLACEHOLDER = Regex(
     r"|^(?:os|process|settings|config|cfg|conf|env|environ|self|this|args|options|opts|params|props|ctx|app|request|"
     r"req|secrets|vault|"
     r"credentials|user|data|event|form|input|body)\.[a-z]"
-    r"|^[A-Za-z_]\w*\[[\w:-]*\]$|getenv|environ\b|process\.env|secretstr|secretmanager|\w\(|\w\[[\"']|\{\{"
+    r"|^[A-Za-z_]\w*\[[\w:-]*\]$|getenv|environ\b|process\.env|secretstr|secretmanager|^[a-z_.]{3,}\(|\w\[[\"']|\{\{"
 )
 MIN_OPAQUE, _MIN_ENTROPY = 16, 3.0
 """Characters, and bits per character, of a value that was generated."""

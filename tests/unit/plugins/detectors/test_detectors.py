@@ -41,9 +41,19 @@ FOUND = {
     ),
 }  # fmt: skip
 WITHIN = {
+    "ip": {"ssh root@186.112.254.194": "186.112.254.194", "ssh ubuntu@10.0.0.5": "10.0.0.5"},
+    "credit_card": {
+        "card 180066437725677": "180066437725677",
+        "Kreditkarte 3509513674308178": "3509513674308178",
+    },
     "password": {
         'password = "Marble9788#"': "Marble9788#",
         "DB_PASSWORD=sunshine_pepper-740": "sunshine_pepper-740",
+        "DB_PASSWORD=correct-horse": "correct-horse",
+        "PASSWORD=v(cfyn9(pI44Pwu4": "v(cfyn9(pI44Pwu4",
+        '{"password": "oTB2Qs3q("}': "oTB2Qs3q(",
+        "pwd=MO&tRBwxT0V&dov": "MO&tRBwxT0V&dov",
+        "password: $P8kLxMpL": "$P8kLxMpL",
         "    password: bSn3QBazH8\n": "bSn3QBazH8",
         'password: str = "Guit4r#961"': "Guit4r#961",
         "My password is Rocket3737! but it does not work": "Rocket3737",
@@ -89,6 +99,8 @@ WITHIN = {
         'SecretAccessKey: "vCfTK97qEHs73un01y1EC1kiEBM18MxY4XHT8AVC"': "vCfTK97qEHs73un01y1EC1kiEBM18MxY4XHT8AVC",
     },
     "phone": {
+        "Phone: 284-740-0390x266": "284-740-0390x266",
+        "call (527) 373-0689 ext. 8575 now": "(527) 373-0689 ext. 8575",
         "Tel. 555 0143": "555 0143",
         "電話：090-1234-5678": "090-1234-5678",
         "call me at 612 34 11 71": "612 34 11 71",
