@@ -69,9 +69,8 @@ def _called(span: Reading) -> None:
     answers = load(span.values.get(names.OUTPUT_MESSAGES))
     if not isinstance(answers, list) or len(answers) != 1 or answers[0].get("parts"):
         return
-    calls = [
-        one["function_call"] for one in span.indexed("gen_ai.completion.") if isinstance(one.get("function_call"), dict)
-    ]
+    found = [one.get("function_call") for one in span.indexed("gen_ai.completion.")]
+    calls = [call for call in found if isinstance(call, dict) and call.get("name")]
     if calls:
         answers[0]["parts"] = [tool_call(call.get("id"), call.get("name"), call.get("arguments")) for call in calls]
         span.force(names.OUTPUT_MESSAGES, dump(answers))

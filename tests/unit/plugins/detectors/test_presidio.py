@@ -40,7 +40,6 @@ def test_names_and_places() -> None:
         ("Angela Merkel", "PERSON"),
         ("Paris", "LOCATION"),
     } <= found
-    assert all(isinstance(one, Finding) for one in find("Barack Obama"))
 
 
 @pytest.mark.skipif(not has_presidio, reason="needs presidio-analyzer")
