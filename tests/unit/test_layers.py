@@ -34,6 +34,20 @@ ALLOWED = {
 }
 COMPONENTS = {"api", "data", "delivery", "conditions", "statements", "net", "admin"}
 
+PLUGINS = ROOT / "plugins/untrace_plugins"
+SHARED = {
+    "detectors": {"scanning"},
+    "genai": set(),
+    "kafka": set(),
+    "kubernetes": set(),
+    "metrics": {"connectors", "sampling"},  # of the connectors, how they deliver to several pipelines
+    "sampling": set(),
+    "scanning": set(),
+    "sealing": {"texts"},
+    "texts": set(),
+}
+"""Room that several components share -> rooms beside it that it may import."""
+
 
 def imports(path: Path) -> Iterator[str]:
     """Yield the absolute names of the modules that a file imports."""
@@ -73,6 +87,21 @@ def test_components_use_only_the_public_rooms(path: Path) -> None:
     """A component imports the public rooms; what it needs otherwise is missing from the API."""
     allowed = COMPONENTS | ({"testing"} if "tests" in path.parts else set())
     assert rooms_of(path) <= allowed
+
+
+@pytest.mark.parametrize("room", SHARED)
+def test_shared_room_knows_no_component(room: str) -> None:
+    """What components share imports none of them, and only the rooms beside it that it needs."""
+    names = [name.split(".") for path in (PLUGINS / room).rglob("*.py") for name in imports(path)]
+    assert names, "the room is empty"
+    found = {parts[1] for parts in names if parts[0] == "untrace_plugins" and len(parts) > 1} - {room}
+    assert found <= SHARED[room]
+
+
+def test_every_shared_room_has_a_rule() -> None:
+    """A folder beside the components is one of these rooms."""
+    kinds = {"connectors", "exporters", "extensions", "processors", "receivers"}
+    assert {path.parent.name for path in PLUGINS.glob("*/__init__.py")} == kinds | SHARED.keys()
 
 
 def test_core_knows_no_component() -> None:
