@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from untrace_pipeline.data import Batch, Field, Level, Value, attribute
 from untrace_plugins.connectors.llm_metrics.catalog import Source
 from untrace_plugins.genai import names
+from untrace_plugins.genai.limits import MOST_TOKENS, MOST_USD
 from untrace_plugins.metrics.adjusted import adjusted_counts, with_attribute
 from untrace_plugins.metrics.names import INSTANCE_ID, SERVICE_NAME
 from untrace_plugins.sampling.marking import ADJUSTED_COUNT
@@ -23,20 +24,18 @@ _OTHER = "_OTHER"
 """``error.type`` of a failure that has none (semantic conventions, "Recording errors")."""
 _NO_ID = bytes(16)
 
-_MAX_TOKENS = 2**40
 _MAX_SECONDS = 30 * 86400
-_MAX_COST = 1e9
-"""Beyond these nobody means it, and sums would be spoilt for ever."""
+"""Beyond this nobody means it, and sums would be spoilt for ever."""
 
 _NUMBERS: Mapping[Source, tuple[str, float]] = {
-    Source.INPUT: (names.USAGE_INPUT, _MAX_TOKENS),
-    Source.OUTPUT: (names.USAGE_OUTPUT, _MAX_TOKENS),
-    Source.CACHE_READ: (names.USAGE_CACHE_READ, _MAX_TOKENS),
-    Source.CACHE_CREATION: (names.USAGE_CACHE_CREATION, _MAX_TOKENS),
-    Source.REASONING: (names.USAGE_REASONING, _MAX_TOKENS),
-    Source.COST: (names.USAGE_COST, _MAX_COST),
+    Source.INPUT: (names.USAGE_INPUT, MOST_TOKENS),
+    Source.OUTPUT: (names.USAGE_OUTPUT, MOST_TOKENS),
+    Source.CACHE_READ: (names.USAGE_CACHE_READ, MOST_TOKENS),
+    Source.CACHE_CREATION: (names.USAGE_CACHE_CREATION, MOST_TOKENS),
+    Source.REASONING: (names.USAGE_REASONING, MOST_TOKENS),
+    Source.COST: (names.USAGE_COST, MOST_USD),
     Source.TIME_TO_FIRST_CHUNK: (names.RESPONSE_TIME_TO_FIRST_CHUNK, _MAX_SECONDS),
-    Source.TOKENS_PER_SECOND: (names.TOKENS_PER_SECOND, _MAX_TOKENS),
+    Source.TOKENS_PER_SECOND: (names.TOKENS_PER_SECOND, MOST_TOKENS),
 }
 """Attribute and largest value of what spans say in numbers."""
 

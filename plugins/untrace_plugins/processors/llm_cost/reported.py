@@ -11,6 +11,7 @@ import orjson
 from untrace_pipeline.data import Batch, Level, Value, attribute
 from untrace_plugins.genai import names
 from untrace_plugins.genai.emit.cost import Cost
+from untrace_plugins.genai.limits import MOST_USD
 
 __all__ = ["reported_costs"]
 
@@ -25,8 +26,6 @@ _PLACES: Final = (
 """Attributes of total, input and output cost; the first place that has a total is taken."""
 _KEYS: Final = [name for place in _PLACES for name in place if name]
 _FIELDS: Final = [attribute(name) for name in [*_KEYS, _LANGFUSE]]
-_MOST: Final = 1e6
-"""US dollars; what says more for one call is broken."""
 
 
 def reported_costs(batch: Batch, rows: Sequence[int]) -> list[Cost | None]:
@@ -65,4 +64,4 @@ def _cost(values: Sequence[Value]) -> Cost | None:
 def _amount(value: Value) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return float(value) if math.isfinite(value) and 0 <= value <= _MOST else None
+    return float(value) if math.isfinite(value) and 0 <= value <= MOST_USD else None

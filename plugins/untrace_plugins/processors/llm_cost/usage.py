@@ -6,12 +6,10 @@ import enum
 from typing import Final
 
 from untrace_pipeline.data import Value
+from untrace_plugins.genai.limits import MOST_TOKENS
 from untrace_plugins.genai.pricing import Usage
 
 __all__ = ["Status", "read_usage"]
-
-_MOST: Final = 10**10
-"""More tokens than any call can have; what says more is broken."""
 
 
 class Status(enum.StrEnum):
@@ -47,7 +45,7 @@ def read_usage(counts: tuple[Value, ...]) -> Usage | Status:
     if not sent and not answered and counts == _NOTHING:
         return Status.NO_USAGE
     # Parts within their sum, nothing below zero: with that, no part is greater than the greatest sum either.
-    if read >= 0 and written >= 0 and read + written <= sent <= _MOST and 0 <= thought <= answered <= _MOST:
+    if read >= 0 and written >= 0 and read + written <= sent <= MOST_TOKENS and 0 <= thought <= answered <= MOST_TOKENS:
         return Usage(sent, answered, read, written, thought)
     return Status.INVALID_USAGE
 

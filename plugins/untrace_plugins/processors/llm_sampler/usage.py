@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, cast
 
 from untrace_pipeline.data import Batch, Field, Level, Value, attribute
+from untrace_plugins.genai.limits import MOST_TOKENS, MOST_USD
 from untrace_plugins.genai.names import DUPLICATE, USAGE_COST, USAGE_INPUT, USAGE_OUTPUT
 from untrace_plugins.sampling.survey import Columns
 
@@ -15,8 +15,6 @@ __all__ = ["Usage", "UsageFold"]
 _START, _END = Field(Level.ITEM, "start_time_unix_nano"), Field(Level.ITEM, "end_time_unix_nano")
 _COST, _DUPLICATE = attribute(USAGE_COST), attribute(DUPLICATE)
 _INPUT, _OUTPUT = attribute(USAGE_INPUT), attribute(USAGE_OUTPUT)
-_MOST_TOKENS = 2**53
-"""Beyond this a number is no count of tokens."""
 
 
 class Usage(NamedTuple):
@@ -81,8 +79,8 @@ def _valid(values: Sequence[Value], test: Callable[[Value], bool]) -> list[float
 
 
 def _is_cost(value: Value) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= MOST_USD
 
 
 def _is_count(value: Value) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MOST_TOKENS
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_TOKENS
