@@ -7,7 +7,7 @@ from importlib.util import find_spec
 
 import pytest
 
-from untrace_pipeline.api import Finding, load_detector
+from untrace_pipeline.api import load_detector
 from untrace_pipeline.errors import PluginError
 from untrace_plugins.detectors.detector_set import DetectorSet
 
