@@ -223,4 +223,7 @@ def _with_metadata(value: Value, added: bytes) -> str:
     except orjson.JSONDecodeError:
         found = value
     own = found if isinstance(found, dict) else {"metadata": found}
-    return orjson.dumps({**own, **orjson.loads(added)}, default=repr).decode()
+    try:
+        return orjson.dumps({**own, **orjson.loads(added)}, default=repr).decode()
+    except TypeError:  # JSON may be read deeper than it may be written: it stays the text that it is
+        return orjson.dumps({"metadata": str(value), **orjson.loads(added)}).decode()

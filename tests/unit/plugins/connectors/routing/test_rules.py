@@ -252,6 +252,9 @@ async def test_sampled_out_of_one_rule_reaches_another() -> None:
 
 # ------------------------------------------------- metadata, transformations
 
+DEEP = '{"a":' * 300 + "1" + "}" * 300
+"""JSON that may be read, and may not be written."""
+
 
 @pytest.mark.parametrize(
     ("before", "after"),
@@ -260,6 +263,7 @@ async def test_sampled_out_of_one_rule_reaches_another() -> None:
         ('{"plan": "gold", "team": "x"}', {"plan": "gold", "team": "ml"}),
         ("no json", {"metadata": "no json", "team": "ml"}),
         ("[1]", {"metadata": [1], "team": "ml"}),
+        pytest.param(DEEP, {"metadata": DEEP, "team": "ml"}, id="deep"),
         ({"plan": "gold"}, {"plan": "gold", "team": "ml"}),
     ],
 )
