@@ -12,6 +12,9 @@ __all__ = ["Match", "Regex"]
 
 _MAX_MEM = 64 << 20
 """Bytes that RE2 may use for one pattern; long lists of words need more than its default."""
+_NOWHERE = (-1, -1)
+"""The span of a match that is none, and of a group that takes no part."""
+_ANYWHERE, _WHOLE = re2._re2.RE2.Anchor.UNANCHORED, re2._re2.RE2.Anchor.ANCHOR_BOTH
 
 
 class Match(NamedTuple):
@@ -51,19 +54,24 @@ class Regex:
         self.pattern = pattern
 
     @cached_property
-    def _compiled(self) -> Any:
+    def _spans(self) -> Any:
+        """RE2's own method: from anchor, text, start and end to spans. What the package puts around it takes longer."""
         options = re2.Options()
         options.log_errors = False
         options.max_mem = _MAX_MEM
-        return re2.compile(self.pattern, options)
+        return re2.compile(self.pattern, options)._regexp.Match
 
     def search(self, text: str) -> bool:
         """Whether the pattern matches anywhere."""
-        return self._compiled.search(text) is not None
+        return self._matches(_ANYWHERE, text)
 
     def fullmatch(self, text: str) -> bool:
         """Whether the pattern matches the whole text."""
-        return self._compiled.fullmatch(text) is not None
+        return self._matches(_WHOLE, text)
+
+    def _matches(self, anchor: Any, text: str) -> bool:
+        data = text.encode()
+        return bool(self._spans(anchor, data, 0, len(data))[0] != _NOWHERE)
 
     def distinct(self, text: str) -> Iterator[Match]:
         """Yield matches from left to right that do not overlap, as every engine finds them."""
@@ -78,14 +86,13 @@ class Regex:
 
     def _scan(self, text: str, *, overlapping: bool) -> Iterator[Match]:
         data = text.encode()
-        search, groups = self._compiled.search, range(self._compiled.groups + 1)
-        is_ascii = len(data) == len(text)
+        find, size = self._spans, len(data)
+        is_ascii = size == len(text)
         position = seen = counted = 0
-        while position <= len(data) and (match := search(data, position)) is not None:
-            spans = [match.span(group) for group in groups]
+        while position <= size and (spans := find(_ANYWHERE, data, position, size))[0] != _NOWHERE:
             begin, end = spans[0]
             position = begin + 1 if overlapping or end == begin else end
-            while position < len(data) and data[position] & 0xC0 == 0x80:  # noqa: PLR2004  a further byte in UTF-8
+            while position < size and data[position] & 0xC0 == 0x80:  # noqa: PLR2004  a further byte in UTF-8
                 position += 1
             if not is_ascii:
                 counted += len(data[seen:begin].decode())

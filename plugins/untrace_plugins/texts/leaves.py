@@ -18,6 +18,9 @@ __all__ = ["Kind", "Part", "Span", "is_json", "parts"]
 _MAX_DEPTH = 12
 """JSON within JSON strings; each doubles the backslashes, so what lies deeper is treated as text."""
 _LEAF = re.compile(r'"([^"\\]*(?:\\.[^"\\]*)*)"(\s*:)?|(-?\d[\d.eE+-]*)', re.DOTALL)
+_STRINGS = re.compile(r'(?:[^"]*+"[^"\\]*+(?:\\.[^"\\]*+)*+")*+[^"]*+', re.DOTALL)
+"""Whole strings and what is between them: all that ends before an offset, in one go."""
+_OF_NUMBERS = "0123456789.eE+-"
 _TOKEN = re.compile(rf"{_LEAF.pattern}|([{{\[])|([}}\]])", re.DOTALL)
 _KEY, _STRING, _NUMBER, _OPEN = 2, 1, 3, 4
 """Groups of a token."""
@@ -132,13 +135,30 @@ class _Document:
 
     def _leaves(self) -> None:
         """Look only for what holds spans, up to the last one: scopes stay empty."""
-        spans = self._spans
-        for match in _LEAF.finditer(self._text):
-            if self._first == len(spans):
+        place = 0
+        while self._first < len(self._spans):
+            match = _LEAF.search(self._text, self._leaf_before(self._spans[self._first].start, place))
+            if match is None:
                 return
-            if match.end() > spans[self._first].start:
-                kind = _KINDS[match.lastindex or 0]
-                self._add(*match.span(0 if kind is Kind.NUMBER else 1), kind)
+            kind = _KINDS[match.lastindex or 0]
+            self._add(*match.span(0 if kind is Kind.NUMBER else 1), kind)
+            place = match.end()
+            # What lies between two leaves is no part of any.
+            while self._first < len(self._spans) and self._spans[self._first].end <= place:
+                self._first += 1
+
+    def _leaf_before(self, start: int, place: int) -> int:
+        """Return where the string or number begins that an offset lies in, given the end of one before it."""
+        text = self._text
+        if start <= place:
+            return place
+        strings = _STRINGS.match(text, place, start)
+        assert strings is not None
+        begin = strings.end()
+        if begin == start:
+            while begin > place and text[begin - 1] in _OF_NUMBERS:
+                begin -= 1
+        return begin
 
     def _token(self, match: re.Match[str]) -> None:
         group = match.lastindex

@@ -41,6 +41,7 @@ def test_usual_text_is_the_same_object(text: str) -> None:
         ("gho_ab\\\ncd", "gho_abcd"),
         (r"gho_ab\\\ncd ef\\ngh", "gho_abcd ef\ngh"),
         (r"\ud83d\ude00", "\ufffd\ufffd"),
+        ("\\" * 100 + "u0040" + "\\" * 100, "@" + "\\" * 100),
         (r"C:\users \z 50%", r"C:\users \z 50%"),
     ],
 )

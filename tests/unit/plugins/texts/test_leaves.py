@@ -78,6 +78,7 @@ def test_wherever_spans_lie_json_stays_json(value: Any, ascii: bool, cuts: list[
     ends = sorted({min(cut, len(text)) for cut in cuts})
     spans = [Span(start, end, number) for number, (start, end) in enumerate(zip(ends[::2], ends[1::2], strict=False))]
     found = parts(text, spans)
+    assert [part[:5] for part in found] == [part[:5] for part in parts(text, spans, to_the_end=True)]
     assert [part.start for part in found] == sorted(part.start for part in found)
     after = json.loads(replaced(text, found))
     assert type(after) is type(value)
