@@ -60,7 +60,7 @@ def normalise(
     if error is None and (differences := known.differences(attributes)) is not None:
         differences[names.DIALECT] = found[0].name
         return Changes(differences, found[0].name)
-    span = Reading(attributes, start)
+    span = Reading(attributes, known.numbered, start)
     removed = _read(span, found, manner)
     span.put(names.ERROR_TYPE, error)
     _complete(span)

@@ -7,31 +7,36 @@ speaks for itself, and only what differs is written down.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any, Final
 
 from untrace_pipeline.data.fields import Value
 from untrace_plugins.genai import names
 from untrace_plugins.genai.dialects import OTEL_GENAI, Dialect, spoken
 from untrace_plugins.genai.dialects.otel import CANONICAL, RENAMED
-from untrace_plugins.genai.reading import UNREADABLE
+from untrace_plugins.genai.reading import UNREADABLE, numbered
 from untrace_plugins.genai.values import Convert, boolean, integer, json_text, text
 
 __all__ = ["Plan", "plan"]
 
 _TYPES: Final[Mapping[Convert, type]] = {text: str, json_text: str, boolean: bool, integer: int}
 """Converters that leave everything alone that has a type; integers are within 64 bits, as the protocol has them."""
+_MOST_PLANS: Final = 512
+_MOST_KEYS: Final = 256
+_MOST_CHARACTERS: Final = 16_384
+"""What is remembered: a few megabytes, and never more than some 25, whatever keys strangers make up."""
+_PLANS: Final[dict[tuple[tuple[str, ...], tuple[Dialect, ...]], Plan]] = {}
 _PARTS: Final = (names.USAGE_CACHE_READ, names.USAGE_CACHE_CREATION)
 
 
 class Plan:
     """How spans with certain keys are read."""
 
-    __slots__ = ("_alone", "_converts", "_operations", "_parts", "_types", "dialects")
+    __slots__ = ("_alone", "_converts", "_operations", "_parts", "_types", "dialects", "numbered")
 
     def __init__(self, keys: tuple[str, ...], among: tuple[Dialect, ...]) -> None:
         self.dialects = spoken(keys, among)
         """The dialects that they speak."""
+        self.numbered = numbered(keys)
         self._alone = self.dialects == (OTEL_GENAI,) and names.OPERATION in keys and RENAMED.isdisjoint(keys)
         converts = {key: CANONICAL[key] for key in keys if key in CANONICAL}
         self._types = [(key, _TYPES[convert]) for key, convert in converts.items() if convert in _TYPES]
@@ -74,7 +79,13 @@ class Plan:
         )
 
 
-@lru_cache(maxsize=1024)
 def plan(keys: tuple[str, ...], among: tuple[Dialect, ...]) -> Plan:
     """Return the plan for spans with these attributes; spans of one instrumentation mostly have the same."""
-    return Plan(keys, among)
+    found = _PLANS.get((keys, among))
+    if found is None:
+        found = Plan(keys, among)
+        if len(keys) <= _MOST_KEYS and sum(map(len, keys)) <= _MOST_CHARACTERS:
+            if len(_PLANS) >= _MOST_PLANS:
+                _PLANS.clear()
+            _PLANS[keys, among] = found
+    return found

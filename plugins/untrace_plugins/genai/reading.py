@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from untrace_pipeline.data.fields import Value
@@ -11,27 +11,38 @@ from untrace_plugins.genai import names
 from untrace_plugins.genai.values import Convert, integer, text
 from untrace_plugins.genai.words import operation, span_kind
 
-__all__ = ["UNREADABLE", "Reading", "Table"]
+__all__ = ["UNREADABLE", "Numbered", "Reading", "Table", "numbered"]
 
 Table: TypeAlias = Mapping[str, tuple[str, Convert]]
 """Attribute of a dialect -> canonical attribute, and what makes its value canonical."""
 
+Numbered: TypeAlias = Mapping[str, Sequence[str]]
+"""Flattened attributes by what stands before their first number."""
 
 UNREADABLE = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 """What converters raise over values of a shape or depth that nobody foresaw."""
 
 _NUMBER = re.compile(r"\.(?=\d)")
+_PLAIN = frozenset({str, int, float, bool})
+
+
+def numbered(keys: Iterable[str]) -> Numbered:
+    """Return which of these keys are flattened."""
+    found: dict[str, list[str]] = {}
+    for key in keys:
+        if (number := _NUMBER.search(key)) is not None:
+            found.setdefault(key[: number.end()], []).append(key)
+    return found
 
 
 class Reading:
     """The attributes of one span, and the canonical ones that come of them. The first reader of an attribute wins."""
 
-    __slots__ = ("_flattened", "attributes", "duplicate", "forced", "malformed", "own", "start", "used", "values")
+    __slots__ = ("_numbered", "attributes", "duplicate", "forced", "malformed", "own", "start", "used", "values")
 
-    def __init__(self, attributes: Mapping[str, Value], start: int = 0) -> None:
+    def __init__(self, attributes: Mapping[str, Value], numbered: Numbered, start: int = 0) -> None:
         self.attributes = attributes
-        self._flattened: dict[str, list[str]] | None = None
-        """Keys with a number by what stands before the number, once somebody asks."""
+        self._numbered = numbered
         self.start = start
         """Nanoseconds since the epoch; 0 if unknown."""
         self.values: dict[str, Value] = {}
@@ -49,7 +60,8 @@ class Reading:
     def put(self, canonical: str, value: Value, *sources: str) -> None:
         """Set a canonical attribute unless it is set, and note what it came from. ``None`` says nothing."""
         if value is not None:
-            self.values.setdefault(canonical, _plain(value))
+            if canonical not in self.values:
+                self.values[canonical] = value if value.__class__ in _PLAIN else _plain(value)
             self.used.update(sources)
 
     def force(self, canonical: str, value: Value) -> None:
@@ -75,10 +87,8 @@ class Reading:
 
     def table(self, table: Table) -> None:
         """Take everything that a table names, in its order."""
-        attributes = self.attributes
-        for source, (canonical, convert) in table.items():
-            if source in attributes:
-                self.take(source, canonical, convert)
+        for source in filter(self.attributes.__contains__, table):
+            self.take(source, *table[source])
 
     def attempt(self, convert: Callable[[Any], Any], value: object, source: str) -> Any:
         """Return the converted value; what cannot be converted is noted, and stays what it is.
@@ -108,13 +118,8 @@ class Reading:
 
         Missing numbers leave no gap. The attributes count as used.
         """
-        if self._flattened is None:
-            self._flattened = {}
-            for key in self.attributes:
-                if (number := _NUMBER.search(key)) is not None:
-                    self._flattened.setdefault(key[: number.end()], []).append(key)
         tree: dict[str, Any] = {}
-        for key in self._flattened.get(prefix, ()):
+        for key in self._numbered.get(prefix, ()):
             self.used.add(key)
             _plant(tree, key[len(prefix) :].split("."), self.attributes[key])
         found = _listed(tree)
