@@ -28,6 +28,7 @@ _ROLES: Mapping[str, str] = {
     "ipython": "tool",
     "developer": "system",
 }
+_SIMPLE = frozenset({"role", "content"})
 _ITEM_TYPES = frozenset({"reasoning", "function_call", "custom_tool_call"})
 """Items of OpenAI's Responses API that belong to an answer without being a message."""
 _RESULT_TYPES = frozenset({"function_call_output", "custom_tool_call_output"})
@@ -89,7 +90,17 @@ def messages(given: object, role: str) -> Iterator[Message]:
     elif isinstance(given, list):
         yield from _listed(given, role)
     elif isinstance(given, dict):
-        yield from _held(given, role)
+        simple = _simple(given)
+        yield from _held(given, role) if simple is None else (simple,)
+
+
+def _simple(given: Any) -> Message | None:
+    """Return the message of a role and a text and nothing else, as most are; ``None`` for any other."""
+    if given.__class__ is dict and given.keys() == _SIMPLE:
+        role, content = given["role"], given["content"]
+        if isinstance(role, str) and isinstance(content, str) and role and content and not _looks_like_blocks(content):
+            return {"role": _ROLES.get(role, role), "parts": [{"type": "text", "content": content}]}
+    return None
 
 
 def message(given: Mapping[str, Any], role: str = "user") -> Message:
@@ -111,7 +122,10 @@ def message(given: Mapping[str, Any], role: str = "user") -> Message:
 def _listed(given: list[Any], role: str) -> Iterator[Message]:
     """Read a list: items of the Responses API that are no messages are gathered into one of their own."""
     gathered: list[Part] = []
-    for one in [_parsed(item) for item in given]:
+    for one in [_parsed(item) if isinstance(item, str) else item for item in given]:
+        if not gathered and (simple := _simple(one)) is not None:
+            yield simple
+            continue
         kind = one.get("type") if isinstance(one, dict) else None
         if kind in _ITEM_TYPES or (isinstance(kind, str) and kind.endswith("_call") and "role" not in one):
             gathered += parts(one)
@@ -132,9 +146,9 @@ def _listed(given: list[Any], role: str) -> Iterator[Message]:
     yield from _flushed(gathered, "assistant" if role == "assistant" or _of_assistant(gathered) else role)
 
 
-def _parsed(item: Any) -> Any:
+def _parsed(item: str) -> Any:
     """Return the message that a text in a list is as JSON; any other text as it is."""
-    if isinstance(item, str) and item[:1] == "{":
+    if item[:1] == "{":
         found = structure(item)
         return found if isinstance(found, dict) and any(_held(found, "")) else item
     return item

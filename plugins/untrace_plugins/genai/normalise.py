@@ -8,13 +8,14 @@ from typing import NamedTuple
 
 from untrace_pipeline.data.fields import Value
 from untrace_plugins.genai import names
-from untrace_plugins.genai.dialects import DIALECTS, OTEL_GENAI, Dialect
-from untrace_plugins.genai.plan import plan
+from untrace_plugins.genai.dialects import DIALECTS, Dialect
+from untrace_plugins.genai.plan import Plan, plan
 from untrace_plugins.genai.reading import Reading
 from untrace_plugins.genai.values import integer
 
 __all__ = ["ALL", "Changes", "Manner", "normalise"]
 
+_CACHE = (names.USAGE_CACHE_READ, names.USAGE_CACHE_CREATION)
 _CONTENT = frozenset({*names.USAGE, names.INPUT_MESSAGES, names.OUTPUT_MESSAGES})
 
 
@@ -61,23 +62,24 @@ def normalise(
         differences[names.DIALECT] = found[0].name
         return Changes(differences, found[0].name)
     span = Reading(attributes, known.numbered, start)
-    removed = _read(span, found, manner)
+    removed = _read(span, known, manner)
     span.put(names.ERROR_TYPE, error)
     _complete(span)
-    changes = _changes(span, overwrite=not manner.overwrites.isdisjoint({dialect.name for dialect in found}))
+    overwrite = bool(manner.overwrites) and not manner.overwrites.isdisjoint({dialect.name for dialect in found})
+    changes = _changes(span, overwrite=overwrite)
     changes |= dict.fromkeys(removed - changes.keys() - span.values.keys())
     changes[names.DIALECT] = found[0].name
     return Changes(changes, found[0].name, span.malformed)
 
 
-def _read(span: Reading, found: Sequence[Dialect], manner: Manner) -> set[str]:
-    """Let dialects read, the convention first unless another overwrites it; return the attributes that go."""
-    first = [dialect for dialect in found if dialect.name in manner.overwrites]
-    rest = [dialect for dialect in found if dialect not in first]
-    if OTEL_GENAI in rest:
-        rest = [OTEL_GENAI, *(dialect for dialect in rest if dialect is not OTEL_GENAI)]
+def _read(span: Reading, known: Plan, manner: Manner) -> set[str]:
+    """Let dialects read, those that overwrite first, in the order of the list; return the attributes that go."""
+    order = known.order
+    if manner.overwrites:
+        first = [dialect for dialect in known.dialects if dialect.name in manner.overwrites]
+        order = [*first, *(dialect for dialect in order if dialect not in first)]
     removed: set[str] = set()
-    for dialect in (*first, *rest):
+    for dialect in order:
         span.used = set()
         try:
             dialect.read(span)
@@ -101,7 +103,7 @@ def _complete(span: Reading) -> None:
     if values.get(names.USAGE_COST) == 0:  # how libraries say that they know no price
         span.force(names.USAGE_COST, None)
     counted = values.get(names.OPERATION) in names.LLM_CALLS
-    if span.duplicate or (not counted and any(key in values for key in names.USAGE)):
+    if span.duplicate or not (counted or values.keys().isdisjoint(names.USAGE)):
         span.put(names.DUPLICATE, True)
 
 
@@ -118,8 +120,9 @@ def _is_call(span: Reading) -> bool:
 
 def _include_cache(span: Reading) -> None:
     """Add the cache parts to an input that is smaller than them: it was reported without."""
-    total = integer(span.values.get(names.USAGE_INPUT))
-    parts = sum(integer(span.values.get(key)) or 0 for key in (names.USAGE_CACHE_READ, names.USAGE_CACHE_CREATION))
+    values = span.values
+    parts = sum([integer(values[key]) or 0 for key in _CACHE if key in values])
+    total = integer(values.get(names.USAGE_INPUT)) if parts else None
     if total is not None and parts > total >= 0:
         span.force(names.USAGE_INPUT, total + parts)
 

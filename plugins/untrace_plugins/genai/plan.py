@@ -31,11 +31,13 @@ _PARTS: Final = (names.USAGE_CACHE_READ, names.USAGE_CACHE_CREATION)
 class Plan:
     """How spans with certain keys are read."""
 
-    __slots__ = ("_alone", "_converts", "_operations", "_parts", "_types", "dialects", "numbered")
+    __slots__ = ("_alone", "_converts", "_operations", "_parts", "_types", "dialects", "numbered", "order")
 
     def __init__(self, keys: tuple[str, ...], among: tuple[Dialect, ...]) -> None:
         self.dialects = spoken(keys, among)
         """The dialects that they speak."""
+        self.order = sorted(self.dialects, key=lambda dialect: dialect is not OTEL_GENAI)
+        """The same as they are read: the convention first, then as they are listed."""
         self.numbered = numbered(keys)
         self._alone = self.dialects == (OTEL_GENAI,) and names.OPERATION in keys and RENAMED.isdisjoint(keys)
         converts = {key: CANONICAL[key] for key in keys if key in CANONICAL}

@@ -152,7 +152,7 @@ def _listed(tree: Any) -> Any:
     """Make lists of the maps whose keys are numbers, from the inside out."""
     if not isinstance(tree, dict):
         return tree
-    found = {key: _listed(value) for key, value in tree.items()}
+    found = {key: _listed(value) if isinstance(value, dict) else value for key, value in tree.items()}
     if found and all(key.isascii() and key.isdigit() for key in found):
         return [found[key] for key in sorted(found, key=int)]
     return found

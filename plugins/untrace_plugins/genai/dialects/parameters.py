@@ -56,12 +56,15 @@ _RESPONSE: Mapping[str, tuple[str, Convert]] = {
     "system_fingerprint": (names.OPENAI_SYSTEM_FINGERPRINT, text),
 }
 
+_USAGE = ("usage", "usageMetadata", "usage_metadata", "token_usage")
+
 
 def parameters(span: Reading, given: Mapping[str, Any]) -> bool:
     """Set what a request says beside its messages; return whether it said nothing else."""
     known = 0
-    for key, (canonical, convert) in _PARAMETERS.items():
-        if (value := given.get(key)) is not None:
+    for key in filter(given.__contains__, _PARAMETERS):
+        canonical, convert = _PARAMETERS[key]
+        if (value := given[key]) is not None:
             known += 1
             if value != "Infinity":  # how Langfuse writes that there is no limit
                 span.put(canonical, span.attempt(convert, value, key))
@@ -79,12 +82,13 @@ def response(span: Reading, given: Mapping[str, Any]) -> None:
     if isinstance(given.get("generations"), list):
         _langchain(span, given)
         return
-    for key, (canonical, convert) in _RESPONSE.items():
-        if (value := given.get(key)) is not None:
+    for key in filter(given.__contains__, _RESPONSE):
+        canonical, convert = _RESPONSE[key]
+        if (value := given[key]) is not None:
             span.put(canonical, span.attempt(convert, value, key))
     if not {names.USAGE_INPUT, names.USAGE_REASONING} <= span.values.keys():
-        for key in ("usage", "usageMetadata", "usage_metadata", "token_usage"):
-            span.tokens(usage(given.get(key)))
+        for key in filter(given.__contains__, _USAGE):
+            span.tokens(usage(given[key]))
     _ended(span, _ends(given))
 
 

@@ -6,9 +6,11 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given as generated
+from hypothesis import strategies as st
 
 from untrace_plugins.genai import names
-from untrace_plugins.genai.messages import input_messages, instructions, output_messages
+from untrace_plugins.genai.messages import input_messages, instructions, message, output_messages
 from untrace_plugins.genai.normalise import normalise
 from untrace_plugins.genai.tools import tool_definitions
 
@@ -227,3 +229,14 @@ def test_tool_definitions_are_flat(given: object) -> None:
     assert json.loads(tool_definitions(given) or "") == [
         {"type": "function", "name": "look", "description": "d", "parameters": {"type": "object"}}
     ]
+
+
+@generated(
+    st.sampled_from(("user", "developer", "function", "AIMessageChunk", "tool", "", "critic")),
+    st.text() | st.sampled_from(('[{"type": "text", "text": "hi"}]', "[{", '{"role": "user"}')),
+)
+def test_a_role_and_a_text_are_read_as_any_message(role: str, content: str) -> None:
+    """The short way for most messages says what the whole way says."""
+    whole = message({"role": role, "content": content}, "user")
+    for given in ([{"role": role, "content": content}], {"role": role, "content": content}):
+        assert json.loads(str(input_messages(given))) == [whole]

@@ -55,7 +55,15 @@ def test_originals_go_where_asked() -> None:
     assert found[names.USAGE_INPUT] == 3
 
 
-@pytest.mark.parametrize(("overwrites", "expected"), [(frozenset[str](), 7), (frozenset({"openinference"}), 3)])
+@pytest.mark.parametrize(
+    ("overwrites", "expected"),
+    [
+        (frozenset[str](), 7),
+        (frozenset({"openinference"}), 3),
+        (frozenset({"otel_genai", "openinference"}), 3),
+        (frozenset({"otel_genai"}), 7),
+    ],
+)
 def test_overwrite(overwrites: frozenset[str], expected: int) -> None:
     """A canonical attribute that is there stays, unless the dialect is to overwrite it."""
     assert after({**OPENINFERENCE, names.USAGE_INPUT: 7}, Manner(overwrites=overwrites))[names.USAGE_INPUT] == expected
