@@ -57,8 +57,8 @@ class _Node:
     def __init__(self) -> None:
         self.facts: SpanFacts | None = None
         self.counts: bool | None = None
-        self.beneath: tuple[SpanFacts, ...] = ()
-        """Calls that count, of which this span is the nearest place that they are known to."""
+        self.beneath: dict[bytes, SpanFacts] = {}
+        """Calls that count, by span id, of which this span is the nearest place that they are known to."""
 
 
 class Calls:
@@ -77,9 +77,8 @@ class Calls:
     def duplicates(self, spans: Sequence[SpanFacts]) -> list[bool]:
         """Return for each span whether another one counts for its call. Spans that were seen get the same answer."""
         nodes = [self._seen(span) for span in spans]
-        for span, node in zip(spans, nodes, strict=True):
-            if node.beneath and span.role is not Role.BORDER:
-                self._lift(span, node)
+        for node in dict.fromkeys(nodes):  # each once, however often its id repeats
+            self._lift(node)
         calls = [(self._above(span), span) for span in spans if span.role is Role.CALL]
         calls.sort(key=lambda call: len(call[0]), reverse=True)
         for above, span in calls:
@@ -150,21 +149,22 @@ class Calls:
             if not start.parent_id:
                 return
             node = self._node(call.trace_id, start.parent_id)
-            if call not in node.beneath:
-                node.beneath += (call,)
+            node.beneath[call.span_id] = call
             if node.facts is None or node.facts.role is Role.BORDER:
                 return
             start = node.facts
 
-    def _lift(self, span: SpanFacts, node: _Node) -> None:
+    def _lift(self, node: _Node) -> None:
         """Pass on what waited in the place of a span that has come now."""
-        for call in node.beneath:
-            self._report(call, span)
+        span = node.facts
+        if span is not None and span.role is not Role.BORDER and node.beneath:
+            for call in list(node.beneath.values()):
+                self._report(call, span)
 
 
 def _covered(span: SpanFacts, node: _Node) -> bool:
     """Return whether a call beneath counts already."""
-    return any(_same(span, inner) for inner in node.beneath)
+    return any(_same(span, inner) for inner in node.beneath.values())
 
 
 def _answer(span: SpanFacts) -> tuple[bytes, str]:

@@ -26,7 +26,6 @@ _BORDERS = frozenset(
 _INHERITED = (names.SESSION_ID, names.USER_ID, names.CONVERSATION_ID, names.TAGS, names.METADATA)
 _DECISIVE = frozenset({names.OPERATION, names.USAGE_INPUT, names.USAGE_OUTPUT, names.DUPLICATE, names.RESPONSE_ID})
 """What says whether a span counts."""
-_STEPS = 64
 ERROR = 2
 """The status code of a span that failed."""
 
@@ -121,22 +120,37 @@ def events_of(batch: Batch, rows: set[int]) -> dict[int, list[Event]]:
 
 def inherit(spans: Sequence[Span]) -> None:
     """Give LLM spans what the nearest span above them has of session, user, conversation, tags and metadata."""
-    by_id = {(span.trace_id, span.span_id): span for span in spans}
+    contexts = _Contexts(spans)
     for span in spans:
-        if not span.dialect or (span.trace_id, span.parent_id) not in by_id:
-            continue
-        missing = [key for key in _INHERITED if span.get(key) is None]
-        if span.get(names.SESSION_ID) is not None and names.CONVERSATION_ID in missing:
-            missing.remove(names.CONVERSATION_ID)  # which says no more
-        above = span
-        for _ in range(_STEPS):
-            found = by_id.get((above.trace_id, above.parent_id))
-            if found is None or not missing:
-                break
-            above = found
-            for key in [key for key in missing if above.get(key) is not None]:
-                span.changes[key] = above.get(key)
-                missing.remove(key)
+        above = contexts.of((span.trace_id, span.parent_id)) if span.dialect else None
+        if above:
+            missing = {key for key in above if span.get(key) is None}
+            if span.get(names.SESSION_ID) is not None:
+                missing.discard(names.CONVERSATION_ID)  # which says no more
+            span.changes |= {key: above[key] for key in missing}
+
+
+class _Contexts:
+    """What spans hand down. Each is worked out once: traces may be as deep as they are long."""
+
+    def __init__(self, spans: Sequence[Span]) -> None:
+        self._spans = {(span.trace_id, span.span_id): span for span in spans}
+        self._known: dict[tuple[bytes, bytes], dict[str, Value]] = {}
+
+    def of(self, key: tuple[bytes, bytes]) -> dict[str, Value]:
+        """Return what a span and those above it have, the nearest first; nothing of a span that is not there."""
+        path: dict[tuple[bytes, bytes], Span] = {}
+        while key not in self._known and key not in path and (span := self._spans.get(key)) is not None:
+            path[key] = span
+            key = (span.trace_id, span.parent_id)
+        for _ in range(2 if key in path else 1):  # a circle has no top: once around tells what comes to its first
+            self._walk(path, self._known.get(key, {}))
+        return self._known.get(next(iter(path), key), {})
+
+    def _walk(self, path: dict[tuple[bytes, bytes], Span], above: dict[str, Value]) -> None:
+        for key, span in reversed(path.items()):
+            own: dict[str, Value] = {name: value for name in _INHERITED if (value := span.get(name)) is not None}
+            above = self._known[key] = above | own if own else above
 
 
 def write(batch: Batch, spans: Sequence[Span]) -> None:

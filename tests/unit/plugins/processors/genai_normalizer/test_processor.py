@@ -163,6 +163,15 @@ async def test_inheritance() -> None:
     ]
 
 
+async def test_inheritance_through_any_depth() -> None:
+    """Session and user of the root reach the innermost call, however long the chain; repeated ids and cycles end it."""
+    chain = [span(number, CHAT, parent=number - 1) for number in range(2, 300)]
+    found = await Run()(traces(*chain, span(1, {names.SESSION_ID: "s"}), span(400, CHAT, parent=401)))
+    assert {one.get(names.SESSION_ID) for one in found[:-1]} == {"s"}
+    circle = [span(1, CHAT, parent=3), span(2, CHAT, parent=1), span(3, {names.USER_ID: "u"}, parent=2)]
+    assert [one.get(names.USER_ID) for one in await Run()(traces(*circle))] == ["u", "u", "u"]
+
+
 async def test_no_inheritance_where_it_is_off() -> None:
     """``inherit: false`` leaves spans with what they have."""
     found = await Run(inherit=False)(traces(span(2, CHAT, parent=1), span(1, {names.SESSION_ID: "s"})))
