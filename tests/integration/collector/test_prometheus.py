@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import random
-import re
 import tempfile
 import urllib.request
 from collections import Counter
@@ -20,7 +19,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
-from tests.integration.collector.harness import METHODS
+from tests.integration.collector.harness import METHODS, OneOfMany
 from tests.integration.collector.inputs import attributes
 from tests.support.peers import Collector, ConfiguredProcess, Daemon
 from tests.support.prometheus_text import ACCEPT, canonical_page
@@ -38,23 +37,13 @@ DELTA, CUMULATIVE = 1, 2
 
 
 @dataclass(frozen=True)
-class Case:
+class Case(OneOfMany):
     """Options of one exporter, and how its page is asked for."""
 
     name: str
     options: Mapping[str, Any]
     accept: Sequence[str] = ("text",)
     known_difference: str = ""
-
-    @property
-    def slug(self) -> str:
-        """The name as part of component ids."""
-        return re.sub(r"[^a-z0-9]+", "_", self.name)
-
-    @property
-    def port(self) -> str:
-        """The variable of the page's port."""
-        return f"{self.slug.upper()}_PORT"
 
 
 CASES = [
@@ -232,11 +221,8 @@ def _scrape(address: str, form: str) -> bytes:
 
 
 def _parameters() -> list[Any]:
-    def marks(case: Case) -> list[Any]:
-        return [pytest.mark.xfail(reason=case.known_difference, strict=True)] if case.known_difference else []
-
     return [
-        pytest.param(case, form, id=f"{case.slug}-{form}", marks=marks(case)) for case in CASES for form in case.accept
+        pytest.param(case, form, id=f"{case.slug}-{form}", marks=case.marks) for case in CASES for form in case.accept
     ]
 
 

@@ -46,8 +46,8 @@ def _parameters(*, equality: bool) -> list[Any]:
     for file, cases in FILES.items():
         for case in cases:
             marks = [pytest.mark.xdist_group(file)]
-            if equality and case.known_difference:
-                marks.append(pytest.mark.xfail(reason=case.known_difference, strict=True))
+            if equality:
+                marks += case.marks
             parameters.append(pytest.param(file, case, id=f"{file}-{case.name}".replace(" ", "-"), marks=marks))
     return parameters
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import random
-import re
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -20,7 +19,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
-from tests.integration.collector.harness import METHODS
+from tests.integration.collector.harness import METHODS, OneOfMany
 from tests.integration.collector.inputs import INPUTS, START, attributes
 from tests.support.peers import Collector, ConfiguredProcess, Daemon
 from tests.support.peers.canonical import describe_difference, parse_proto, read_framed
@@ -39,23 +38,13 @@ STATES = {"": 1, "vendor=a": 1, "ot=th:8": 2, "ot=th:c,vendor=a": 4, "ot=rv:ffff
 
 
 @dataclass(frozen=True)
-class Case:
+class Case(OneOfMany):
     """Options of one connector, and how often the spans come."""
 
     name: str
     options: Mapping[str, Any]
     times: int = 1
     known_difference: str = ""
-
-    @property
-    def slug(self) -> str:
-        """The name as part of component ids."""
-        return re.sub(r"[^a-z0-9]+", "_", self.name)
-
-    @property
-    def port(self) -> str:
-        """The variable of the receiver's port."""
-        return f"{self.slug.upper()}_PORT"
 
 
 CASES = [
@@ -227,10 +216,7 @@ def outcomes(subject: str) -> dict[str, Outcome]:
 
 
 def _parameters() -> list[Any]:
-    def marks(case: Case) -> list[Any]:
-        return [pytest.mark.xfail(reason=case.known_difference, strict=True)] if case.known_difference else []
-
-    return [pytest.param(case, id=case.slug, marks=marks(case)) for case in CASES]
+    return [pytest.param(case, id=case.slug, marks=case.marks) for case in CASES]
 
 
 @pytest.mark.parametrize("case", _parameters())
