@@ -12,7 +12,7 @@ from typing import Final
 
 from untrace_plugins.genai import names
 from untrace_plugins.genai.emit.indexed import indexed_messages
-from untrace_plugins.genai.emit.span import Changes, Span, strings
+from untrace_plugins.genai.emit.span import Changes, Span, beside, strings
 from untrace_plugins.genai.emit.words import conversation, metadata, moved_in_out, plain, total_tokens, word_of
 from untrace_plugins.genai.names import Kind, Operation
 
@@ -49,7 +49,7 @@ _LANGSMITH_KINDS: Final[Mapping[str, str]] = {
 def emit_genai_legacy(span: Span) -> Changes:
     """Return the older names beside the current ones, and messages under numbered keys instead of JSON."""
     attributes = span.attributes
-    changes = {older: attributes[name] for name, older in _OLDER_NAMES.items() if attributes.get(name) is not None}
+    changes = beside(span, _OLDER_NAMES)
     total = total_tokens(span)
     if total is not None:
         changes["gen_ai.usage.total_tokens"] = total

@@ -12,7 +12,7 @@ from untrace_plugins.genai import names
 from untrace_plugins.genai.emit.chat import tools
 from untrace_plugins.genai.emit.content import as_text, to_json
 from untrace_plugins.genai.emit.indexed import indexed_messages
-from untrace_plugins.genai.emit.span import Changes, Span, strings
+from untrace_plugins.genai.emit.span import Changes, Span, beside, strings
 from untrace_plugins.genai.emit.words import metadata, moved_in_out, plain, total_tokens, word_of
 from untrace_plugins.genai.names import Kind, Operation
 
@@ -55,8 +55,7 @@ _PROPERTIES: Final = "traceloop.association.properties"
 
 def emit_openllmetry(span: Span) -> Changes:
     """Return OpenLLMetry's older names beside the current ones; messages, in- and output and metadata move."""
-    attributes = span.attributes
-    changes = {older: attributes[name] for name, older in _OLDER_NAMES.items() if attributes.get(name) is not None}
+    changes = beside(span, _OLDER_NAMES)
     total = total_tokens(span)
     if total is not None:
         changes["llm.usage.total_tokens"] = total

@@ -10,7 +10,7 @@ from untrace_pipeline.data import Value
 from untrace_plugins.genai import names
 from untrace_plugins.genai.emit.content import Message, is_plain, read_messages, read_parts
 
-__all__ = ["Changes", "Span", "rename", "strings"]
+__all__ = ["Changes", "Span", "beside", "rename", "strings"]
 
 Changes: TypeAlias = dict[str, Value]
 """Attributes to set; ``None`` removes one."""
@@ -61,6 +61,11 @@ class Span:
         """Return an attribute that should be a number, or ``None``."""
         value = self.attributes.get(name)
         return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def beside(span: Span, words: Mapping[str, str]) -> Changes:
+    """Return the changes that give attributes other names beside their own; those that are absent are passed over."""
+    return {new: value for old, new in words.items() if (value := span.attributes.get(old)) is not None}
 
 
 def rename(span: Span, words: Mapping[str, str]) -> Changes:
