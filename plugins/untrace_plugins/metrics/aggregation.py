@@ -61,7 +61,8 @@ class Aggregator:
     def __init__(self, instruments: Sequence[Instrument], settings: AggregationSettings) -> None:
         self._instruments = instruments
         self._settings = settings
-        self._delta = settings.temporality is Temporality.DELTA
+        self.is_delta = settings.temporality is Temporality.DELTA
+        """Whether points count from the last flush: then each flush is all there is of them."""
         self._resources: OrderedDict[Hashable, ResourceMetrics] = OrderedDict()
         self._leaving: dict[Hashable, ResourceMetrics] = {}
         self._stamps: OrderedDict[Hashable, int] = OrderedDict()
@@ -118,14 +119,14 @@ class Aggregator:
         temporality = AggregationTemporality.Value(self._settings.temporality.value)
         for family in families:
             points = family.instrument.points(scope.metrics.add(), temporality)
-            hides = family.instrument.zero_first and not self._delta and not last
+            hides = family.instrument.zero_first and not self.is_delta and not last
             for key, series in family.series():
                 start = self._start((resource.key, family.instrument.name, key), series, now)
                 _write_point(points.add(), series, start, now, zero=hides and series.fresh)
 
     def _start(self, key: Hashable, series: Series, now: Moment) -> int:
         """Return the start of a point, and remember its end for the next one."""
-        if not self._delta:
+        if not self.is_delta:
             return series.start
         start = self._stamps.pop(key, series.start)
         self._stamps[key] = now.nanos
@@ -135,7 +136,7 @@ class Aggregator:
 
     def _forget(self, now: Moment) -> None:
         self._leaving.clear()
-        if self._delta:
+        if self.is_delta:
             self._resources.clear()
             return
         settings = self._settings

@@ -40,12 +40,9 @@ class Emission:
         interval: float,
         settings: Settings,
         outputs: Mapping[PipelineId, Consumer],
-        *,
-        keeps_refused: bool,
     ) -> None:
         self._aggregator = aggregator
         self._interval = interval
-        self._keeps_refused = keeps_refused
         self._id = settings.id
         self._logger = settings.logger
         self._delivery = Delivery(settings)
@@ -99,12 +96,12 @@ class Emission:
         try:
             await self._delivery.deliver([(consumer, batch.copy()) for consumer in self._consumers])
         except RetryableError as error:
-            if self._keeps_refused:
+            if self._aggregator.is_delta:
                 self._logger.warning("metrics are refused for now, and sent again at the next flush: %s", error)
                 return False
             self._logger.warning("metrics are refused; the next flush tells them anew: %s", error)
         except ConsumeError as error:
-            if self._keeps_refused:
+            if self._aggregator.is_delta:
                 self._lose(batch, str(error))
             else:
                 self._logger.warning("metrics are refused; the next flush tells them anew: %s", error)
@@ -115,6 +112,6 @@ class Emission:
             self._lose(self._waiting.popleft(), why)
 
     def _lose(self, batch: Batch, why: str) -> None:
-        if self._keeps_refused:
+        if self._aggregator.is_delta:
             self._lost.add(batch.item_count)
             self._logger.error("%d points of delta metrics are lost: %s", batch.item_count, why)

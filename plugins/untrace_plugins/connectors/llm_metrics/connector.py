@@ -15,7 +15,6 @@ from untrace_plugins.connectors.llm_metrics.config import LlmMetricsConfig
 from untrace_plugins.connectors.llm_metrics.tally import Find, Tally
 from untrace_plugins.genai import names
 from untrace_plugins.metrics.aggregation import AggregationSettings, Aggregator, ResourceMetrics
-from untrace_plugins.metrics.config import Temporality
 from untrace_plugins.metrics.dimensions import Columns, Dimensions, ResourceRows, as_keys
 from untrace_plugins.metrics.emission import Emission, present
 from untrace_plugins.metrics.family import shortened
@@ -48,13 +47,7 @@ class LlmMetricsConnector:
         self._dimensions = Dimensions(config.dimensions)
         self._exemplars = config.exemplars.max_per_data_point if config.exemplars.enabled else 0
         self._aggregator = Aggregator([_instrument(metric, config) for metric in self._metrics], _settings(config))
-        self._emission = Emission(
-            self._aggregator,
-            config.metrics_flush_interval,
-            settings,
-            outputs,
-            keeps_refused=config.aggregation_temporality is Temporality.DELTA,
-        )
+        self._emission = Emission(self._aggregator, config.metrics_flush_interval, settings, outputs)
         self._duplicates = settings.meter.counter("connector_skipped_spans", reason="duplicate")
         self._overflowing = settings.meter.counter("connector_overflow_spans")
         self._tallies: dict[Key, Tally] = {}

@@ -14,7 +14,6 @@ from untrace_pipeline.data import Batch, Level, Value
 from untrace_plugins.connectors.span_metrics.columns import EventRows, Reader, SpanRows, Spans
 from untrace_plugins.connectors.span_metrics.config import SpanMetricsConfig
 from untrace_plugins.metrics.aggregation import AggregationSettings, Aggregator, ResourceMetrics
-from untrace_plugins.metrics.config import Temporality
 from untrace_plugins.metrics.dimensions import Columns, Dimensions, ResourceRows, Rows
 from untrace_plugins.metrics.emission import Emission, present
 from untrace_plugins.metrics.instruments import Instrument, counter, explicit_histogram, exponential_histogram
@@ -46,13 +45,7 @@ class SpanMetricsConnector:
         instruments = _instruments(config)
         self._places = {name: place for place, name in enumerate(instruments)}
         self._aggregator = Aggregator(list(instruments.values()), _settings(config))
-        self._emission = Emission(
-            self._aggregator,
-            config.metrics_flush_interval,
-            settings,
-            outputs,
-            keeps_refused=config.aggregation_temporality is Temporality.DELTA,
-        )
+        self._emission = Emission(self._aggregator, config.metrics_flush_interval, settings, outputs)
         self._skipped = settings.meter.counter("connector_skipped_spans", reason="no_service_name")
         self._overflowing = settings.meter.counter("connector_overflow_spans")
 
