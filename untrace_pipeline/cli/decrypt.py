@@ -19,11 +19,16 @@ def execute(arguments: argparse.Namespace) -> int:
     """Write every file with what can be read, to standard output."""
     spec = load(arguments.config, arguments.set).spec
     configs = [component.config for component in spec.components.values()]
+    found = False
     try:
         for piece in _pieces(arguments.files):
-            sys.stdout.write(_unsealed(piece, configs))
+            readable = _unsealed(piece, configs)
+            found = found or readable != piece
+            sys.stdout.write(readable)
     except ImportError as error:
         raise PluginError(f"{error}: pip install 'untrace-pipeline[crypto]'") from error
+    if not found:
+        print("untrace-pipeline decrypt: nothing there is sealed with a key of this configuration", file=sys.stderr)
     return 0
 
 

@@ -42,6 +42,10 @@ def _words(expected: object) -> str:
     return str(expected).replace("''", '""').replace("'", "")
 
 
+def _listed(expected: str) -> list[str]:
+    return expected.replace(" or ", ", ").split(", ")
+
+
 _BOUNDS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "greater_than": lambda c: f"more than {c['gt']:g}",
     "greater_than_equal": lambda c: f"at least {c['ge']:g}",
@@ -134,6 +138,11 @@ class _Explainer:
 
     def _bad_value(self, path: Path, details: ErrorDetails) -> Finding:
         context, kind = details.get("ctx", {}), details["type"]
+        if kind == "enum" and details["loc"][-1] == "[key]":
+            expected = _BOUNDS[kind](context)
+            return Finding(
+                "unknown-option", path, "unknown option", expected, suggest(str(path[-1]), _listed(expected))
+            )
         if kind in _BOUNDS:
             return self._out_of_bounds(path, kind, _BOUNDS[kind](context))
         if "error" not in context:
@@ -147,7 +156,7 @@ class _Explainer:
     def _out_of_bounds(self, path: Path, kind: str, expected: str) -> Finding:
         value = self._at(path)
         word = value.text if isinstance(value, Scalar) and not self._is_hidden(path) else ""
-        known = expected.replace(" or ", ", ").split(", ") if kind in {"literal_error", "enum"} else []
+        known = _listed(expected) if kind in {"literal_error", "enum"} else []
         message = _COUNTS.get(kind, f"{self._shown(path)} is not allowed")
         return Finding("bad-value", path, message, expected, suggest(word, known))
 

@@ -69,6 +69,13 @@ def load(
 
 
 def _without_followups(expansion: list[Finding], checks: list[Finding]) -> list[Finding]:
-    """Return all findings but those about values that could not be expanded in the first place."""
+    """Return all findings but those about values that could not be expanded in the first place.
+
+    Nor is told what the check of a whole says when one of its options is such a value.
+    """
     broken = {one.path for one in expansion}
-    return [*expansion, *(one for one in checks if one.path not in broken)]
+    wholes = {path[:-1] for path in broken}
+    return [
+        *expansion,
+        *(one for one in checks if one.path not in broken and not (one.code == "bad-value" and one.path in wholes)),
+    ]

@@ -75,6 +75,6 @@ def _members(name: str, installed: list[str]) -> tuple[str, ...]:
         return (name,)
     known = [*GROUPS, *installed]
     close = get_close_matches(name, known, n=1)
-    hint = f"; did you mean {close[0]}?" if close else ""
+    hint = f"; did you mean {close[0]}?" if close else "."
     msg = f"{name!r} is no installed detector{hint} Known are {', '.join(known)}"
     raise ValueError(msg)

@@ -26,6 +26,6 @@ class KeysConfig(ConfigModel):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if (self.key is None) is (self.key_file is None):
-            msg = "either key or key_file"
+            msg = "either key or key_file is needed" if self.key is None else "either key or key_file, not both"
             raise ValueError(msg)
         return self

@@ -54,7 +54,17 @@ def test_standard_input(
     other = Sealer(Keys(bytes(32))).seal("x")
     monkeypatch.setattr("sys.stdin", io.StringIO(f"{sealed} {other}\n"))
     assert main(["decrypt", "--config", str(config)]) == 0
-    assert capsys.readouterr().out == f'mail to "jane@example.com" {other}\n'
+    assert capsys.readouterr() == (f'mail to "jane@example.com" {other}\n', "")
+
+
+def test_nothing_to_read(config: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who has the wrong key is told so, and gets the text as it is."""
+    other = Sealer(Keys(bytes(32))).seal("x")
+    monkeypatch.setattr("sys.stdin", io.StringIO(other))
+    assert main(["decrypt", "--config", str(config)]) == 0
+    out, err = capsys.readouterr()
+    assert out == other
+    assert "nothing there is sealed with a key of this configuration" in err
 
 
 def test_a_file_that_is_not_there(config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -255,3 +255,21 @@ def test_merging(a: Any, b: Any, c: Any) -> None:
     assert to_python(merge(one, tree({}))) == to_python(merge(tree({}), one)) == a
     assert to_python(merge(merge(one, two), three)) == expected_merge(expected_merge(a, b), c)
     assert (to_python(one), to_python(two)) == (a, b)
+
+
+def test_what_is_not_set_is_told_once() -> None:
+    """The check of the port as a whole has nothing to add about an endpoint whose variable is not set."""
+    text = BASE.replace("listen", "otlp").replace("send", "otlp_grpc")
+    with pytest.raises(ConfigError) as refused:
+        load([f"yaml:{text}"], ["receivers.otlp.protocols.grpc.endpoint=${env:MY_POD_IP}:4317"], environ={})
+    assert [problem.code for problem in refused.value.problems] == ["unset-variable"]
+
+
+def test_keys_of_a_closed_set_are_options() -> None:
+    """What is written instead of one of them is told as every other wrong option."""
+    text = BASE.replace("listen", "otlp").replace("send", "otlp_grpc")
+    with pytest.raises(ConfigError) as refused:
+        load([f"yaml:{text}", "yaml:processors: {genai_normalizer: {sources: {openinferrence: {}}}}"], environ={})
+    (problem,) = (one for one in refused.value.problems if one.code == "unknown-option")
+    assert "sources.openinferrence: unknown option" in str(problem)
+    assert "did you mean: openinference?" in str(problem)

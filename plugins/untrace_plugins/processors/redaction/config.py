@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
 from enum import StrEnum
 from typing import Annotated, Self
 
@@ -9,6 +10,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from untrace_pipeline.api import ComponentConfig, ConfigModel, Duration, Secret
 from untrace_plugins.detectors.names import resolve
+from untrace_plugins.processors.mistakes import Mistake, at_their_places
 from untrace_plugins.processors.redaction.content.config import (
     Action,
     CustomDetectorConfig,
@@ -206,8 +208,8 @@ class RedactionConfig(ComponentConfig):
         custom = [detector.name for detector in self.custom_detectors]
         if twice := next((name for name in custom if custom.count(name) > 1), None):
             raise ValueError(f"custom_detectors has {twice!r} twice")
-        resolve([*self.detectors])
-        resolve([name for policy in self.policies for name in policy.detectors if name not in {*custom, IDENTITY}])
+        if mistakes := [*self._unknown(("detectors",), self.detectors), *self._unknown_of_policies(custom)]:
+            raise at_their_places(mistakes)
         if self.policies and not self.finds:
             raise ValueError("policies need detectors: detectors, mode or custom_detectors")
         if Action.HASH in self.actions() and len(self.hmac_key.reveal().encode()) < _ACTION_KEY_BYTES:
@@ -215,6 +217,18 @@ class RedactionConfig(ComponentConfig):
         if Action.TOKEN in self.actions() and self.token is None:
             raise ValueError("the action token needs a key: token.key or token.key_file")
         return self
+
+    def _unknown_of_policies(self, custom: list[str]) -> Iterator[Mistake]:
+        for place, policy in enumerate(self.policies):
+            yield from self._unknown(("policies", place, "detectors"), policy.detectors, {*custom, IDENTITY})
+
+    @staticmethod
+    def _unknown(path: tuple[str | int, ...], names: list[str], own: Collection[str] = ()) -> Iterator[Mistake]:
+        for place, name in enumerate(names):
+            try:
+                resolve([] if name in own else [name])
+            except ValueError as error:
+                yield (*path, place), error
 
     def unseal(self, text: str) -> str:
         """Return a text with everything readable again that tokens with one of the keys stand for."""

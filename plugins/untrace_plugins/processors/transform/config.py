@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, ValidatorFunctionWrapHandler, WrapValidator, model_validator
 
 from untrace_pipeline.api import ComponentConfig, ConfigModel
 from untrace_pipeline.conditions import ConditionSource, ErrorMode, compile_condition, compile_form
@@ -12,6 +12,7 @@ from untrace_pipeline.data import Signal
 from untrace_pipeline.errors import ConditionError
 from untrace_pipeline.statements import StatementSequence, compile_sequence, statement_level
 from untrace_plugins.processors.grouping import grouped
+from untrace_plugins.processors.mistakes import Mistake, at_their_places
 from untrace_plugins.processors.transform.operations import OperationConfig
 
 __all__ = ["StatementGroup", "TransformConfig"]
@@ -37,20 +38,39 @@ class StatementGroup(ConfigModel):
         conditions = [compile_form(one, signal, level) for one in self.conditions]
         return compile_sequence(self.statements, conditions, signal, level)
 
+    def mistakes(self, signal: Signal) -> dict[int, ConditionError]:
+        """Return what is wrong with single statements, by their place in the group."""
+        found: dict[int, ConditionError] = {}
+        for place, statement in enumerate(self.statements):
+            try:
+                compile_sequence([statement], [], signal, statement_level([statement], [], self.context, signal))
+            except ConditionError as error:
+                found[place] = error
+        return found
+
 
 def _groups(signal: Signal) -> Any:
     """Return the type of a list of statements on a signal; they are compiled when they are checked."""
 
-    def check(groups: list[StatementGroup]) -> list[StatementGroup]:
-        for group in groups:
-            group.compile(signal)
+    def check(value: object, validated: ValidatorFunctionWrapHandler) -> list[StatementGroup]:
+        groups: list[StatementGroup] = validated(value)
+        mistakes: list[Mistake] = []
+        for place, group in enumerate(groups):
+            try:
+                group.compile(signal)
+            except ConditionError as error:
+                outer = (place, "statements") if isinstance(value, list) and isinstance(value[place], dict) else ()
+                inner = [((*outer, one), mistake) for one, mistake in group.mistakes(signal).items()]
+                mistakes += inner or [((place,), error)]
+        if mistakes:
+            raise at_their_places(mistakes)
         return groups
 
     written = list[StatementGroup | str]
     return Annotated[
         list[StatementGroup],
         BeforeValidator(grouped("statements"), json_schema_input_type=written),
-        AfterValidator(check),
+        WrapValidator(check, json_schema_input_type=written),
     ]
 
 

@@ -49,3 +49,23 @@ def test_sanitizers_that_are_off_are_accepted() -> None:
         url_sanitizer={"enabled": False, "attributes": ["http.url"]},  # type: ignore[arg-type]
         db_sanitizer={"sql": {"enabled": False, "attributes": ["db.statement"]}},  # type: ignore[arg-type]
     )
+
+
+def test_every_unknown_detector_is_told_at_its_place() -> None:
+    """One look at the answer of ``validate`` is enough to mend all; names of custom detectors are known to policies."""
+    policies = [{"detectors": ["emial"], "action": "mask"}, {"detectors": ["own", "nope"], "action": "mask"}]
+    with pytest.raises(ValidationError) as refused:
+        RedactionConfig(
+            detectors=["email", "creditcard", "ssn"],
+            policies=policies,  # type: ignore[arg-type]
+            custom_detectors=[{"name": "own", "pattern": "x+"}],  # type: ignore[list-item]
+        )
+    found = {error["loc"]: error["msg"] for error in refused.value.errors()}
+    assert list(found) == [
+        ("detectors", 1),
+        ("detectors", 2),
+        ("policies", 0, "detectors", 0),
+        ("policies", 1, "detectors", 1),
+    ]
+    assert "did you mean credit_card? Known are all" in found["detectors", 1]
+    assert "'nope' is no installed detector. Known are all" in found["policies", 1, "detectors", 1]
