@@ -120,10 +120,14 @@ def main() -> int:
         play(turn, tracer, tokens, log)
     for provider in (traces, metrics, logs):
         provider.shutdown()
-    if failures:
-        print(f"The daemon at {ENDPOINT} did not take everything: {failures[0]}", file=sys.stderr)
+    unwanted = [text for text in failures if "UNIMPLEMENTED" in text]
+    if len(unwanted) < len(failures):
+        lost = next(text for text in failures if text not in unwanted)
+        print(f"The daemon at {ENDPOINT} did not take everything: {lost}", file=sys.stderr)
         return 1
     print(f"Sent {len(TURNS)} LLM conversations as traces, metrics and logs to {ENDPOINT}.")
+    for text in unwanted:  # a configuration for traces alone is none the worse
+        print(f"Not wanted there: {text.rpartition('error details: ')[2]}.")
     print("After make run they are on the daemon's console and in out/telemetry.jsonl, with e-mail and SSN masked.")
     return 0
 
