@@ -44,10 +44,12 @@ values: st.SearchStrategy[Value] = st.one_of(
     st.dictionaries(st.sampled_from(("a", "type")), st.sampled_from(WORDS), max_size=1),
 )
 RENAMED = sorted(name for table in VERSIONS.values() for name in table)
+TODAY = sorted({canonical for table in VERSIONS.values() for canonical, _ in table.values()})
 ADDED = (names.CONVERSATION_ID, names.SPAN_KIND, names.DUPLICATE, names.ERROR_TYPE, names.OUTPUT_TYPE, "http.route")
 keys = st.one_of(
     st.sampled_from((names.OPERATION, *sorted(CANONICAL), *ADDED)),
     st.sampled_from(RENAMED),
+    st.sampled_from(TODAY),
 )
 MANNERS = (
     ALL,
@@ -136,3 +138,5 @@ def test_a_word_is_corrected_the_short_way() -> None:
     span = {**CHAT, names.PROVIDER: "gemini"}
     assert Plan(tuple(span), ALL.dialects).differences(span) == {names.PROVIDER: "gcp.gemini"}
     assert Plan(tuple(CHAT), ALL.dialects).differences(CHAT) == {}
+    old = {names.SYSTEM: "gemini", **{key: value for key, value in CHAT.items() if key != names.PROVIDER}}
+    assert Plan(tuple(old), ALL.dialects).differences(old) == {names.PROVIDER: "gcp.gemini"}

@@ -58,7 +58,8 @@ def normalise(
     found = known.dialects
     if not found:
         return Changes({})
-    if error is None and (differences := known.differences(attributes)) is not None:
+    optional = bool(known.renamed) and bool(manner.overwrites or manner.removes)
+    if error is None and not optional and (differences := known.differences(attributes)) is not None:
         differences[names.DIALECT] = found[0].name
         return Changes(differences, found[0].name)
     span = Reading(attributes, known.numbered, start)

@@ -12,7 +12,7 @@ from typing import Any, Final
 from untrace_pipeline.data.fields import Value
 from untrace_plugins.genai import names
 from untrace_plugins.genai.dialects import OTEL_GENAI, Dialect, spoken
-from untrace_plugins.genai.dialects.otel import CANONICAL, RENAMED
+from untrace_plugins.genai.dialects.otel import CANONICAL, VERSIONS
 from untrace_plugins.genai.reading import UNREADABLE, numbered
 from untrace_plugins.genai.values import Convert, boolean, integer, json_text, text
 
@@ -25,13 +25,14 @@ _MOST_KEYS: Final = 256
 _MOST_CHARACTERS: Final = 16_384
 """What is remembered: a few megabytes, and never more than some 25, whatever keys strangers make up."""
 _PLANS: Final[dict[tuple[tuple[str, ...], tuple[Dialect, ...]], Plan]] = {}
+_COUNTED: Final = frozenset({*names.USAGE, names.USAGE_COST})
 _PARTS: Final = (names.USAGE_CACHE_READ, names.USAGE_CACHE_CREATION)
 
 
 class Plan:
     """How spans with certain keys are read."""
 
-    __slots__ = ("_alone", "_converts", "_operations", "_parts", "_types", "dialects", "numbered", "order")
+    __slots__ = ("_alone", "_converts", "_operations", "_parts", "_types", "dialects", "numbered", "order", "renamed")
 
     def __init__(self, keys: tuple[str, ...], among: tuple[Dialect, ...]) -> None:
         self.dialects = spoken(keys, among)
@@ -39,7 +40,15 @@ class Plan:
         self.order = sorted(self.dialects, key=lambda dialect: dialect is not OTEL_GENAI)
         """The same as they are read: the convention first, then as they are listed."""
         self.numbered = numbered(keys)
-        self._alone = self.dialects == (OTEL_GENAI,) and names.OPERATION in keys and RENAMED.isdisjoint(keys)
+        self.renamed = [
+            (key, *table[key]) for table in VERSIONS.values() for key in filter(frozenset(keys).__contains__, table)
+        ]
+        """Old names of the convention among the keys, their names of today, and how values are converted."""
+        self._alone = (
+            self.dialects == (OTEL_GENAI,)
+            and names.OPERATION in keys
+            and _COUNTED.isdisjoint(canonical for _, canonical, _ in self.renamed)
+        )
         converts = {key: CANONICAL[key] for key in keys if key in CANONICAL}
         self._types = [(key, _TYPES[convert]) for key, convert in converts.items() if convert in _TYPES]
         self._converts = [(key, convert) for key, convert in converts.items() if convert not in _TYPES]
@@ -49,8 +58,8 @@ class Plan:
     def differences(self, attributes: Mapping[str, Any]) -> dict[str, Value] | None:
         """Return what is not in the form, as it is in it; ``None`` if these values need more than a word for a word.
 
-        That is so where another dialect, an old name or no operation is among the keys, and where a value makes no
-        sense or is to be seen together with others.
+        That is so where another dialect, an old name of a count or no operation is among the keys, and where a value
+        makes no sense or is to be seen together with others.
         """
         if not self._alone or not self._is_plain(attributes):
             return None
@@ -63,6 +72,12 @@ class Plan:
                     return None
                 if found is not value and (found != value or type(found) is not type(value)):
                     changes[key] = found
+            for key, canonical, convert in self.renamed:
+                found = convert(attributes[key])
+                if found is None or attributes.get(canonical) == "":
+                    return None
+                if attributes.get(canonical) is None:
+                    changes.setdefault(canonical, found)
         except UNREADABLE:
             return None
         return changes

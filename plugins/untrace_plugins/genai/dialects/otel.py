@@ -12,7 +12,7 @@ from untrace_plugins.genai.tools import tool_definitions
 from untrace_plugins.genai.values import Convert, boolean, integer, json_text, load, number, text, texts
 from untrace_plugins.genai.words import finish_reasons, output_type, provider
 
-__all__ = ["CANONICAL", "RENAMED", "VERSIONS", "read"]
+__all__ = ["CANONICAL", "VERSIONS", "read"]
 
 
 def _whole(convert: Convert) -> Convert:
@@ -103,7 +103,7 @@ VERSIONS: Mapping[str, Table] = {
 """Names by the version of the convention that they were in; ``vendors`` have what instrumentations of it add."""
 
 
-RENAMED = frozenset(name for table in VERSIONS.values() for name in table)
+_RENAMED = frozenset(name for table in VERSIONS.values() for name in table)
 """All of their names."""
 
 
@@ -114,6 +114,6 @@ def read(span: Reading) -> None:
         span.own.add(names.OPERATION)
     for name in span.attributes.keys() & CANONICAL.keys():
         span.take(name, name, CANONICAL[name])
-    if not span.attributes.keys().isdisjoint(RENAMED):
+    if not span.attributes.keys().isdisjoint(_RENAMED):
         for table in VERSIONS.values():
             span.table(table)
