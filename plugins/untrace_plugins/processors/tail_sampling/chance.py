@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from untrace_plugins.processors.tail_sampling.config import ProbabilisticConfig
+from untrace_plugins.processors.tail_sampling.policy_config import ProbabilisticConfig
 from untrace_plugins.sampling.folds import Marked, Randomness
 from untrace_plugins.sampling.hashing import FNV_64, Hasher
 from untrace_plugins.sampling.survey import Survey

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from untrace_pipeline.api import Settings, Workers
 from untrace_pipeline.data import Level
-from untrace_plugins.processors.tail_sampling.config import PolicyConfig, PolicyType, Strategy, TailSamplingConfig
+from untrace_plugins.processors.tail_sampling.config import Strategy, TailSamplingConfig
 from untrace_plugins.processors.tail_sampling.policies import (
     DROPPED,
     ERROR,
@@ -14,6 +14,7 @@ from untrace_plugins.processors.tail_sampling.policies import (
     Clocks,
     Compiler,
 )
+from untrace_plugins.processors.tail_sampling.policy_config import PolicyConfig, PolicyType
 from untrace_plugins.sampling.spans import Spans
 from untrace_plugins.sampling.survey import Survey
 from untrace_plugins.sampling.thresholds import NEVER

@@ -11,7 +11,8 @@ from untrace_pipeline.api import Settings
 from untrace_pipeline.conditions import Condition, compile_condition
 from untrace_pipeline.data import Level, Signal
 from untrace_plugins.processors.tail_sampling.chance import Chance
-from untrace_plugins.processors.tail_sampling.config import (
+from untrace_plugins.processors.tail_sampling.limits import RateShare, TokenBucket
+from untrace_plugins.processors.tail_sampling.policy_config import (
     AndConfig,
     BooleanAttributeConfig,
     BytesLimitingConfig,
@@ -31,7 +32,6 @@ from untrace_plugins.processors.tail_sampling.config import (
     StringAttributeConfig,
     TraceStateConfig,
 )
-from untrace_plugins.processors.tail_sampling.limits import RateShare, TokenBucket
 from untrace_plugins.processors.tail_sampling.questions import (
     BooleanIs,
     NumberWithin,
