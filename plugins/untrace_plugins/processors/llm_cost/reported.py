@@ -33,13 +33,20 @@ def reported_costs(batch: Batch, rows: Sequence[int]) -> list[Cost | None]:
     columns = dict(zip([*_KEYS, _LANGFUSE], batch.columns(_FIELDS, Level.ITEM, rows), strict=True))
     absent: list[Value] = [None] * len(rows)
     costs: list[Cost | None] = [None] * len(rows)
-    details = zip(*[[value.get(key) for value in map(_details, columns[_LANGFUSE])] for key in _DETAILS], strict=True)
-    places = [zip(*[columns.get(name, absent) for name in place], strict=True) for place in _PLACES]
-    for place in [*places, details]:
-        for row, values in enumerate(place):
-            if costs[row] is None:
-                costs[row] = _cost(values)
+    for place in _PLACES:
+        if columns[place[0]] != absent:
+            _take(costs, [columns.get(name, absent) for name in place])
+    if columns[_LANGFUSE] != absent:
+        details = [_details(value) for value in columns[_LANGFUSE]]
+        _take(costs, [[one.get(key) for one in details] for key in _DETAILS])
     return costs
+
+
+def _take(costs: list[Cost | None], columns: Sequence[Sequence[Value]]) -> None:
+    """Fill in what columns of total, input and output say about rows that have no cost yet."""
+    for row, values in enumerate(zip(*columns, strict=True)):
+        if costs[row] is None:
+            costs[row] = _cost(values)
 
 
 _DETAILS: Final = ("total", "input", "output")
