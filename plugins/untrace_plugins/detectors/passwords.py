@@ -142,11 +142,14 @@ class PasswordDetector:
     def find(self, text: str) -> Iterator[Finding]:
         """Yield the passwords in a text."""
         for announcement, form, is_it in self._forms:
+            found = 0
             for match in announcement.matches(text):
-                value = form.match(text, match.end)
+                # An announcement within a value that was found says nothing more: `password=password=…`.
+                value = form.match(text, match.end) if match.end >= found else None
                 if value is not None and is_it(value.group("value")):
                     start = value.start("value")
-                    yield Finding(start, start + len(value.group("value").rstrip(_AFTER)), "PASSWORD", self.name)
+                    found = start + len(value.group("value").rstrip(_AFTER))
+                    yield Finding(start, found, "PASSWORD", self.name)
         for start, end in cells_below(text, self._head):
             if is_password(text[start:end]):
                 yield Finding(start, end, "PASSWORD", self.name)

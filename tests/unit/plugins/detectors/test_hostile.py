@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.support.pii import all_detectors
+from untrace_plugins.detectors.passwords import PASSWORD
 
 UNITS = (
     *(
@@ -62,6 +63,14 @@ def test_repeated_for_long(unit: str) -> None:
     """A hundred thousand characters of one kind do no harm, and what stands behind them is still found."""
     text = (unit * (SIZE // len(unit) + 1))[:SIZE] + " \n jane@example.com"
     assert all_detectors().find(text)[-1].end == len(text)
+
+
+def test_announcements_within_a_password() -> None:
+    """A value that repeats what announces it is one password after another, not one per announcement."""
+    text = "password=" * 1000
+    findings = list(PASSWORD.find(text))
+    assert len(findings) <= len(text) // 100
+    assert (findings[0].start, findings[-1].end) == (9, len(text))
 
 
 def test_ten_megabytes() -> None:
