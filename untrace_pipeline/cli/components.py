@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterable, Sequence
+from textwrap import fill
 from typing import Any
 
+from untrace_pipeline.api.detector import installed_detectors
 from untrace_pipeline.api.factory import ConnectorFactory, Factory
 from untrace_pipeline.api.identity import Kind
 from untrace_pipeline.data.signal import Signal
@@ -15,16 +17,19 @@ from untrace_pipeline.registry import Installed, Registry
 
 __all__ = ["execute"]
 
+_WIDTH = 120
 _COLUMNS = ("type", "signals", "stability", "package", "version", "description")
 
 
 def execute(arguments: argparse.Namespace) -> int:
-    """Print a table per kind, or JSON."""
+    """Print a table per kind and the names of detectors, or the components as JSON."""
     found = list(_components(Registry()))
     if arguments.json:
         print(json.dumps(found, indent=2, ensure_ascii=False))
     else:
         print("\n\n".join(_table(kind, [one for one in found if one["kind"] == kind.value]) for kind in Kind))
+        names = ", ".join(installed_detectors()) or "none"
+        print("\ndetectors", fill(names, _WIDTH, initial_indent="  ", subsequent_indent="  "), sep="\n")
     return 0
 
 

@@ -82,6 +82,7 @@ def test_components_table(run: Run) -> None:
     assert "send, sendhttp" in outcome.out
     (broken,) = [line for line in outcome.out.splitlines() if line.startswith("  broken")]
     assert "has no attribute 'MISSING'" in broken
+    assert "credit_card" in outcome.out.partition("\ndetectors\n")[2]
 
 
 def test_components_json(run: Run) -> None:
