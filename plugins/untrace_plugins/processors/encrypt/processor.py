@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from fnmatch import translate
 
 from untrace_pipeline.api import Settings
+from untrace_pipeline.conditions.values import as_string
 from untrace_pipeline.data import ATTRIBUTES, Batch, Field, Level, Signal, Value, attribute
 from untrace_plugins.processors.encrypt.config import EncryptConfig
-from untrace_plugins.processors.redaction.text import as_string
 from untrace_plugins.sealing.keys import Keys
 from untrace_plugins.sealing.values import Sealer, is_sealed
 

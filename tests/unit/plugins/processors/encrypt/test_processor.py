@@ -1,6 +1,7 @@
 """Encryption of attributes."""
 
 import base64
+import math
 from typing import Any
 
 import pytest
@@ -51,6 +52,12 @@ def test_chosen_attributes_of_all_levels_are_encrypted(signal: Signal) -> None:
     assert revealed(after.column(attribute("owner", Level.RESOURCE))[0]) == "Ada"
     assert after.column(attribute("absent")) == [None] * 3
     assert meter.value("processor_encrypt_values") == 10
+
+
+def test_numbers_that_json_does_not_have_are_not_lost() -> None:
+    """A list with one of them is encrypted with all that is in it."""
+    after = encrypted(make_batch(items=1, attributes={"list": ["a", math.inf]}), attributes=["list"])
+    assert [revealed(value) for value in after.column(attribute("list"))] == ['["a",Infinity]']
 
 
 def test_events_and_links_are_encrypted() -> None:
