@@ -25,6 +25,8 @@ class SecretFile:
         self._next = 0.0
         self._seen: tuple[int, int, int] | None = None
         self._content = ""
+        self._failure = ""
+        """Why it could not be read when it was looked at last; told once."""
         self.version = 0
         """Counts the contents that were read."""
 
@@ -43,8 +45,12 @@ class SecretFile:
             self._next = self._clock() + CHECK_SECONDS
             try:
                 self._load()
+                self._failure = ""
             except (OSError, UnicodeDecodeError) as error:
-                self._logger.warning("%s cannot be read, its old content stays in force: %s", self._path, error)
+                failure = getattr(error, "strerror", None) or str(error)
+                if failure != self._failure:
+                    self._logger.warning("%s cannot be read, its old content stays in force: %s", self._path, failure)
+                self._failure = failure
         return self._content
 
     def _load(self) -> None:
@@ -55,6 +61,6 @@ class SecretFile:
         with open(self._path, encoding="utf-8") as file:
             self._content = file.read()
         if self._seen is not None:
-            self._logger.info("%s has a new content, which is in force now", self._path)
+            self._logger.info("%s has a new content, which was read", self._path)
         self._seen = seen
         self.version += 1

@@ -43,13 +43,12 @@ class Table:
         path = Path(self._options.file)
         try:
             seen = _stamp(path)
-            rows = _read(path, self._options.key_column)
+            rows, columns = _read(path, self._options.key_column)
         except (OSError, ValueError, csv.Error, yaml.YAMLError, RecursionError) as error:
             msg = f"lookup {path}: {_reason(error)}"
             raise StartError(msg) from error
-        columns = {column for row in rows.values() for column in row}
-        missing = sorted(set(self._options.fields.values()) - columns)
-        if missing and rows:
+        missing = sorted(set(self._options.fields.values()) - (columns or set()))
+        if columns and missing:
             msg = f"lookup {path}: there is no column {', '.join(missing)}; there are: {', '.join(sorted(columns))}"
             raise StartError(msg)
         self._rows, self._seen = rows, seen
@@ -84,17 +83,21 @@ def _reason(error: BaseException) -> str:
     return error.strerror or str(error) if isinstance(error, OSError) else str(error) or type(error).__name__
 
 
-def _read(path: Path, key_column: str) -> Rows:
+def _read(path: Path, key_column: str) -> tuple[Rows, set[str] | None]:
+    """Return the rows and the columns; ``None`` where nothing names columns."""
     text = path.read_text(encoding="utf-8-sig")
     if path.suffix.lower() == ".csv":
-        return _by_key(list(csv.DictReader(io.StringIO(text), strict=True)), key_column)
+        reader = csv.DictReader(io.StringIO(text), strict=True)
+        return _by_key(list(reader), key_column), set(reader.fieldnames or ()) or None
     content = orjson.loads(text) if path.suffix.lower() == ".json" else yaml.safe_load(text)
     if isinstance(content, dict) and all(isinstance(row, dict) for row in content.values()):
-        return {as_string(key): row for key, row in content.items()}
-    if isinstance(content, list) and all(isinstance(row, dict) for row in content):
-        return _by_key(content, key_column)
-    msg = "a list of objects, or an object of objects, is needed"
-    raise ValueError(msg)
+        rows: Rows = {as_string(key): row for key, row in content.items()}
+    elif isinstance(content, list) and all(isinstance(row, dict) for row in content):
+        rows = _by_key(content, key_column)
+    else:
+        msg = "a list of objects, or an object of objects, is needed"
+        raise ValueError(msg)
+    return rows, {column for row in rows.values() for column in row} if rows else None
 
 
 def _by_key(rows: list[dict[str, Any]], key_column: str) -> Rows:

@@ -76,6 +76,7 @@ async def test_overwriting(tmp_path: Path) -> None:
     ("name", "text", "message"),
     [
         ("t.csv", "id,x\n1,2\n", "no column name; there are: id, x"),
+        ("t.csv", "no table at all\n", "no column name; there are: no table at all"),
         ("t.json", "{", "unexpected"),
         ("t.json", "7", "a list of objects"),
         ("t.yaml", "a: [", "expected"),
