@@ -18,10 +18,8 @@ def test_thresholds_and_what_is_none() -> None:
 
 
 def test_fractions_are_right_in_the_mean() -> None:
-    """A third kept: threes, and now and then a four or two, with the mean of three."""
-    counts = adjusted_counts(["ot=th:aaaaaa"] * 2000)
-    assert counts is not None
-    assert set(counts) <= {3, 4}
-    assert adjusted_counts(["ot=th:55"] * 4000) is not None
-    half = [count for count in adjusted_counts(["ot=th:55"] * 4000) or [] if count is not None]
-    assert 1.4 < sum(half) / len(half) < 1.6
+    """Two thirds kept: ones and twos, with a mean of one and a half; a hair less than three is hardly ever two."""
+    counts = [count for count in adjusted_counts(["ot=th:55"] * 4000) or [] if count is not None]
+    assert set(counts) == {1, 2}
+    assert 1.4 < sum(counts) / len(counts) < 1.6
+    assert (adjusted_counts(["ot=th:aaaaaa"] * 2000) or []).count(3) > 1990
