@@ -23,6 +23,7 @@ __all__ = [
     "count",
     "decode",
     "from_json",
+    "texts",
     "to_json",
 ]
 
@@ -206,4 +207,13 @@ class TlsClient:
 def count(signal: str, data: bytes) -> int | None: ...
 def decode(signal: str, data: bytes) -> Table | None: ...
 def from_json(signal: str, data: bytes) -> bytes | None: ...
+def texts(
+    signal: str, data: bytes, ends: Sequence[int], keys: Any
+) -> (
+    tuple[
+        list[tuple[int | None, int, int, int, int]],
+        list[tuple[int, str, int, int | None, int | None, int | None, bool, bool, int | None]],
+    ]
+    | None
+): ...
 def to_json(signal: str, data: bytes) -> bytes | None: ...

@@ -1,11 +1,12 @@
 //! `Searcher`: many patterns over the values of a table, without making Python strings of what does not match.
 
-use otlp_search::Place;
+use otlp_search::{Frame, Keys, Kind, Place, Text};
 use pyo3::exceptions::PyValueError;
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
 
-use crate::table::{LARGE, Table, level};
+use crate::table::{LARGE, Table, level, signal};
 
 /// Patterns in RE2's syntax; each finds what RE2 and Go find: leftmost-first, not overlapping.
 ///
@@ -87,7 +88,52 @@ impl Searcher {
     }
 }
 
+/// Parent (its place in the list), tag, beginning with the tag, start and stop of the content of a field.
+type PyFrame = (Option<usize>, u32, usize, usize, usize);
+/// Frame, name, owner, item, event, field; whether it is a key, whether it is bytes, the number that it is.
+type PyText = (usize, String, usize, Option<usize>, Option<usize>, Option<usize>, bool, bool, Option<u64>);
+
+/// An object with the methods `is_ignored` and `is_clean`.
+struct PyKeys<'a, 'py>(&'a Bound<'py, PyAny>);
+
+impl Keys for PyKeys<'_, '_> {
+    type Error = PyErr;
+
+    fn is_ignored(&self, name: &str) -> PyResult<bool> {
+        self.0.call_method1(intern!(self.0.py(), "is_ignored"), (name,))?.extract()
+    }
+
+    fn is_clean(&self, key: &str) -> PyResult<bool> {
+        self.0.call_method1(intern!(self.0.py(), "is_clean"), (key,))?.extract()
+    }
+}
+
+/// Return the texts of a request in which the bytes before ascending offsets lie, in wire order, or `None` for
+/// irregular bytes: frames, and texts that name them by their place.
+#[pyfunction]
+fn texts(
+    signal: &str,
+    data: &[u8],
+    ends: Vec<usize>,
+    keys: &Bound<'_, PyAny>,
+) -> PyResult<Option<(Vec<PyFrame>, Vec<PyText>)>> {
+    let found = otlp_search::texts(self::signal(signal)?, data, &ends, &PyKeys(keys))?;
+    Ok(found.map(|texts| {
+        (texts.frames.into_iter().map(py_frame).collect(), texts.found.into_iter().map(py_text).collect())
+    }))
+}
+
+fn py_frame(Frame { parent, tag, begin, start, stop }: Frame) -> PyFrame {
+    (parent, tag, begin, start, stop)
+}
+
+fn py_text(Text { frame, name, owner, item, event, field, kind }: Text) -> PyText {
+    let number = if let Kind::Number(number) = kind { Some(number) } else { None };
+    (frame, name, owner, item, event, field, kind == Kind::Key, kind == Kind::Bytes, number)
+}
+
 /// Add what this file defines to the module.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add_class::<Searcher>()
+    module.add_class::<Searcher>()?;
+    module.add_function(wrap_pyfunction!(texts, module)?)
 }

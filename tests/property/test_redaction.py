@@ -1,18 +1,22 @@
 """Redaction on the wire against redaction of the decoded request."""
 
 import random
+from collections.abc import Iterator
 from typing import Any
 
 import hypothesis.strategies as st
+import pytest
 from google.protobuf.message import Message
 from hypothesis import given
 
 from tests.support.otlp_strategies import requests
+from untrace_pipeline import native
 from untrace_pipeline.api import Kind
 from untrace_pipeline.data import Batch, Signal
 from untrace_pipeline.testing import make_settings
 from untrace_plugins.processors.redaction import FACTORY
 from untrace_plugins.processors.redaction.config import RedactionConfig
+from untrace_plugins.processors.redaction.content.walk import Text, walk
 
 MARK = "MARKED"
 LOOKED_AT = {
@@ -87,3 +91,34 @@ def test_exactly_what_was_found_changes(
     assert after is not None
     each_text(request, cleaned)
     assert after.to_otlp() == request.SerializeToString()
+
+
+class SomeKeys:
+    """Keys that are ignored or clean by their last letter."""
+
+    def is_ignored(self, name: str) -> bool:
+        """See :class:`Keys`."""
+        return name.endswith(("a", "1"))
+
+    def is_clean(self, key: str) -> bool:
+        """See :class:`Keys`."""
+        return key.endswith(("e", "2"))
+
+
+def told(text: Text) -> Iterator[object]:
+    """Yield all that is said of a text."""
+    yield from (text.name, text.is_key, text.is_bytes, text.number)
+    for frame in (text, text.owner, text.item, text.event, text.field):
+        yield [(one.tag, one.begin, one.start, one.stop) for one in frame.chain()] if frame is not None else None
+
+
+@pytest.mark.skipif(not native.codec().is_native, reason="the codec is not native")
+@given(signal=st.sampled_from(Signal), data=st.data(), share=st.sampled_from([0.02, 0.2, 1.0]), seed=st.integers(0))
+def test_native_walk_equals_that_in_python(signal: Signal, data: st.DataObject, share: float, seed: int) -> None:
+    """Wherever hits end, both tell the same texts, with the same fields around them."""
+    request = data.draw(requests(signal)).SerializeToString()
+    chance = random.Random(seed)
+    ends = [end for end in range(1, len(request) + 1) if chance.random() < share]
+    found = walk(signal, request, ends, SomeKeys())
+    expected = walk(signal, request, ends, SomeKeys(), use_native=False)
+    assert [list(told(text)) for text in found] == [list(told(text)) for text in expected]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from untrace_pipeline import native
 from untrace_pipeline.data.codec import Table
 from untrace_pipeline.data.fields import Level
+from untrace_pipeline.data.signal import Signal
 
-__all__ = ["Found", "Place", "Searcher"]
+__all__ = ["Found", "Keys", "Place", "Searcher", "Text", "Texts", "texts"]
 
 _LEVELS = tuple(Level)
 
@@ -80,3 +81,56 @@ class Searcher:
             [(_LEVELS[at], row) for at, row in hidden],
             bodies,
         )
+
+
+class Keys(Protocol):
+    """What is known of keys, so that most need no look."""
+
+    def is_ignored(self, name: str) -> bool:
+        """Whether an attribute, or a part of one (``attribute.key``), is not to be looked at."""
+
+    def is_clean(self, key: str) -> bool:
+        """Whether it is known that nothing is in a key itself."""
+
+
+class Text(NamedTuple):
+    """A string of a request, or what may be one. Fields are told by their place in :attr:`Texts.frames`."""
+
+    frame: int
+    name: str
+    """Key of the attribute that it lies in; ``name``, ``status.message``, ``event.name`` or ``body`` otherwise."""
+    owner: int
+    """The message whose attributes are beside it."""
+    item: int | None
+    event: int | None
+    field: int | None
+    """What goes if the attribute or the body goes."""
+    is_key: bool
+    is_bytes: bool
+    number: int | None
+    """The number that it is, if it is no text."""
+
+
+class Texts(NamedTuple):
+    """Where texts of a request lie."""
+
+    frames: list[tuple[int | None, int, int, int, int]]
+    """Fields with a length: parent, tag, where the field begins, where its content begins and stops."""
+    found: list[Text]
+    """In wire order."""
+
+
+def texts(signal: Signal, data: bytes, ends: Sequence[int], keys: Keys) -> Texts | None:
+    """Return the texts in which the bytes before the ascending offsets ``ends`` lie.
+
+    A hit in a key brings the texts of its value too, one in an event all of its texts. ``None`` where the codec is
+    not native, or for irregular bytes: ``untrace_plugins.processors.redaction.content.walk`` does the same in Python.
+    """
+    search = _texts() if native.codec().is_native else None
+    found = search(signal.value, data, ends, keys) if search is not None else None
+    return None if found is None else Texts(found[0], [Text(*text) for text in found[1]])
+
+
+def _texts() -> Any:
+    """Return the function; distributions of the same interface may be older than it."""
+    return getattr(import_module("untrace_pipeline_native"), "texts", None)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
-from untrace_pipeline.data import Signal
+from untrace_pipeline.data import Signal, search
 from untrace_pipeline.data.codecs.wire import fields, read_field, read_varint
+from untrace_pipeline.data.search import Keys
 from untrace_plugins.processors.redaction.content.frames import Frame
 from untrace_plugins.processors.redaction.content.layout import REQUESTS, Part, What
 
-__all__ = ["TRIGGERS", "Keys", "Text", "walk"]
+__all__ = ["TRIGGERS", "Text", "walk"]
 
 _LENGTH = 2
 _KEY, _VALUE = 1 << 3 | _LENGTH, 2 << 3 | _LENGTH
@@ -56,25 +56,47 @@ class Text(Frame):
     """The number that it is, if it is no text: of a value whose place a string can take."""
 
 
-class Keys(Protocol):
-    """What is known of keys, so that most need no look."""
-
-    def is_ignored(self, name: str) -> bool:
-        """Whether an attribute, or a part of one (``attribute.key``), is not to be looked at."""
-
-    def is_clean(self, key: str) -> bool:
-        """Whether it is known that nothing is in a key itself."""
-
-
-def walk(signal: Signal, data: bytes, ends: Sequence[int] | None, keys: Keys) -> list[Text]:
+def walk(signal: Signal, data: bytes, ends: Sequence[int] | None, keys: Keys, *, use_native: bool = True) -> list[Text]:
     """Return the texts in which the bytes before the ascending offsets ``ends`` lie, or all (``None``), in wire order.
 
     A hit in a key brings the texts of its value too: it may say what they are. A hit in an event brings all of its
     texts: it may be one of several that hold parts of the same stream. Raises :class:`DecodeError`.
     """
+    found = search.texts(signal, data, ends, keys) if use_native and ends is not None else None
+    if found is not None:
+        return list(_told(found))
     walker = _Walker(data, ends, keys)
     walker.message(REQUESTS[signal], None, 0, len(data), _Place())
     return walker.found
+
+
+def _told(texts: search.Texts) -> Iterator[Text]:
+    """Yield texts that are told by numbers of frames; of these, only what a text needs is made."""
+    made: dict[int, Frame] = {}
+
+    def frame(number: int | None) -> Frame | None:
+        if number is None:
+            return None
+        if number not in made:
+            parent, tag, begin, start, stop = texts.frames[number]
+            made[number] = Frame(frame(parent), tag, begin, start, stop)
+        return made[number]
+
+    for text in texts.found:
+        parent, tag, begin, start, stop = texts.frames[text.frame]
+        owner = frame(text.owner)
+        assert owner is not None
+        yield Text(
+            *(frame(parent), tag, begin, start, stop),
+            name=text.name,
+            owner=owner,
+            item=frame(text.item),
+            event=frame(text.event),
+            field=frame(text.field),
+            is_key=text.is_key,
+            is_bytes=text.is_bytes,
+            number=text.number,
+        )
 
 
 @dataclass(slots=True)
