@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from operator import attrgetter
 from typing import Any
 
@@ -47,6 +48,7 @@ class DetectorSet:
         self._owners: list[set[int]] = [*owners.values(), *(set[int]() for _ in (*TRIGGERS, *triggers))]
         self._scanner = shared_scanner(self.prefilter, use_hyperscan=use_hyperscan)
         self._narrow = _Narrow(self._detectors)
+        self._owners_of = lru_cache(maxsize=1024)(self._find_owners)  # few combinations make up nearly all texts
 
     def ends(self, data: bytes) -> Sequence[int] | None:
         """Return the ascending offsets in a request at which prefilters match; ``None`` if that may be anywhere."""
@@ -89,13 +91,18 @@ class DetectorSet:
         """Return the detectors that have to look at a text, by rank."""
         if hits is None:
             return sorted({*range(len(self._detectors))} - self._narrow.numbers | self._narrow.matching(data))
-        wanted = {number for pattern in {pattern for _, pattern in hits} for number in self._owners[pattern]}
-        wanted.update(number for pattern in self._scanner.unscanned for number in self._owners[pattern])
-        shared = wanted & self._narrow.numbers
+        wanted, shared, sharing = self._owners_of(frozenset([pattern for _, pattern in hits]))
         if shared:
-            ends = sorted({end for end, pattern in hits if self._owners[pattern] & shared})
+            ends = sorted({end for end, pattern in hits if pattern in sharing})
             wanted -= shared - self._narrow.matching(_around(data, ends))
         return sorted(wanted)
+
+    def _find_owners(self, patterns: frozenset[int]) -> tuple[frozenset[int], frozenset[int], frozenset[int]]:
+        """Return the detectors of patterns, those of them that share theirs with others, and the patterns."""
+        owned = {pattern: self._owners[pattern] for pattern in patterns.union(self._scanner.unscanned)}
+        wanted = frozenset[int]().union(*owned.values())
+        shared = wanted & self._narrow.numbers
+        return wanted, shared, frozenset(pattern for pattern, owners in owned.items() if owners & shared)
 
     def _merged(self, found: Iterable[Finding]) -> list[Finding]:
         merged: list[Finding] = []

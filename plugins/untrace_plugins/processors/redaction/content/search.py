@@ -9,6 +9,7 @@ from untrace_pipeline.api import Finding
 from untrace_plugins.detectors.detector_set import DetectorSet
 from untrace_plugins.processors.redaction.confirm import Pattern
 from untrace_plugins.processors.redaction.content.bulk import blanked
+from untrace_plugins.processors.redaction.content.clean_texts import CleanTexts
 from untrace_plugins.processors.redaction.content.known_keys import KnownKeys
 from untrace_plugins.texts.leaves import Part, Span, parts
 
@@ -39,7 +40,10 @@ class Found(NamedTuple):
 
 
 class Search:
-    """Detectors, and patterns of what may stay. Answers for the same text are kept for one request."""
+    """Detectors, and patterns of what may stay.
+
+    Answers for the same text are kept for one request; that there is nothing in it, as long as there is room.
+    """
 
     def __init__(self, detectors: DetectorSet, allowed: Sequence[Pattern], keys: KnownKeys, *, whose: bool) -> None:
         self._detectors = detectors
@@ -47,6 +51,7 @@ class Search:
         self._allowed = allowed
         self._keys = keys
         self._whose = whose
+        self._clean = CleanTexts()
         self._known: dict[tuple[str, str], Found] = {}
 
     def forget(self) -> None:
@@ -63,9 +68,13 @@ class Search:
     def look(self, text: str, key: str) -> Found:
         """Return what is in a text, the value of an attribute with that key ("" for what is none)."""
         context = f"{key}: " if key and len(text) <= _SHORT and not text.startswith(_DOCUMENT) else ""
+        if self._clean.has(context, text):
+            return Found([], {})
         found = self._known.get((context, text))
         if found is None:
             found = self._known[context, text] = self._look(text, context)
+            if not found.places and not found.failures:
+                self._clean.note(context, text)
         return found
 
     def find(self, text: str) -> list[Finding]:
