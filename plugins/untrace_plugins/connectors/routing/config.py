@@ -10,23 +10,15 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, model_validator
 
 from untrace_pipeline.api import ComponentConfig, ConfigModel, Duration, PipelineId, Remark, Surroundings
-from untrace_pipeline.conditions import Condition, ConditionSource, compile_condition, group_level
+from untrace_pipeline.conditions import Condition, ConditionSource, ErrorMode, compile_condition, group_level
 from untrace_pipeline.data import Level, Signal
 from untrace_pipeline.errors import ConditionError, ConfigError
 from untrace_plugins.connectors.routing.rules_config import RulesConfig, is_pipeline, unusable
 from untrace_plugins.connectors.routing.rules_file import combined
 
-__all__ = ["Action", "ErrorMode", "RouteConfig", "RouteContext", "RoutingConfig"]
+__all__ = ["Action", "RouteConfig", "RouteContext", "RoutingConfig"]
 
 _STATEMENT = re.compile(r"\s*route\(\s*\)\s*(?:where\b|\Z)")
-
-
-class ErrorMode(enum.StrEnum):
-    """What happens where a condition has no answer."""
-
-    IGNORE = "ignore"
-    SILENT = "silent"
-    PROPAGATE = "propagate"
 
 
 class Action(enum.StrEnum):

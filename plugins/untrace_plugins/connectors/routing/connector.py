@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from untrace_pipeline.api import Consumer, Host, PermanentError, PipelineId, Settings
-from untrace_pipeline.conditions import Condition, Conditions
+from untrace_pipeline.conditions import Condition, Conditions, ErrorMode
 from untrace_pipeline.data import Batch, Level, Signal
 from untrace_plugins.connectors.delivering import Delivery
-from untrace_plugins.connectors.routing.config import Action, ErrorMode, RoutingConfig
+from untrace_plugins.connectors.routing.config import Action, RoutingConfig
 from untrace_plugins.connectors.routing.fallback import Fallback
 
 __all__ = ["RoutingConnector"]

@@ -17,10 +17,11 @@ from untrace_pipeline.api import (
     StartError,
     Status,
 )
+from untrace_pipeline.conditions import ErrorMode
 from untrace_pipeline.data import Batch, Signal
 from untrace_pipeline.errors import ConfigError
 from untrace_plugins.connectors.delivering import Delivery
-from untrace_plugins.connectors.routing.config import ErrorMode, RoutingConfig
+from untrace_plugins.connectors.routing.config import RoutingConfig
 from untrace_plugins.connectors.routing.destinations import Doors
 from untrace_plugins.connectors.routing.rules import SignalRules
 from untrace_plugins.connectors.routing.rules_config import RulesConfig

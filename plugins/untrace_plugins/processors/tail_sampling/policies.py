@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from untrace_pipeline.api import Settings
-from untrace_pipeline.conditions import Condition, compile_condition
+from untrace_pipeline.conditions import Condition, ErrorMode, compile_condition
 from untrace_pipeline.data import Level, Signal
 from untrace_plugins.processors.tail_sampling.chance import Chance
 from untrace_plugins.processors.tail_sampling.limits import RateShare, TokenBucket
@@ -18,7 +18,6 @@ from untrace_plugins.processors.tail_sampling.policy_config import (
     BytesLimitingConfig,
     CompositeConfig,
     DropConfig,
-    ErrorMode,
     LatencyConfig,
     NotConfig,
     NumericAttributeConfig,

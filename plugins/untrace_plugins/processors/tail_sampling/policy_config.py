@@ -7,7 +7,7 @@ import enum
 from pydantic import Field, model_validator
 
 from untrace_pipeline.api import ConfigModel
-from untrace_pipeline.conditions import ConditionSource, checked
+from untrace_pipeline.conditions import ConditionSource, ErrorMode, checked
 from untrace_pipeline.conditions.patterns import compile_pattern
 from untrace_pipeline.data import Level, Signal
 
@@ -17,7 +17,6 @@ __all__ = [
     "BytesLimitingConfig",
     "CompositeConfig",
     "DropConfig",
-    "ErrorMode",
     "LatencyConfig",
     "NotConfig",
     "NumericAttributeConfig",
@@ -55,14 +54,6 @@ class PolicyType(enum.StrEnum):
     NOT = "not"
     DROP = "drop"
     COMPOSITE = "composite"
-
-
-class ErrorMode(enum.StrEnum):
-    """What a condition without an answer does to its policy."""
-
-    IGNORE = "ignore"
-    SILENT = "silent"
-    PROPAGATE = "propagate"
 
 
 class StatusCode(enum.StrEnum):
