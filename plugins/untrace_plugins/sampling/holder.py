@@ -114,7 +114,7 @@ class TraceHolder:
         self._store = store = TraceStore(pending, decisions, sum(self._config.remembered))
         self._books.recover(pending.recovery, pending.held.items, counted=host.workers.successor)
         if pending.held.items:
-            self._settings.logger.info("%s: %d spans wait from before", self._name, pending.held.items)
+            self._settings.logger.info("%d spans wait from before", pending.held.items)
         now = asyncio.get_running_loop().time()
         self._decisions.put(await store.remembered(), now)
         async for spans, fragments in store.held(self._senders):
@@ -177,7 +177,7 @@ class TraceHolder:
     def _lose(self, items: int) -> None:
         if items:
             self._books.ended("shutdown", items)
-            self._settings.logger.error("%s: stopped before %d spans were accepted; they are lost", self._name, items)
+            self._settings.logger.error("stopped before %d spans were accepted; they are lost", items)
 
     def pending_items(self) -> int:
         """Return the spans that have no outcome yet."""

@@ -120,7 +120,7 @@ class Outbox:
         parcel = self._tasks.pop(task)
         self.size -= parcel.size
         if not task.cancelled() and (error := task.exception()) is not None:
-            self._logger.error("%s: unexpected %s; spans are dropped", self._name, type(error).__name__, exc_info=error)
+            self._logger.error("unexpected %s; spans are dropped", type(error).__name__, exc_info=error)
             self._ended(parcel, "internal")
         if not self._stopping.is_set():
             self._pump()
@@ -138,21 +138,20 @@ class Outbox:
                 if self._stopping.is_set() or await self._stopped_within(pause):
                     return
             except ConsumeError as error:
-                message = "%s: %d spans are dropped: %s"
-                self._logger.error(message, self._name, parcel.items, error)  # noqa: TRY400  expected, no traceback
+                self._logger.error("%d spans are dropped: %s", parcel.items, error)  # noqa: TRY400  expected, no traceback
                 self._ended(parcel, "permanent")
                 return
             else:
                 if self._troubled:
                     self._troubled = False
-                    self._logger.info("%s: what was decided is accepted again", self._name)
+                    self._logger.info("what was decided is accepted again")
                 self._ended(parcel, PASSED)
                 return
 
     def _trouble(self, error: RetryableError) -> None:
         """Say once that something refuses; the rest of the refusals say nothing new."""
         if not self._troubled:
-            self._logger.warning("%s: what was decided is refused, and offered again: %s", self._name, error)
+            self._logger.warning("what was decided is refused, and offered again: %s", error)
         self._troubled = True
 
     async def _stopped_within(self, seconds: float) -> bool:
