@@ -1,16 +1,24 @@
-"""Finds rules that work, and are probably not meant: those that can never match, and what hides behind others."""
+"""Finds rules that work, and are probably not meant: that can never match, hide behind others, or ask for a field by a
+name that is nearly right."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 from untrace_pipeline.api import Remark
+from untrace_pipeline.conditions import ConditionSource, core_name
+from untrace_pipeline.conditions.core_fields import FIELDS
 from untrace_pipeline.data import Signal
 from untrace_plugins.connectors.routing.literals import Term, contradiction, implied, terms_of
 from untrace_plugins.connectors.routing.rules_config import Match, RuleConfig, RulesConfig, name_of, pipeline_of
 
 __all__ = ["lint"]
+
+
+_NEARLY = 0.79
+"""How alike two names are, of 1, for one to be a slip of the other; `name` and `model` are not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +39,9 @@ def lint(rules: RulesConfig) -> Iterator[Remark]:
     for rule in rules.rules:
         if not rule.enabled:
             yield Remark(f"rules.{places[rule.id]}.enabled", f"rule {rule.id} is disabled")
+        for field, meant in _slips(rule.conditions.source()):
+            message = f"rule {rule.id} asks for {field}, which no trace has; did you mean {meant}?"
+            yield Remark(f"rules.{places[rule.id]}.conditions", message)
     before: list[_Known] = []
     for rule in rules.in_order():
         where = f"rules.{places[rule.id]}.conditions"
@@ -48,6 +59,18 @@ def lint(rules: RulesConfig) -> Iterator[Remark]:
                 yield Remark(where, f"{message} all of it before")
             before.append(known)
     yield from _unreached_default(rules, before)
+
+
+def _slips(source: ConditionSource) -> Iterator[tuple[str, str]]:
+    """Yield fields that are looked for under their own name, where one of LLM calls is called nearly so."""
+    if isinstance(source, str):
+        return
+    for inner in (*(source.all or ()), *(source.any or ()), *([source.not_] if source.not_ is not None else ())):
+        yield from _slips(inner)
+    name = core_name(source.field or "")
+    if name.isidentifier() and name not in FIELDS:
+        for meant in get_close_matches(name, FIELDS, n=1, cutoff=_NEARLY):
+            yield name, meant
 
 
 def _hiding(later: _Known, before: Sequence[_Known]) -> list[str]:

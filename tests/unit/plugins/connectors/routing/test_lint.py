@@ -157,3 +157,19 @@ def test_huge_condition_is_passed_over() -> None:
     """A condition of too many cases is not looked into, instead of taking for ever."""
     either = [{"any": [q(f"attributes.a{n}", "eq", m) for m in range(3)]} for n in range(30)]
     assert remarks(rule("r", *either)) == []
+
+
+@pytest.mark.parametrize(("written", "meant"), [("modle", "model"), ("$.enviroment", "environment"), ("costs", "cost")])
+def test_a_field_that_is_nearly_right_is_remarked_on(written: str, meant: str) -> None:
+    """At any depth; a name that only the spans know, or that is within something else, is not."""
+    inner = {"not": {"any": [q(written, "eq", 1), q(f"attributes.{written}", "eq", 1)]}}
+    (remark,) = remarks(rule("a", inner))
+    assert f"rule a asks for {written.removeprefix('$.')}" in remark
+    assert f"did you mean {meant}?" in remark
+
+
+def test_fixed_fields_are_no_slips() -> None:
+    """However much their names look like words of LLM calls."""
+    names = ["name", "kind", "body", "value", "trace_id", "span_id", "trace_state", "severity_text", "severity_number"]
+    times = ["start_time", "end_time", "time", "duration_nanos", "parent_span_id", "event_name", "flags", "status"]
+    assert remarks(rule("a", {"any": [q(name, "exists") for name in [*names, *times]]})) == []
