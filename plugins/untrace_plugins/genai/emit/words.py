@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-import orjson
-
 from untrace_pipeline.data import Value
 from untrace_plugins.genai import names
 from untrace_plugins.genai.emit.content import as_text, to_json
 from untrace_plugins.genai.emit.span import Changes, Span
+from untrace_plugins.genai.values import load
 
 __all__ = ["conversation", "in_out", "is_llm_call", "metadata", "moved_in_out", "plain", "total_tokens", "word_of"]
 
@@ -60,13 +59,7 @@ def conversation(span: Span) -> Changes:
 
 def metadata(span: Span) -> dict[str, Any] | None:
     """Return what the application attached, without nulls, ``None`` if that is nothing or no JSON object."""
-    text = span.text(names.METADATA)
-    if text is None:
-        return None
-    try:
-        found = orjson.loads(text)
-    except orjson.JSONDecodeError:
-        return None
+    found = load(span.text(names.METADATA))
     if not isinstance(found, dict):
         return None
     return {key: value for key, value in found.items() if value is not None} or None

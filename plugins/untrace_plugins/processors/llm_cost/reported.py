@@ -6,12 +6,11 @@ import math
 from collections.abc import Sequence
 from typing import Any, Final
 
-import orjson
-
 from untrace_pipeline.data import Batch, Level, Value, attribute
 from untrace_plugins.genai import names
 from untrace_plugins.genai.emit.cost import Cost
 from untrace_plugins.genai.limits import MOST_USD
+from untrace_plugins.genai.values import load
 
 __all__ = ["reported_costs"]
 
@@ -53,12 +52,7 @@ _DETAILS: Final = ("total", "input", "output")
 
 
 def _details(value: Value) -> dict[str, Any]:
-    if not isinstance(value, str):
-        return {}
-    try:
-        found = orjson.loads(value)
-    except orjson.JSONDecodeError:
-        return {}
+    found = load(value) if isinstance(value, str) else None
     return found if isinstance(found, dict) else {}
 
 
