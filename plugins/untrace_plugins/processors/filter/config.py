@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, WrapValidator, model_validator
 
 from untrace_pipeline.api import ComponentConfig, ConfigModel
 from untrace_pipeline.conditions import (
@@ -17,7 +18,8 @@ from untrace_pipeline.conditions import (
 )
 from untrace_pipeline.conditions.properties import AttributeProperties, MatchType, SeverityProperties
 from untrace_pipeline.data import Level, Signal
-from untrace_plugins.processors.grouping import grouped
+from untrace_pipeline.errors import ConditionError
+from untrace_plugins.processors.grouping import checked_groups, grouped
 
 __all__ = ["ConditionGroup", "FilterConfig"]
 
@@ -160,21 +162,38 @@ class ConditionGroup(ConfigModel):
     """Overrides the processor's ``error_mode`` for this group."""
 
 
+def _compile(group: ConditionGroup, conditions: Sequence[ConditionSource], signal: Signal) -> None:
+    level = group_level(conditions, group.context, signal)
+    for condition in conditions:
+        compile_condition(condition, signal, level)
+
+
+def _mistakes(group: ConditionGroup, signal: Signal) -> dict[int | None, ValueError]:
+    """Return what is wrong, by the place of the condition; at ``None`` what is with none of them alone."""
+    try:
+        _compile(group, group.conditions, signal)
+    except ConditionError as error:
+        whole = error
+    else:
+        return {}
+    found: dict[int | None, ValueError] = {}
+    for place, condition in enumerate(group.conditions):
+        try:
+            _compile(group, [condition], signal)
+        except ConditionError as error:
+            found[place] = error
+    return found or {None: whole}
+
+
 def _groups(signal: Signal) -> Any:
     """Return the type of a flat list of conditions on a signal; they are compiled when they are checked."""
-
-    def check(groups: list[ConditionGroup]) -> list[ConditionGroup]:
-        for group in groups:
-            level = group_level(group.conditions, group.context, signal)
-            for condition in group.conditions:
-                compile_condition(condition, signal, level)
-        return groups
-
     written = list[ConditionGroup | ConditionSource]
     return Annotated[
         list[ConditionGroup],
         BeforeValidator(grouped("conditions"), json_schema_input_type=written),
-        AfterValidator(check),
+        WrapValidator(
+            checked_groups("conditions", lambda group: _mistakes(group, signal)), json_schema_input_type=written
+        ),
     ]
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, ValidatorFunctionWrapHandler, WrapValidator, model_validator
+from pydantic import BeforeValidator, Field, WrapValidator, model_validator
 
 from untrace_pipeline.api import ComponentConfig, ConfigModel
 from untrace_pipeline.conditions import ConditionSource, ErrorMode, compile_condition, compile_form
 from untrace_pipeline.data import Signal
 from untrace_pipeline.errors import ConditionError
 from untrace_pipeline.statements import StatementSequence, compile_sequence, statement_level
-from untrace_plugins.processors.grouping import grouped
+from untrace_plugins.processors.grouping import checked_groups, grouped
 from untrace_plugins.processors.mistakes import Mistake, at_their_places
 from untrace_plugins.processors.transform.operations import OperationConfig
 
@@ -38,39 +38,34 @@ class StatementGroup(ConfigModel):
         conditions = [compile_form(one, signal, level) for one in self.conditions]
         return compile_sequence(self.statements, conditions, signal, level)
 
-    def mistakes(self, signal: Signal) -> dict[int, ConditionError]:
-        """Return what is wrong with single statements, by their place in the group."""
-        found: dict[int, ConditionError] = {}
+    def mistakes(self, signal: Signal) -> dict[int | None, ValueError]:
+        """Return what is wrong, by the place of the statement; at ``None`` what is with none of them alone."""
+        try:
+            self.compile(signal)
+        except ConditionError as error:
+            whole = error
+        else:
+            return {}
+        found: dict[int | None, ValueError] = {}
         for place, statement in enumerate(self.statements):
             try:
                 compile_sequence([statement], [], signal, statement_level([statement], [], self.context, signal))
             except ConditionError as error:
                 found[place] = error
-        return found
+        return found or {None: whole}
 
 
 def _groups(signal: Signal) -> Any:
     """Return the type of a list of statements on a signal; they are compiled when they are checked."""
-
-    def check(value: object, validated: ValidatorFunctionWrapHandler) -> list[StatementGroup]:
-        groups: list[StatementGroup] = validated(value)
-        mistakes: list[Mistake] = []
-        for place, group in enumerate(groups):
-            try:
-                group.compile(signal)
-            except ConditionError as error:
-                outer = (place, "statements") if isinstance(value, list) and isinstance(value[place], dict) else ()
-                inner = [((*outer, one), mistake) for one, mistake in group.mistakes(signal).items()]
-                mistakes += inner or [((place,), error)]
-        if mistakes:
-            raise at_their_places(mistakes)
-        return groups
-
     written = list[StatementGroup | str]
+
+    def mistakes(group: StatementGroup) -> dict[int | None, ValueError]:
+        return group.mistakes(signal)
+
     return Annotated[
         list[StatementGroup],
         BeforeValidator(grouped("statements"), json_schema_input_type=written),
-        WrapValidator(check, json_schema_input_type=written),
+        WrapValidator(checked_groups("statements", mistakes), json_schema_input_type=written),
     ]
 
 
@@ -90,8 +85,7 @@ def _check(operation: OperationConfig, place: int) -> None:
         except ConditionError as error:
             errors.append(error)
     if errors and (operation.signals or len(errors) == len(Signal)):
-        msg = f"operations[{place}]: {errors[0]}"
-        raise ValueError(msg)
+        raise errors[0]
 
 
 class TransformConfig(ComponentConfig):
@@ -113,8 +107,14 @@ class TransformConfig(ComponentConfig):
 
     @model_validator(mode="after")
     def _operations_compile(self) -> TransformConfig:
+        mistakes: list[Mistake] = []
         for place, operation in enumerate(self.operations):
-            _check(operation, place)
+            try:
+                _check(operation, place)
+            except ValueError as error:
+                mistakes.append((("operations", place), error))
+        if mistakes:
+            raise at_their_places(mistakes)
         return self
 
     def groups(self, signal: Signal) -> list[StatementGroup]:

@@ -26,9 +26,13 @@ def test_direct_conditions_form_one_group() -> None:
         ({"traces": {"spanevent": ["kind == 1"]}}, ("traces", "spanevent", 0), "no readable kind"),
         ({"logs": {"log_record": ["span.name == 1"]}}, ("logs", "log_record", 0), "stands at a log"),
         ({"metrics": {"metric": ["value == 1"]}}, ("metrics", "metric", 0), "no readable value"),
-        ({"trace_conditions": ["name == 1"]}, ("trace_conditions",), "Name the context"),
-        ({"trace_conditions": ["log.body == 1"]}, ("trace_conditions",), "stands at a span"),
-        ({"log_conditions": [{"context": "span", "conditions": ["true"]}]}, ("log_conditions",), "no context of logs"),
+        ({"trace_conditions": ["name == 1"]}, ("trace_conditions", 0), "Name the context"),
+        ({"trace_conditions": ["log.body == 1"]}, ("trace_conditions", 0), "stands at a span"),
+        (
+            {"log_conditions": [{"context": "span", "conditions": ["true", "false"]}]},
+            ("log_conditions", 0),
+            "no context of logs",
+        ),
         (
             {"trace_conditions": ["true", {"conditions": ["true"]}]},
             ("trace_conditions",),
@@ -50,3 +54,17 @@ def test_mistakes_are_placed(options: dict[str, Any], place: tuple[str | int, ..
     (error,) = caught.value.errors()
     assert error["loc"] == place
     assert message in error["msg"]
+
+
+def test_every_wrong_condition_of_a_flat_list_is_told_at_its_place() -> None:
+    """OTTL and our own form, alone or in groups; what belongs together is still seen together."""
+    own = {"field": "attributes.x", "operator": "exists"}
+    flat = [own, "span.nam == 1", 'IsMach(span.name, "a")']
+    groups = [{"conditions": ["log.body == nil"]}, {"context": "log", "conditions": ["body == nil", "bod == nil"]}]
+    with pytest.raises(ValidationError) as refused:
+        FilterConfig.model_validate({"trace_conditions": flat, "log_conditions": groups})
+    assert [error["loc"] for error in refused.value.errors()] == [
+        ("trace_conditions", 1),
+        ("trace_conditions", 2),
+        ("log_conditions", 1, "conditions", 1),
+    ]

@@ -34,3 +34,11 @@ def test_a_wrong_condition_is_told_at_its_group() -> None:
     with pytest.raises(ValidationError) as refused:
         TransformConfig.model_validate({"trace_statements": groups})
     assert [error["loc"] for error in refused.value.errors()] == [("trace_statements", 1)]
+
+
+def test_every_wrong_operation_is_told_at_its_place() -> None:
+    """As statements are."""
+    right, wrong = {"template": {"to": "name", "template": "{name}"}}, {"template": {"to": "name", "template": "{name"}}
+    with pytest.raises(ValidationError) as refused:
+        TransformConfig.model_validate({"operations": [wrong, right, wrong]})
+    assert [error["loc"] for error in refused.value.errors()] == [("operations", 0), ("operations", 2)]
