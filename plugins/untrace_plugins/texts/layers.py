@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from bisect import bisect_right
+from itertools import accumulate
 
 __all__ = ["Layer"]
 
@@ -27,19 +29,11 @@ class Layer:
         if not escaped or "\\" not in content:
             self.text = content
             return
-        pieces: list[str] = []
-        last = size = 0
-        for match in _ESCAPE.finditer(content):
-            begin, end = match.span()
-            size += begin - last
-            pieces += (content[last:begin], _meaning(match))
-            self._places.append(size)
-            self._starts.append(begin)
-            self._stops.append(end)
-            size += 1
-            last = end
-        pieces.append(content[last:])
-        self.text = "".join(pieces)
+        self.text = _decoded(content)
+        spans = [match.span() for match in _ESCAPE.finditer(content)]
+        shorter = accumulate((end - begin - 1 for begin, end in spans), initial=0)
+        self._starts, self._stops = [begin for begin, _ in spans], [end for _, end in spans]
+        self._places = [begin - less for begin, less in zip(self._starts, shorter, strict=False)]
 
     def outward(self, start: int, end: int) -> tuple[int, int]:
         """Return where a part of the value, not an empty one, lies in the text around it."""
@@ -66,6 +60,16 @@ class Layer:
             return offset
         stop, place = self._stops[number], self._places[number]
         return place if offset < stop else place + 1 + offset - stop
+
+
+def _decoded(content: str) -> str:
+    """Return what stands in a JSON string, also in one that is none by the letter."""
+    try:
+        text = json.loads(f'"{content}"', strict=False)
+    except ValueError:
+        return _ESCAPE.sub(_meaning, content)
+    assert isinstance(text, str)
+    return text
 
 
 def _meaning(match: re.Match[str]) -> str:
