@@ -8,13 +8,8 @@ IDENTIFIERS = frozenset(
     {
         "gen_ai.prompt.name",
         "gen_ai.prompt.version",
-        "gen_ai.request.model",
-        "gen_ai.response.model",
         "gen_ai.response.id",
         "gen_ai.tool.call.id",
-        "gen_ai.tool.name",
-        "gen_ai.agent.name",
-        "service.name",
         "service.version",
         "service.instance.id",
         "telemetry.sdk.name",

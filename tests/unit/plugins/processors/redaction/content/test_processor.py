@@ -375,6 +375,8 @@ def test_ignored_keys_pass() -> None:
     assert one({"a": MAIL}, "owner", ignored_keys=["owner"]) == {"a": MAIL}
     assert one(MAIL, "x.owner", ignored_key_patterns=["^x[.]"]) == MAIL
     assert one(MAIL, "gen_ai.prompt.name") == MAIL
+    for filled_by_people in ("gen_ai.request.model", "gen_ai.agent.name", "gen_ai.tool.name"):
+        assert one(MAIL, filled_by_people) == "<EMAIL>"
 
 
 def test_short_forms_keep_all_attributes() -> None:
