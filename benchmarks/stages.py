@@ -32,6 +32,8 @@ from untrace_pipeline.data import Signal
 
 RESULTS = Path(__file__).parent / "results"
 WARM_UP_SECONDS, IN_FLIGHT = 1.5, 64
+QUIET_SECONDS = 2.5
+"""Longer than samplers hold a trace back."""
 EXIT_FAILED = 1
 COLUMNS = ("stage", "CPU µs/span", "added", "MB/s per core", "spans out of 100")
 
@@ -113,11 +115,11 @@ def _measure(subject: Subject, config: str, traffic: Traffic, seconds: float) ->
 
     with Sinks() as sink, subject.process(config, sink.env) as process:
         load(WARM_UP_SECONDS)
-        sink.settled(1 << 60, quiet_seconds=0.5)
+        sink.settled(1 << 60, QUIET_SECONDS)
         sink.reset()
         before = cpu_seconds(process.pid)
         report = load(seconds)
-        delivered = sink.settled(report["accepted_items"])
+        delivered = sink.settled(report["accepted_items"], QUIET_SECONDS)
         spent = cpu_seconds(process.pid) - before
     spans = max(1, report["accepted_items"])
     return {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.support.routing import RuleRouter, calls, rule
@@ -64,6 +64,8 @@ attributes = st.fixed_dictionaries(
 
 
 @settings(max_examples=300, deadline=None)
+@example(rules=[[{"field": "cost", "operator": "eq", "value": True}]], spans=[{"gen_ai.usage.cost": True}])
+@example(rules=[[{"field": "cost", "operator": "eq", "value": "1"}]], spans=[{"gen_ai.usage.cost": "1"}])
 @given(
     rules=st.lists(st.lists(conditions, max_size=3), min_size=1, max_size=3),
     spans=st.lists(attributes, min_size=1, max_size=12),

@@ -57,6 +57,16 @@ def _own(*keys: str) -> Make:
     return _first(*[attribute(key) for key in keys])
 
 
+def _number(*keys: str) -> Make:
+    """Read the first of some attributes that is there; what is no number counts as absent."""
+    own = _own(*keys)
+    return lambda signal: whole(_numbers, (own(signal),))
+
+
+def _numbers(column: Column) -> Column:
+    return [value if value.__class__ is float or value.__class__ is int else None for value in column]
+
+
 def _resource(*keys: str) -> tuple[Field, ...]:
     return tuple(attribute(key, Level.RESOURCE) for key in keys)
 
@@ -221,13 +231,13 @@ FIELDS: dict[str, Make] = {
     "version": attached(["version"], *_resource("service.version")),
     "customer": attached(["customerId"], tenant=True),
     "tags": _tags,
-    "cost": _own("gen_ai.usage.cost", "untrace.cost.total"),
+    "cost": _number("gen_ai.usage.cost", "untrace.cost.total"),
     "tokens": _sum(_INPUT, _OUTPUT),
     "latency_ms": _span("duration_nanos", lambda nanos: nanos / _MILLIS),
     "time_to_first_token_ms": lambda _signal: apply(
         _millis, (read(attribute("gen_ai.response.time_to_first_chunk")),), safe=True
     ),
-    "tokens_per_second": _own("untrace.tokens_per_second"),
+    "tokens_per_second": _number("untrace.tokens_per_second"),
     "error": _error,
     "metadata": _metadata,
     "request.messages": _own("gen_ai.input.messages", "untrace.input"),
@@ -236,12 +246,12 @@ FIELDS: dict[str, Make] = {
     "response.model": _own("gen_ai.response.model"),
     "response.messages": _own("gen_ai.output.messages", "untrace.output"),
     "response.finish_reason": _many("gen_ai.response.finish_reasons"),
-    "response.usage.prompt_tokens": _own(_INPUT),
-    "response.usage.completion_tokens": _own(_OUTPUT),
-    "tokens.cache_read": _own("gen_ai.usage.cache_read.input_tokens"),
-    "tokens.cache_write": _own("gen_ai.usage.cache_creation.input_tokens"),
-    "tokens.reasoning": _own("gen_ai.usage.reasoning.output_tokens"),
-    **{f"cost.{part}": _own(f"untrace.cost.{part}") for part in ("input", "output", "cache_read", "cache_write")},
+    "response.usage.prompt_tokens": _number(_INPUT),
+    "response.usage.completion_tokens": _number(_OUTPUT),
+    "tokens.cache_read": _number("gen_ai.usage.cache_read.input_tokens"),
+    "tokens.cache_write": _number("gen_ai.usage.cache_creation.input_tokens"),
+    "tokens.reasoning": _number("gen_ai.usage.reasoning.output_tokens"),
+    **{f"cost.{part}": _number(f"untrace.cost.{part}") for part in ("input", "output", "cache_read", "cache_write")},
     "error.code": _error_code,
     "error.type": _own("error.type"),
     "error.message": _error_message,
