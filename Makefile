@@ -63,7 +63,8 @@ test-native: native $(VENV)/.dev  ## All tests with the native codec and transpo
 test-python: export UNTRACE_PIPELINE_CODEC = upb
 test-python: export UNTRACE_PIPELINE_INGRESS = python
 test-python: export UNTRACE_PIPELINE_EGRESS = python
-test-python: test  ## All tests without anything native, installed or not
+test-python: PYTEST += -m 'not once'
+test-python: test  ## The tests without anything native, installed or not; those that make no difference to are left out
 
 native-test: has-cargo  ## Format, lint and tests of the Rust crates
 	cd native && $(CARGO) fmt --all --check
