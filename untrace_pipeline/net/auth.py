@@ -10,7 +10,7 @@ from untrace_pipeline.api.auth import ServerAuthenticator
 from untrace_pipeline.api.component import Host
 from untrace_pipeline.api.config import ConfigModel
 from untrace_pipeline.errors import ConsumeError, StartError
-from untrace_pipeline.net.http_message import HttpError, Request
+from untrace_pipeline.net.http_message import HttpError, Request, metadata
 
 __all__ = ["ServerAuthConfig", "check_request", "find_server_authenticator"]
 
@@ -37,11 +37,7 @@ async def check_request(request: Request, authenticator: ServerAuthenticator | N
     """Check who a request for a page comes from, if anybody does. Raises :class:`HttpError` 401."""
     if authenticator is None:
         return
-    metadata: dict[str, tuple[str, ...]] = {}
-    for name, value in request.headers:
-        key = name.decode("latin-1")
-        metadata[key] = (*metadata.get(key, ()), value.decode("latin-1"))
     try:
-        await authenticator.authenticate(metadata)
+        await authenticator.authenticate(metadata(request.headers))
     except ConsumeError as error:
         raise HttpError(HTTPStatus.UNAUTHORIZED, str(error)) from error

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 
 from untrace_pipeline.net.pieces import add_piece
 
-__all__ = ["ClientGoneError", "HttpError", "Request", "Response"]
+__all__ = ["ClientGoneError", "HttpError", "Request", "Response", "metadata"]
 
 
 class HttpError(Exception):
@@ -187,3 +187,12 @@ class Request:
         return HttpError(
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body is larger than the limit of {self.limit} bytes"
         )
+
+
+def metadata(headers: Sequence[tuple[bytes, bytes]]) -> dict[str, tuple[str, ...]]:
+    """Return headers as metadata of a context."""
+    found: dict[str, tuple[str, ...]] = {}
+    for name, value in headers:
+        key = name.decode("latin-1")
+        found[key] = (*found.get(key, ()), value.decode("latin-1"))
+    return found

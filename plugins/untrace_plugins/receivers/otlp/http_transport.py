@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from http import HTTPStatus
 
 from untrace_pipeline.api import Code, ConsumeError, Credentials, ServerAuthenticator, Settings
 from untrace_pipeline.data import Context, Signal
-from untrace_pipeline.net.decompression import ContentCoding, decompress_off_loop
 from untrace_pipeline.net.endpoint import Endpoint
-from untrace_pipeline.net.http_message import HttpError, Request, Response
+from untrace_pipeline.net.http_body import read_body
+from untrace_pipeline.net.http_message import HttpError, Request, Response, metadata
 from untrace_pipeline.net.http_server import Handler, HttpServer, plain_text
 from untrace_plugins.receivers.otlp.config import OtlpHttpConfig
 from untrace_plugins.receivers.otlp.service import OK, Answer, Encoding, OtlpService
 from untrace_plugins.receivers.otlp.status import http_status, retry_after_header, status_bytes, success_bytes
 
-__all__ = ["OtlpHttpServer", "metadata", "respond"]
+__all__ = ["OtlpHttpServer", "respond"]
 
 _SUCCESS = {Encoding.PROTOBUF: b"", Encoding.JSON: b"{}"}
 """An ``Export*ServiceResponse`` without ``partial_success``: everything was taken."""
@@ -39,7 +38,6 @@ class OtlpHttpServer:
         self._config = config
         self._service = service
         self.authenticator: ServerAuthenticator | None = None
-        self._accepted = {ContentCoding(name) for name in config.compression_algorithms if name}
         routes = {path: {"POST": self._export(signal)} for signal, path in config.paths.items()}
         self.server = HttpServer(config, routes, settings.logger, _render, settings.meter)
         """What answers; it also counts answers that others gave."""
@@ -70,31 +68,11 @@ class OtlpHttpServer:
             answer = self._service.refusal(signal, request.content_length or 0)
             if answer is None:
                 request.on_growth(lambda size: _as_error(self._service.refusal(signal, size)))
-                body = await self._read(request)
+                body = await read_body(request, self._config.compression_algorithms)
                 answer = await self._service.export(signal, encoding, body, self._context(request, who))
             return respond(answer, encoding)
 
         return export
-
-    async def _read(self, request: Request) -> bytes:
-        """Return the body without its compression. Raises :class:`HttpError`."""
-        name = request.header("content-encoding").strip().lower()
-        if name in {"", "identity"}:
-            if "" not in self._config.compression_algorithms:
-                raise self._unsupported(name)
-            return await request.read()
-        coding = next((one for one in self._accepted if one == name), None)
-        if coding is None:
-            raise self._unsupported(name)
-        try:
-            return await decompress_off_loop(coding, await request.read(), request.limit)
-        except ConsumeError as error:
-            raise HttpError(http_status(Answer(error.code)), str(error)) from error
-
-    def _unsupported(self, name: str) -> HttpError:
-        accepted = ", ".join(name or "identity" for name in self._config.compression_algorithms)
-        message = f"Content-Encoding {name[:50] or 'identity'!r} is not supported; supported: {accepted}"
-        return HttpError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, message, (("accept-encoding", accepted),))
 
     async def _authenticate(self, request: Request, authenticator: ServerAuthenticator) -> Credentials:
         try:
@@ -118,15 +96,6 @@ def _encoding(request: Request) -> Encoding:
         message = f"Content-Type {media_type[:100]!r} is not supported; supported: {supported}"
         raise HttpError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, message, (("accept", supported),))
     return encoding
-
-
-def metadata(headers: Sequence[tuple[bytes, bytes]]) -> dict[str, tuple[str, ...]]:
-    """Return headers as metadata of a context."""
-    found: dict[str, tuple[str, ...]] = {}
-    for name, value in headers:
-        key = name.decode("latin-1")
-        found[key] = (*found.get(key, ()), value.decode("latin-1"))
-    return found
 
 
 def respond(answer: Answer, encoding: Encoding) -> Response:

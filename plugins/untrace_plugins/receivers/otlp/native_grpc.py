@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from untrace_pipeline.api import Code, ConsumeError
 from untrace_pipeline.data import Context, Signal
 from untrace_pipeline.net import grpc_server
+from untrace_pipeline.net.http_message import metadata
 from untrace_plugins.receivers.otlp.config import OtlpGrpcConfig
-from untrace_plugins.receivers.otlp.http_transport import metadata
 from untrace_plugins.receivers.otlp.native_transport import SIGNALS, NativeServer
 from untrace_plugins.receivers.otlp.service import Answer, OtlpService
 from untrace_plugins.receivers.otlp.status import status_bytes

@@ -20,9 +20,9 @@ from untrace_pipeline.data.codecs import active_codec
 from untrace_pipeline.net import stream_server
 from untrace_pipeline.net.endpoint import Endpoint, close_listeners, open_listeners
 from untrace_pipeline.net.grpc_settings import GrpcServerConfig
+from untrace_pipeline.net.http_message import metadata
 from untrace_pipeline.net.http_settings import HttpServerConfig
 from untrace_pipeline.net.tls import CLIENT_CA_CHECK_SECONDS, ServerTls, ServerTlsConfig, TlsVersion
-from untrace_plugins.receivers.otlp.http_transport import metadata
 from untrace_plugins.receivers.otlp.service import OK, Answer, Encoding, NativeLimitError, OtlpService
 
 if TYPE_CHECKING:

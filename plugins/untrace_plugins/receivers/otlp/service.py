@@ -14,11 +14,10 @@ from enum import StrEnum
 
 from untrace_pipeline.api import Code, ConsumeError, Intake, RetryableError
 from untrace_pipeline.data import Batch, Context, Signal
+from untrace_pipeline.net.refusal import DEFAULT_DELAY_SECONDS
 
 __all__ = ["OK", "Answer", "Encoding", "NativeLimitError", "OtlpService"]
 
-DEFAULT_DELAY_SECONDS = 1.0
-"""What clients are told to wait where whoever refused did not say."""
 MOST_REMARKS = 50
 """Of a dry run that are told; a request with more is no question."""
 

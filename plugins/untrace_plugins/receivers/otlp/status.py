@@ -2,50 +2,28 @@
 
 from __future__ import annotations
 
-import math
 from http import HTTPStatus
 
 from google.protobuf import any_pb2, duration_pb2, json_format
 from google.rpc import error_details_pb2, status_pb2
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
-from untrace_pipeline.api import Code
+from untrace_pipeline.net.refusal import retry_after, status_of
 from untrace_plugins.receivers.otlp.service import Answer, Encoding
 
 __all__ = ["http_status", "retry_after_header", "status_bytes", "success_bytes"]
 
 NANOS_PER_SECOND = 1_000_000_000
 
-_HTTP = {
-    Code.CANCELLED: HTTPStatus.SERVICE_UNAVAILABLE,
-    Code.DEADLINE_EXCEEDED: HTTPStatus.SERVICE_UNAVAILABLE,
-    Code.ABORTED: HTTPStatus.SERVICE_UNAVAILABLE,
-    Code.OUT_OF_RANGE: HTTPStatus.SERVICE_UNAVAILABLE,
-    Code.UNAVAILABLE: HTTPStatus.SERVICE_UNAVAILABLE,
-    Code.DATA_LOSS: HTTPStatus.SERVICE_UNAVAILABLE,
-    Code.INVALID_ARGUMENT: HTTPStatus.BAD_REQUEST,
-    Code.UNAUTHENTICATED: HTTPStatus.UNAUTHORIZED,
-    Code.PERMISSION_DENIED: HTTPStatus.FORBIDDEN,
-    Code.UNIMPLEMENTED: HTTPStatus.NOT_FOUND,
-}
-
 
 def http_status(answer: Answer) -> HTTPStatus:
-    """Return the HTTP status for a failure.
-
-    Differs from the Collector: RESOURCE_EXHAUSTED is 429 only if a retry can help, and 413 otherwise, because clients
-    send a 429 again and again.
-    """
-    if answer.code is Code.RESOURCE_EXHAUSTED:
-        return HTTPStatus.REQUEST_ENTITY_TOO_LARGE if answer.retry_after is None else HTTPStatus.TOO_MANY_REQUESTS
-    return _HTTP.get(answer.code, HTTPStatus.INTERNAL_SERVER_ERROR)
+    """Return the HTTP status for a failure."""
+    return status_of(answer.code, retryable=answer.retry_after is not None)
 
 
 def retry_after_header(answer: Answer) -> tuple[tuple[str, str], ...]:
-    """Return ``Retry-After`` in whole seconds, at least 1, where a retry can help."""
-    if answer.retry_after is None:
-        return ()
-    return (("retry-after", str(max(1, math.ceil(answer.retry_after)))),)
+    """Return ``Retry-After`` where a retry can help."""
+    return retry_after(answer.retry_after)
 
 
 def success_bytes(answer: Answer, encoding: Encoding = Encoding.PROTOBUF) -> bytes:
