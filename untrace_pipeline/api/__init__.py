@@ -48,6 +48,7 @@ from untrace_pipeline.api.telemetry import (
     MetricKind,
     MetricSpec,
 )
+from untrace_pipeline.api.watched_file import WatchedFile
 from untrace_pipeline.api.workers import Workers
 from untrace_pipeline.errors import (
     Code,
@@ -128,6 +129,7 @@ __all__ = [
     "Transform",
     "TransformFactory",
     "Upstream",
+    "WatchedFile",
     "Workers",
     "consume_all",
     "count_overflow",

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import count
-
-from untrace_pipeline.api import Settings, StartError
-from untrace_pipeline.net.secret_file import SecretFile
+from untrace_pipeline.api import Settings, StartError, WatchedFile
 from untrace_plugins.genai.pricing import Prices
 from untrace_plugins.genai.pricing.book import PriceBook
 from untrace_plugins.genai.pricing.price_file import read_prices
@@ -23,9 +20,8 @@ class ConfiguredPrices:
     def __init__(self, config: LlmCostConfig, settings: Settings) -> None:
         self._path = config.price_file
         self._logger = settings.logger
-        # A clock that has always gone far enough: whoever asks decides how often the file is looked at.
-        self._file = SecretFile(config.price_file, settings.logger, count().__next__) if config.price_file else None
-        self._version = 0
+        self._file = WatchedFile(config.price_file) if config.price_file else None
+        self._read = False
         self._own = PriceBook(config.prices)
         self._prices = Prices(
             (self._own,),
@@ -42,9 +38,11 @@ class ConfiguredPrices:
     def load(self) -> None:
         """Read the file and the catalogue. Raises :class:`StartError` for a file that cannot be used."""
         if self._file is not None:
-            self._file.open()
             try:
-                self.use(self._read(self._file))
+                self.use(_book(self._file.read()))
+            except OSError as error:
+                msg = f"cannot read {self._path}: {error.strerror}"
+                raise StartError(msg) from error
             except ValueError as error:
                 msg = f"{self._path}: {error}"
                 raise StartError(msg) from error
@@ -54,29 +52,34 @@ class ConfiguredPrices:
         """Return the prices of a file that has changed, ``None`` if it has not. A broken one is logged, and ignored."""
         if self._file is None:
             return None
-        self._file.read()  # looks whether there is a new version, and logs it
-        if self._file.version == self._version:
-            return None
         try:
-            return self._read(self._file)
+            content = self._file.poll()
+            if content is None:
+                return None
+            book = _book(content)
+        except OSError as error:
+            self._logger.warning("%s cannot be read, the old prices stay in force: %s", self._path, error.strerror)
+            return None
         except ValueError as error:
             self._logger.warning("%s cannot be used, the old prices stay in force: %s", self._path, error)
             return None
+        self._logger.info("%s has new prices, which are in force now", self._path)
+        return book
 
     def use(self, book: PriceBook) -> None:
         """Let prices of the file be those of a book."""
+        self._read = True
         self._prices.exchange((self._own, book))
 
     def current(self) -> Prices:
         """Return the prices; a file that nobody has loaded, because the processor runs inside another, is read now."""
-        if self._file is not None and not self._version:
+        if self._file is not None and not self._read:
+            self._read = True
             book = self.changed()
-            self._version = max(1, self._version)
             if book is not None:
                 self.use(book)
         return self._prices
 
-    def _read(self, file: SecretFile) -> PriceBook:
-        content = file.read()
-        self._version = file.version
-        return PriceBook(read_prices(content))
+
+def _book(content: bytes) -> PriceBook:
+    return PriceBook(read_prices(content.decode()))

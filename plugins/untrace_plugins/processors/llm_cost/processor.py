@@ -10,7 +10,6 @@ from typing import Final, TypeAlias
 
 from untrace_pipeline.api import Host, Settings
 from untrace_pipeline.data import Batch, Field, Level, Value, attribute
-from untrace_pipeline.net.secret_file import CHECK_SECONDS
 from untrace_plugins.genai import names
 from untrace_plugins.genai.emit.cost import Cost, cost_columns
 from untrace_plugins.genai.pricing import Found, Prices, Request
@@ -22,6 +21,8 @@ from untrace_plugins.processors.llm_cost.usage import Status, read_usage
 
 __all__ = ["LlmCost"]
 
+CHECK_SECONDS: Final = 1.0
+"""How often the price file is looked at."""
 _OPERATION: Final = attribute(names.OPERATION)
 _STATUS: Final = attribute(names.COST_STATUS)
 _STATE: Final = [

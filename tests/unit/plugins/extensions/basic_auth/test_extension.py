@@ -97,6 +97,7 @@ async def test_right_password_is_hashed_once(monkeypatch: pytest.MonkeyPatch) ->
 async def test_changed_file_is_in_force(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A user taken out of the file cannot come in any more, although the password was remembered."""
     monkeypatch.setattr("untrace_pipeline.net.secret_file.CHECK_SECONDS", 0.0)
+    monkeypatch.setattr("untrace_pipeline.api.watched_file.SETTLE_SECONDS", 0.0)
     path = tmp_path / "htpasswd"
     path.write_text(f"ann:{SHA1}\n")
     server = await started(htpasswd={"file": str(path), "inline": f"bob:{SHA1}"})

@@ -52,6 +52,7 @@ async def test_everything_else_is_refused(metadata: dict[str, tuple[str, ...]]) 
 async def test_file_wins_and_is_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Tokens come from the file, one per line; a change is in force at once; an emptied file changes nothing."""
     monkeypatch.setattr("untrace_pipeline.net.secret_file.CHECK_SECONDS", 0.0)
+    monkeypatch.setattr("untrace_pipeline.api.watched_file.SETTLE_SECONDS", 0.0)
     path = tmp_path / "tokens"
     path.write_text("first\nsecond\n")
     both = await started(token="ignored", filename=str(path))
