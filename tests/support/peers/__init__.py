@@ -4,7 +4,8 @@
 `collector_binary(build=False)` and skip on `PeerUnavailable`. `Collector(config)` and `Daemon(config)` run the same
 YAML. `build h2spec` builds the conformance tests of HTTP/2 servers, `h2spec_binary` says where they are. `build kafka`
 fetches a real broker, `build kfake` builds one in memory that fails on demand: `KafkaBroker()`, `Kfake()`.
-`build prometheus` builds Prometheus and promtool: `Prometheus(config)`.
+`build prometheus` builds Prometheus and promtool: `Prometheus(config)`. `build moto fake-gcs azurite` brings the object
+stores: `Moto()`, `FakeGcs()`, `Azurite()`. A peer of one process and one port is a `PeerServer`.
 """
 
 from tests.support.peers.cache import PeerUnavailable, build_go_program, build_once, cache_root
@@ -15,25 +16,34 @@ from tests.support.peers.kafka import KafkaBroker, kafka_jars
 from tests.support.peers.kfake import Kfake, kfake_binary
 from tests.support.peers.process import ConfiguredProcess, PeerProcessError, free_port
 from tests.support.peers.prometheus import Prometheus, prometheus_binaries
+from tests.support.peers.server import PeerServer
+from tests.support.peers.stores import Azurite, FakeGcs, Moto, azurite_directory, fake_gcs_binary, moto_environment
 
 __all__ = [
     "COLLECTOR_RECIPE",
+    "Azurite",
     "Collector",
     "ConfiguredProcess",
     "Daemon",
+    "FakeGcs",
     "KafkaBroker",
     "Kfake",
+    "Moto",
     "PeerProcessError",
+    "PeerServer",
     "PeerUnavailable",
     "Prometheus",
+    "azurite_directory",
     "build_go_program",
     "build_once",
     "cache_root",
     "collector_binary",
     "daemon_command",
+    "fake_gcs_binary",
     "free_port",
     "h2spec_binary",
     "kafka_jars",
     "kfake_binary",
+    "moto_environment",
     "prometheus_binaries",
 ]

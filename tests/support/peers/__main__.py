@@ -1,4 +1,4 @@
-"""`python -m tests.support.peers build collector h2spec kafka kfake prometheus`: build peers, print where they are."""
+"""`python -m tests.support.peers build collector h2spec …`: build peers, print where they are."""
 
 from __future__ import annotations
 
@@ -11,12 +11,16 @@ from tests.support.peers.h2spec import h2spec_binary
 from tests.support.peers.kafka import kafka_jars
 from tests.support.peers.kfake import kfake_binary
 from tests.support.peers.prometheus import prometheus_binaries
+from tests.support.peers.stores import azurite_directory, fake_gcs_binary, moto_environment
 
 BUILDERS = {
+    "azurite": azurite_directory,
     "collector": collector_binary,
+    "fake-gcs": fake_gcs_binary,
     "h2spec": h2spec_binary,
     "kafka": kafka_jars,
     "kfake": kfake_binary,
+    "moto": moto_environment,
     "prometheus": prometheus_binaries,
 }
 

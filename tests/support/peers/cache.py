@@ -7,11 +7,14 @@ import hashlib
 import os
 import shutil
 import subprocess
+import venv
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 BUILD_TIMEOUT_SECONDS = 1800
+RECIPE_SUFFIXES = {".go", ".json", ".mod", ".sum", ".txt", ".xml"}
+"""Of the files that say what is built."""
 
 
 class PeerUnavailable(Exception):  # noqa: N818 - a state, not a fault
@@ -28,7 +31,7 @@ def recipe_hash(recipe: Path) -> str:
     """Hash the names and contents of the recipe's files, so that a changed recipe is built anew."""
     digest = hashlib.sha256()
     for path in sorted(recipe.iterdir()):
-        if path.suffix in {".go", ".mod", ".sum", ".xml"} and not path.name.endswith("_test.go"):
+        if path.suffix in RECIPE_SUFFIXES and not path.name.endswith("_test.go"):
             digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()[:16]
 
@@ -87,6 +90,50 @@ def build_go_programs(
         _go_build(recipe, target, packages, tags)
 
     return build_once(name, recipe, make, override, build=build)
+
+
+def build_python_environment(name: str, recipe: Path, override: str | None = None, *, build: bool = True) -> Path:
+    """Answer a virtual environment of its own with the recipe's `requirements.txt`; see `build_once`.
+
+    Run its programs as `bin/python -m …` or `bin/python bin/…`: the first lines of those files name another place.
+    """
+
+    def make(recipe: Path, target: Path) -> None:
+        scratch = target.with_suffix(".new")
+        venv.create(scratch, clear=True, with_pip=True)
+        pip = [str(scratch / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        _run(name, [*pip, "-r", str(recipe / "requirements.txt")], recipe)
+        scratch.rename(target)
+
+    return build_once(name, recipe, make, override, build=build)
+
+
+def build_node_program(name: str, recipe: Path, override: str | None = None, *, build: bool = True) -> Path:
+    """Answer a directory with the `node_modules` of the recipe's `package.json`; see `build_once`."""
+
+    def make(recipe: Path, target: Path) -> None:
+        npm = shutil.which("npm")
+        if npm is None:
+            raise PeerUnavailable(f"{name}: no npm on PATH; install Node.js or name a ready directory")
+        scratch = target.with_suffix(".new")
+        shutil.rmtree(scratch, ignore_errors=True)
+        shutil.copytree(recipe, scratch)
+        _run(name, [npm, "install", "--no-audit", "--no-fund", "--silent"], scratch)
+        scratch.rename(target)
+
+    return build_once(name, recipe, make, override, build=build)
+
+
+def _run(name: str, command: Sequence[str], directory: Path) -> None:
+    """Run one step of a build. Raises `PeerUnavailable` with the end of what it wrote."""
+    try:
+        done = subprocess.run(
+            command, cwd=directory, capture_output=True, text=True, timeout=BUILD_TIMEOUT_SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise PeerUnavailable(f"{name}: {command[0]} took more than {BUILD_TIMEOUT_SECONDS} s") from error
+    if done.returncode != 0:
+        raise PeerUnavailable(f"{name}: {command[0]} failed: {(done.stdout + done.stderr).strip()[-2000:]}")
 
 
 def build_once(
