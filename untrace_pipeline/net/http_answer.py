@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
+from types import MappingProxyType
 from typing import Any
 
 from untrace_pipeline.errors import Code, ConsumeError, OversizeError, PermanentError, RetryableError
 from untrace_pipeline.net.client import one_line, read_status
 
-__all__ = ["Answer", "refusal", "translate"]
+__all__ = ["Answer", "read_delay", "refusal", "translate"]
 
 _REDIRECT = range(300, 400)
 _TOO_LARGE = 413
@@ -31,6 +32,7 @@ _PERMANENT = {
     415: Code.INVALID_ARGUMENT,
 }
 _MAY_WAIT = {429, 503}
+_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 _DETAIL_BYTES = 4096
 """Of a refusal's body that go into a dead letter."""
@@ -44,6 +46,8 @@ class Answer:
     content_type: str
     """Without parameters, lower-case."""
     body: bytes
+    headers: Mapping[str, str] = field(default=_NO_HEADERS, compare=False, repr=False)
+    """By name in any case; empty where nobody asked for them."""
 
 
 def translate(error: Exception) -> Exception:
@@ -84,7 +88,7 @@ def _refusal(answer: Answer, headers: Mapping[str, str]) -> ConsumeError:
     if text := _message(answer):
         message = f"{message}: {text}"
     if status in _RETRYABLE:
-        delay = _seconds(headers.get("Retry-After")) if status in _MAY_WAIT else None
+        delay = read_delay(headers.get("Retry-After")) if status in _MAY_WAIT else None
         return RetryableError(message, retry_after=delay, code=_RETRYABLE[status])
     if status == _TOO_LARGE:
         return OversizeError(message)
@@ -109,8 +113,8 @@ def _message(answer: Answer) -> str:
     return one_line(answer.body[:4096].decode(errors="replace"))
 
 
-def _seconds(retry_after: str | None) -> float | None:
-    """Read Retry-After: seconds, or a date (RFC 9110, section 10.2.3)."""
+def read_delay(retry_after: str | None) -> float | None:
+    """Return the seconds that a Retry-After asks for: a number, or a date (RFC 9110, section 10.2.3)."""
     if retry_after is None:
         return None
     text = retry_after.strip()

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Protocol, Self
+from typing import Self
 from urllib.parse import urlsplit, urlunsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -132,13 +132,6 @@ def host_of(url: str) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-class _Pool(Protocol):
-    """What sends the requests."""
-
-    async def post(self, url: str, data: bytes, headers: Mapping[str, str], proxy: str | None) -> Answer: ...
-    async def close(self, grace: float | None = None) -> None: ...
-
-
 class HttpClient:
     """Requests with shared settings over a pool of connections."""
 
@@ -155,7 +148,7 @@ class HttpClient:
         self._names = lower
         self._given = tuple(given.values())
         self._authenticator: ClientAuthenticator | None = None
-        self._pool: _Pool | None = None
+        self._pool: NativePool | PortablePool | None = None
         self._detour: PortablePool | None = None
         self._closing: set[asyncio.Task[None]] = set()
 
@@ -173,23 +166,38 @@ class HttpClient:
         there is no answer, :class:`OversizeError` for 413, and :class:`PermanentError` for the rest (OTLP, "Failures"
         of OTLP/HTTP).
         """
-        if self._tls.changed():
-            self._reopen()
         headers = dict(extra or {})
         if "content-type" not in self._names:
             headers["Content-Type"] = content_type
-        proof: Mapping[str, str] = {}
-        if self._authenticator is not None:
-            proof = await self._authenticator.headers()
-            headers.update(proof)
+        proof = await self._proof()
+        headers.update(proof)
         if "authorization" in self._names or any(name.lower() == "authorization" for name in proof):
             url = _without_user(url)
         proxy = self._config.proxy_url or _environment_proxy(url)
-        pool = self._pool if proxy is None else self._for_proxy()
+        pool = self._pool if proxy is None else self._beside("where the environment names a proxy")
         if pool is None:
             raise RetryableError("the client is closed")
         try:
             return await pool.post(url, data, headers, proxy)
+        except ConsumeError as error:
+            raise hide(error, (*self._given, *proof.values()))  # noqa: B904  the same error
+
+    async def request(
+        self, method: str, url: str, data: bytes = b"", headers: Mapping[str, str] | None = None
+    ) -> Answer:
+        """Send any request and return any answer, with its headers: for protocols that read statuses in their own way.
+
+        The URL is used as it is written, because it may be signed. Raises :class:`RetryableError` when there is no
+        answer, and :class:`PermanentError` for what is no URL. The native client knows POST alone, so this one is sent
+        through Python's.
+        """
+        proof = await self._proof()
+        pool = self._beside("for methods other than POST")
+        if pool is None:
+            raise RetryableError("the client is closed")
+        proxy = self._config.proxy_url or _environment_proxy(url)
+        try:
+            return await pool.request(method, url, data, {**(headers or {}), **proof}, proxy)
         except ConsumeError as error:
             raise hide(error, (*self._given, *proof.values()))  # noqa: B904  the same error
 
@@ -217,7 +225,7 @@ class HttpClient:
             self._closing.add(task)
             task.add_done_callback(self._closing.discard)
 
-    def _made(self) -> _Pool:
+    def _made(self) -> NativePool | PortablePool:
         if native.egress().is_native:
             reason = not_native(self._config)
             if not reason:
@@ -225,12 +233,18 @@ class HttpClient:
             self._logger.info("the native HTTP client is not used: %s", reason)
         return self._portable()
 
-    def _for_proxy(self) -> _Pool | None:
-        """Return the pool for requests through a proxy, which the native client does not know."""
-        if self._pool is None or not isinstance(self._pool, NativePool):
+    async def _proof(self) -> Mapping[str, str]:
+        """Return the headers of the authenticator; picks up changed certificates, too."""
+        if self._tls.changed():
+            self._reopen()
+        return {} if self._authenticator is None else await self._authenticator.headers()
+
+    def _beside(self, when: str) -> PortablePool | None:
+        """Return the pool for what the native client does not know."""
+        if self._pool is None or isinstance(self._pool, PortablePool):
             return self._pool
         if self._detour is None:
-            self._logger.info("the native HTTP client is not used where the environment names a proxy")
+            self._logger.info("the native HTTP client is not used %s", when)
             self._detour = self._portable()
         return self._detour
 

@@ -13,6 +13,7 @@ from untrace_pipeline.net.tls import ClientTls, ClientTlsConfig
 
 if TYPE_CHECKING:
     import aiohttp
+    from yarl import URL
 
     from untrace_pipeline.net.http_client import HttpClientConfig
 
@@ -49,14 +50,18 @@ class PortablePool:
 
     async def post(self, url: str, data: bytes, headers: Mapping[str, str], proxy: str | None) -> Answer:
         """Send a body. Raises as :meth:`HttpClient.post` does."""
-        if self._compressor is not None:
-            data = await self._compressor.compress(data)
-        try:
-            return await self._exchange(url, data, {**self._headers, **headers}, proxy)
-        except ConsumeError:
-            raise
-        except Exception as error:
-            raise translate(error) from error
+        answer = await self._exchange("POST", url, data, headers, proxy)
+        if answer.status in _OK:
+            return answer
+        raise refusal(answer, answer.headers)
+
+    async def request(
+        self, method: str, url: str, data: bytes, headers: Mapping[str, str], proxy: str | None
+    ) -> Answer:
+        """Send any request to a URL that is used as it is written. Raises as :meth:`HttpClient.request` does."""
+        from yarl import URL  # noqa: PLC0415
+
+        return await self._exchange(method, URL(url, encoded=True), data, headers, proxy)
 
     async def close(self, grace: float | None = None) -> None:
         """Close all connections, after ``grace`` seconds for the requests under way."""
@@ -66,25 +71,37 @@ class PortablePool:
         finally:
             await self._session.close()
 
-    async def _exchange(self, url: str, data: bytes, headers: Mapping[str, str], proxy: str | None) -> Answer:
+    async def _exchange(
+        self, method: str, url: str | URL, data: bytes, headers: Mapping[str, str], proxy: str | None
+    ) -> Answer:
+        if self._compressor is not None:
+            data = await self._compressor.compress(data)
+        try:
+            return await self._persist(method, url, data, {**self._headers, **headers}, proxy)
+        except ConsumeError:
+            raise
+        except Exception as error:
+            raise translate(error) from error
+
+    async def _persist(
+        self, method: str, url: str | URL, data: bytes, headers: Mapping[str, str], proxy: str | None
+    ) -> Answer:
         import aiohttp  # noqa: PLC0415
 
         try:
-            return await self._post(url, data, headers, proxy)
+            return await self._send(method, url, data, headers, proxy)
         except (aiohttp.ServerDisconnectedError, ConnectionResetError):
             # A kept connection that the server closed while it was idle; a second loss is a real one.
-            return await self._post(url, data, headers, proxy)
+            return await self._send(method, url, data, headers, proxy)
 
-    async def _post(self, url: str, data: bytes, headers: Mapping[str, str], proxy: str | None) -> Answer:
+    async def _send(
+        self, method: str, url: str | URL, data: bytes, headers: Mapping[str, str], proxy: str | None
+    ) -> Answer:
         name = self._server_name
-        async with self._session.post(
-            url, data=data, headers=headers, allow_redirects=False, server_hostname=name, proxy=proxy
+        async with self._session.request(
+            method, url, data=data, headers=headers, allow_redirects=False, server_hostname=name, proxy=proxy
         ) as response:
-            body = await _read(response)
-            answer = Answer(response.status, response.content_type, body)
-            if response.status in _OK:
-                return answer
-            raise refusal(answer, response.headers)
+            return Answer(response.status, response.content_type, await _read(response), response.headers)
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:

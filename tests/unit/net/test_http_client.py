@@ -12,12 +12,16 @@ from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 import trustme
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 from pydantic import ValidationError
 
 from tests.support.egress import EACH_CLIENT, egress  # noqa: F401  a fixture
 from tests.support.otlp_servers import Accept, Hang, HttpServer, Refuse, Reply, Reset
+from tests.support.peers import free_port
 from untrace_pipeline.errors import Code, ConsumeError, OversizeError, PermanentError, RetryableError
 from untrace_pipeline.net.http_answer import Answer
 from untrace_pipeline.net.http_client import HttpClient, HttpClientConfig, _environment_proxy, host_of
@@ -357,3 +361,43 @@ async def test_a_proxy_is_used() -> None:
     async with HttpServer() as proxy, client(proxy_url=proxy.url) as c:
         await c.post("http://backend.invalid/v1/traces", DATA, PROTOBUF)
         assert proxy.accepted[0].headers["host"] == "backend.invalid"
+
+
+# ----------------------------------------------------------------- any request
+
+
+@asynccontextmanager
+async def echo() -> AsyncIterator[str]:
+    """Serve a page that says what was asked for; ``/gone`` has no good answer."""
+
+    async def answer(request: web.Request) -> web.Response:
+        said = {"method": request.method, "path": request.raw_path, "body": (await request.read()).decode()}
+        status = 412 if request.path == "/gone" else 200
+        return web.json_response(
+            said | {"token": request.headers.get("authorization", "")}, status=status, headers={"ETag": '"1"'}
+        )
+
+    app = web.Application()
+    app.router.add_route("*", "/{any:.*}", answer)
+    async with TestServer(app) as server:
+        yield str(server.make_url("")).removesuffix("/")
+
+
+async def test_any_request() -> None:
+    """Method, path and body arrive as they were given, and the answer comes with its headers."""
+    async with echo() as url, client(auth={"authenticator": "t"}, extensions={"t": Token()}) as c:
+        answer = await c.request("PUT", f"{url}/a%3Db%2Fc?x=%2F", b"body")
+        assert orjson.loads(answer.body) == {
+            "method": "PUT", "path": "/a%3Db%2Fc?x=%2F", "body": "body", "token": "Bearer secret"
+        }  # fmt: skip
+        assert answer.headers["etag"] == '"1"'
+        assert (await c.request("DELETE", f"{url}/gone")).status == 412
+
+
+async def test_no_answer_to_any_request() -> None:
+    """Without an answer the request may be tried again; a closed client says so."""
+    async with client() as c:
+        error = await failure(c.request("PUT", f"http://127.0.0.1:{free_port()}/", b""))
+        assert isinstance(error, RetryableError)
+        assert "cannot connect" in str(error)
+    assert "closed" in str(await failure(c.request("PUT", "http://127.0.0.1:1/", b"")))
