@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, cast
 
 import httptools
 
-from untrace_pipeline.net.http_message import ClientGoneError, HttpError, Request, Response
+from untrace_pipeline.net.http_message import ClientGoneError, HttpError, Request
+from untrace_pipeline.net.http_streaming import BodyWriter, Framing, StreamedResponse
 
 if TYPE_CHECKING:
     from untrace_pipeline.net.http_server import HttpServer
@@ -52,6 +53,7 @@ class HttpConnection(asyncio.Protocol):
         self._peer = ""
         self._current: Request | None = None  # being answered
         self._task: asyncio.Task[None] | None = None
+        self._body: BodyWriter | None = None  # of an answer that is written while it comes
         self._incoming: Request | None = None  # its headers are there, its body is not
         self._queue: deque[Request] = deque()  # wait for the current one; the last may still be incoming
         self._url = b""
@@ -122,7 +124,11 @@ class HttpConnection(asyncio.Protocol):
         self._ended = True
         if self._incoming is not None:
             self._incoming.fail(ClientGoneError())
-        waits = self._current is not None and self._incoming is not self._current
+        current = self._current
+        if current is not None and current.is_watched:
+            current.gone()
+            return False
+        waits = current is not None and self._incoming is not current
         return waits and self._transport.get_extra_info("ssl_object") is None
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -134,16 +140,22 @@ class HttpConnection(asyncio.Protocol):
             self._incoming.fail(ClientGoneError())
         if self._current is None:
             self._server.unregister(self)
+        else:
+            self._current.gone()
 
     def pause_writing(self) -> None:
         """The client does not take its answers: read no more from it."""
         self._due_in(self._limits.write)
         self._blocked = True
         self._update_reading()
+        if self._body is not None:
+            self._body.pause()
 
     def resume_writing(self) -> None:
         """It took them."""
         self._blocked = False
+        if self._body is not None:
+            self._body.resume()
         self._due_in(self._limits.idle if self._current is None else math.inf)
         self._update_reading()
 
@@ -181,6 +193,7 @@ class HttpConnection(asyncio.Protocol):
         request.keep_alive = parser.should_keep_alive() and self._server.keep_alive
         if parser.get_http_version() == "1.0":
             request.keep_alive = False
+            request.is_http_1_0 = True
         else:
             request.expects_continue = request.first.get(b"expect", b"").lower() == b"100-continue"
             if b"host" not in request.first:
@@ -227,9 +240,9 @@ class HttpConnection(asyncio.Protocol):
         self._task = self._loop.create_task(self._serve(request))
 
     async def _serve(self, request: Request) -> None:
-        response: Response | None = None
+        answered = False
         try:
-            response = await self._server.answer(request)
+            answered = await self._answer(request)
         except ClientGoneError:
             pass
         except asyncio.CancelledError:
@@ -240,18 +253,45 @@ class HttpConnection(asyncio.Protocol):
             if self._lost:
                 self._server.unregister(self)
         if not self._lost:
-            self._finish(request, response)
+            self._go_on(request, answered)
 
-    def _finish(self, request: Request, response: Response | None) -> None:
-        """Write the answer; go on with the next request, or close."""
-        if response is None:
-            self._transport.close()
-            return
+    async def _answer(self, request: Request) -> bool:
+        """Write the answer; return whether the connection can take another one. Raises :class:`ClientGoneError`."""
+        response = await self._server.answer(request)
+        if self._lost:
+            raise ClientGoneError
+        close = self._is_last(request)
+        if isinstance(response, StreamedResponse):
+            return await self._stream(request, response, close=close)
+        with_body = request.method != "HEAD"
+        self._transport.write(response.encode(with_body=with_body, close=close, date=self._server.date))
+        return not close
+
+    async def _stream(self, request: Request, response: StreamedResponse, *, close: bool) -> bool:
+        """Write an answer while it comes; return whether the connection can take another one."""
+        framing = response.framing(request)
+        close = close or framing is Framing.CLOSE
+        self._transport.write(response.head(framing, close=close))
+        self._body = body = BodyWriter(self._transport, framing)
+        if self._blocked:
+            body.pause()
+        try:
+            await self._server.produce(request, response, body)
+        finally:
+            self._body = None
+        if not body.complete and framing is Framing.CLOSE:
+            self._transport.abort()  # a mere end would look like a complete body
+        return body.complete and not close and not self._server.draining
+
+    def _is_last(self, request: Request) -> bool:
+        """Whether the connection closes after the answer to a request."""
         readable = request.complete or self._skippable(request)
         last = (self._ended or self._deaf) and not self._queue
-        close = last or not request.keep_alive or not readable or self._server.draining
-        self._transport.write(response.encode(with_body=request.method != "HEAD", close=close, date=self._server.date))
-        if close:
+        return last or not request.keep_alive or not readable or self._server.draining
+
+    def _go_on(self, request: Request, answered: bool) -> None:
+        """Go on with the next request, or close."""
+        if not answered:
             self._close(linger=self._deaf or not request.complete)
         elif request.complete:
             self._next()

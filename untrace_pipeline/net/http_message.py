@@ -63,6 +63,7 @@ class Request:
         "_admit",
         "_admitted",
         "_chunks",
+        "_gone",
         "_waiter",
         "_want",
         "complete",
@@ -70,7 +71,7 @@ class Request:
         "expects_continue",
         "first",
         "headers",
-
+        "is_http_1_0",
         "keep_alive",
         "limit",
         "method",
@@ -103,12 +104,14 @@ class Request:
         self.discarded = False
         self.keep_alive = True
         self.expects_continue = False
+        self.is_http_1_0 = False
         self.problem: Exception | None = None
         self._chunks: list[bytes] = []
         self._admit: Callable[[int], HttpError | None] | None = None
         self._admitted = GROWTH_BYTES
         self._waiter: asyncio.Future[None] | None = None
         self._want: Callable[[], None] | None = None
+        self._gone: Callable[[], None] | None = None
 
     def header(self, name: str) -> str:
         """Return a header, empty if it is absent; ``name`` in lower case."""
@@ -143,7 +146,22 @@ class Request:
         """Ask, with the bytes that have come, whenever another MiB of the body is there: memory may be short by now."""
         self._admit = admit
 
+    def on_gone(self, call: Callable[[], None]) -> None:
+        """Be told when the client goes before it has its whole answer; closing its sending half counts as going."""
+        self._gone = call
+
     # ------------------------------------------------- for the connection only
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether somebody wants to be told that the client is gone."""
+        return self._gone is not None
+
+    def gone(self) -> None:
+        """The client is gone."""
+        call, self._gone = self._gone, None
+        if call is not None:
+            call()
 
     def on_want(self, call: Callable[[], None]) -> None:
         """Set what is called when the handler waits for a body that is not there yet."""

@@ -1,6 +1,6 @@
 """An HTTP/1.1 server: keep-alive, pipelining, TLS, unix sockets, CORS, limits and deadlines for everything.
 
-Costs about 12 µs per small request before the handler. Handlers are found by exact path and method.
+Costs about 12 µs per small request before the handler. Handlers are found by path and method.
 """
 
 from __future__ import annotations
@@ -20,13 +20,21 @@ from untrace_pipeline.net.endpoint import Endpoint
 from untrace_pipeline.net.http_connection import HttpConnection
 from untrace_pipeline.net.http_message import ClientGoneError, HttpError, Request, Response
 from untrace_pipeline.net.http_settings import HttpServerConfig
+from untrace_pipeline.net.http_streaming import BodyWriter, StreamedResponse
 from untrace_pipeline.net.stream_server import StreamServer
 from untrace_pipeline.net.tls import ServerTls
 
-__all__ = ["Handler", "HttpServer", "plain_text"]
+__all__ = ["Handler", "HttpServer", "Routes", "plain_text"]
 
-Handler = Callable[[Request], Awaitable[Response]]
+Handler = Callable[[Request], Awaitable[Response | StreamedResponse]]
 """Answers one request; it may raise :class:`HttpError`. Runs to its end even if the client goes away."""
+
+Routes = Mapping[str, Mapping[str, Handler]]
+"""Handlers by path and method.
+
+A path that ends in ``*`` stands for all that begin so; the exact path wins, then the longest beginning. The method
+``*`` stands for all that are not named.
+"""
 
 
 def plain_text(_request: Request | None, error: HttpError) -> Response:
@@ -46,18 +54,19 @@ class Limits:
 
 
 class HttpServer:
-    """Serves routes, ``{path: {method: handler}}``, on one endpoint; with a meter it counts its answers."""
+    """Serves routes on one endpoint; with a meter it counts its answers."""
 
     def __init__(
         self,
         config: HttpServerConfig,
-        routes: Mapping[str, Mapping[str, Handler]],
+        routes: Routes,
         logger: logging.Logger,
         render: Callable[[Request | None, HttpError], Response] = plain_text,
         meter: Meter | None = None,
     ) -> None:
         self._config = config
         self._routes = routes
+        self._prefixes = sorted((path[:-1] for path in routes if path.endswith("*")), key=len, reverse=True)
         self._logger = logger
         self.render = render
         """Makes answers of errors; the request is ``None`` where it could not be read."""
@@ -126,13 +135,15 @@ class HttpServer:
         """Forget a connection that is closed and whose handler has ended."""
         self._server.unregister(connection)
 
-    async def answer(self, request: Request) -> Response:
+    async def answer(self, request: Request) -> Response | StreamedResponse:
         """Return the answer to a request. Raises :class:`ClientGoneError`."""
         started = time.perf_counter()
+        route = self._route(request.path)
+        response: Response | StreamedResponse
         try:
             if request.problem is not None:
                 raise request.problem
-            response = await self._handle(request)
+            response = await self._handle(request, route)
         except HttpError as error:
             response = self.render(request, error)
         except (ClientGoneError, asyncio.CancelledError):
@@ -144,9 +155,17 @@ class HttpServer:
         if self._cors is not None:
             response.headers += self._cors.headers(request)
         if self._meter is not None:
-            path = request.path if request.path in self._routes else "other"
-            self.count(request.method, path, response.status.value, (time.perf_counter() - started,))
+            self.count(request.method, route or "other", int(response.status), (time.perf_counter() - started,))
         return response
+
+    async def produce(self, request: Request, response: StreamedResponse, body: BodyWriter) -> None:
+        """Write the body of an answer; what goes wrong leaves it incomplete."""
+        try:
+            await response.produce(body)
+        except (ClientGoneError, asyncio.CancelledError):
+            raise
+        except Exception:
+            self._logger.exception("%s %s: the answer broke off unexpectedly", request.method, request.path)
 
     def count(self, method: str, path: str, status: int, seconds: Sequence[float]) -> None:
         """Count answers under their route, with the seconds that each took; paths that are none share one series."""
@@ -162,12 +181,18 @@ class HttpServer:
         for one in seconds:
             found[1].record(one)
 
-    async def _handle(self, request: Request) -> Response:
-        methods = self._routes.get(request.path)
+    def _route(self, path: str) -> str:
+        """Return the route that a path belongs to, as it was given; empty if there is none."""
+        if path in self._routes:
+            return path
+        return next((f"{prefix}*" for prefix in self._prefixes if path.startswith(prefix)), "")
+
+    async def _handle(self, request: Request, route: str) -> Response | StreamedResponse:
+        methods = self._routes.get(route)
         if methods is None:
             there = ", ".join(sorted(self._routes))
             raise HttpError(HTTPStatus.NOT_FOUND, f"there is no {request.path[:200]} here; there: {there}")
-        handler = methods.get(request.method)
+        handler = methods.get(request.method) or methods.get("*")
         if handler is not None:
             return await handler(request)
         allowed = ", ".join(sorted(methods))

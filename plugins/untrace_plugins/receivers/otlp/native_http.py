@@ -74,6 +74,7 @@ class NativeHttpServer(NativeServer):
     async def _handle(self, head: Head, request: Request) -> None:
         try:
             response = await self._handlers.server.answer(request)
+            assert isinstance(response, Response)  # OTLP has no answers that are written while they come
             head.respond(*_parts(response))
         except ClientGoneError:
             pass  # there is nobody to answer
