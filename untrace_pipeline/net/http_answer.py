@@ -46,7 +46,7 @@ class Answer:
     content_type: str
     """Without parameters, lower-case."""
     body: bytes
-    headers: Mapping[str, str] = field(default=_NO_HEADERS, compare=False, repr=False)
+    headers: Mapping[str, str] = field(default_factory=lambda: _NO_HEADERS, compare=False, repr=False)
     """By name in any case; empty where nobody asked for them."""
 
 

@@ -207,8 +207,9 @@ class HttpClient:
             task.cancel()
         await asyncio.gather(*self._closing, return_exceptions=True)
         pools, self._pool, self._detour = (self._pool, self._detour), None, None
-        for pool in filter(None, pools):
-            await pool.close()
+        for pool in pools:
+            if pool is not None:
+                await pool.close()
 
     def _reopen(self) -> None:
         try:
@@ -220,10 +221,11 @@ class HttpClient:
         """Make a pool, and let requests on the one before end."""
         old, self._pool = (self._pool, self._detour), self._made()
         self._detour = None
-        for pool in filter(None, old):
-            task = asyncio.create_task(pool.close(OLD_SESSION_SECONDS))
-            self._closing.add(task)
-            task.add_done_callback(self._closing.discard)
+        for pool in old:
+            if pool is not None:
+                task = asyncio.create_task(pool.close(OLD_SESSION_SECONDS))
+                self._closing.add(task)
+                task.add_done_callback(self._closing.discard)
 
     def _made(self) -> NativePool | PortablePool:
         if native.egress().is_native:
