@@ -41,6 +41,7 @@ SHARED = {
     "kafka": set(),
     "kubernetes": set(),
     "metrics": {"connectors", "sampling"},  # of the connectors, how they deliver to several pipelines
+    "otlp": set(),
     "sampling": set(),
     "scanning": set(),
     "sealing": {"texts"},

@@ -7,9 +7,9 @@ import logging
 from untrace_pipeline.api import Code
 from untrace_pipeline.data import Context, Signal
 from untrace_pipeline.net.grpc_server import GrpcCall, GrpcError, GrpcMethod, GrpcServer
+from untrace_plugins.otlp.service import OK, Answer, Encoding, OtlpService
+from untrace_plugins.otlp.status import status_bytes, success_bytes
 from untrace_plugins.receivers.otlp.config import OtlpGrpcConfig
-from untrace_plugins.receivers.otlp.service import OK, Answer, Encoding, OtlpService
-from untrace_plugins.receivers.otlp.status import status_bytes, success_bytes
 
 __all__ = ["METHODS", "make_grpc_server"]
 

@@ -13,10 +13,10 @@ from untrace_pipeline.api import Code, ConsumeError
 from untrace_pipeline.data import Context, Signal
 from untrace_pipeline.net import grpc_server
 from untrace_pipeline.net.http_message import metadata
+from untrace_plugins.otlp.service import Answer, OtlpService
+from untrace_plugins.otlp.status import status_bytes
 from untrace_plugins.receivers.otlp.config import OtlpGrpcConfig
 from untrace_plugins.receivers.otlp.native_transport import SIGNALS, NativeServer
-from untrace_plugins.receivers.otlp.service import Answer, OtlpService
-from untrace_plugins.receivers.otlp.status import status_bytes
 
 if TYPE_CHECKING:
     from untrace_pipeline_native import Group, Head, Ingress, Refusal

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 from untrace_pipeline.api import Code, Settings
 from untrace_pipeline.data import Signal
 from untrace_pipeline.net.http_message import ClientGoneError, HttpError, Request, Response
+from untrace_plugins.otlp.http import respond
+from untrace_plugins.otlp.service import Answer, Encoding, OtlpService
+from untrace_plugins.otlp.status import http_status
 from untrace_plugins.receivers.otlp.config import OtlpHttpConfig
-from untrace_plugins.receivers.otlp.http_transport import OtlpHttpServer, respond
+from untrace_plugins.receivers.otlp.http_transport import OtlpHttpServer
 from untrace_plugins.receivers.otlp.native_transport import SIGNALS, NativeServer
-from untrace_plugins.receivers.otlp.service import Answer, Encoding, OtlpService
-from untrace_plugins.receivers.otlp.status import http_status
 
 if TYPE_CHECKING:
     from untrace_pipeline_native import Group, Head, Refusal

@@ -23,7 +23,7 @@ from untrace_pipeline.net.grpc_settings import GrpcServerConfig
 from untrace_pipeline.net.http_message import metadata
 from untrace_pipeline.net.http_settings import HttpServerConfig
 from untrace_pipeline.net.tls import CLIENT_CA_CHECK_SECONDS, ServerTls, ServerTlsConfig, TlsVersion
-from untrace_plugins.receivers.otlp.service import OK, Answer, Encoding, NativeLimitError, OtlpService
+from untrace_plugins.otlp.service import OK, Answer, Encoding, NativeLimitError, OtlpService
 
 if TYPE_CHECKING:
     from untrace_pipeline_native import Group, Head, Ingress, IngressTls, Question, Refusal

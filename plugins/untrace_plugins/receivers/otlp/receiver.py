@@ -10,10 +10,10 @@ from untrace_pipeline.api import Host, Intake, ServerAuthenticator, Settings, St
 from untrace_pipeline.native import ingress
 from untrace_pipeline.net.auth import find_server_authenticator
 from untrace_pipeline.net.endpoint import Endpoint
+from untrace_plugins.otlp.service import NativeLimitError, OtlpService
 from untrace_plugins.receivers.otlp.config import OtlpGrpcConfig, OtlpHttpConfig, OtlpReceiverConfig
 from untrace_plugins.receivers.otlp.grpc_transport import make_grpc_server
 from untrace_plugins.receivers.otlp.http_transport import OtlpHttpServer
-from untrace_plugins.receivers.otlp.service import NativeLimitError, OtlpService
 
 __all__ = ["OtlpReceiver", "Server"]
 

@@ -15,10 +15,10 @@ from tests.support.transports import served_by
 from untrace_pipeline.api import Code, Consumer
 from untrace_pipeline.data import Batch, Context, Signal
 from untrace_pipeline.testing import make_batch
+from untrace_plugins.otlp.http import respond
+from untrace_plugins.otlp.service import MOST_REMARKS, OK, Encoding, OtlpService
+from untrace_plugins.otlp.status import success_bytes
 from untrace_plugins.receivers.otlp import FACTORY
-from untrace_plugins.receivers.otlp.http_transport import respond
-from untrace_plugins.receivers.otlp.service import MOST_REMARKS, OK, Encoding, OtlpService
-from untrace_plugins.receivers.otlp.status import success_bytes
 
 
 class Remarking:

@@ -9,7 +9,7 @@ from google.rpc import error_details_pb2, status_pb2
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
 from untrace_pipeline.net.refusal import retry_after, status_of
-from untrace_plugins.receivers.otlp.service import Answer, Encoding
+from untrace_plugins.otlp.service import Answer, Encoding
 
 __all__ = ["http_status", "retry_after_header", "status_bytes", "success_bytes"]
 

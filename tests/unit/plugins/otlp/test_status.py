@@ -9,8 +9,8 @@ from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
 
 from untrace_pipeline.api import Code
-from untrace_plugins.receivers.otlp.service import Answer, Encoding
-from untrace_plugins.receivers.otlp.status import http_status, retry_after_header, status_bytes
+from untrace_plugins.otlp.service import Answer, Encoding
+from untrace_plugins.otlp.status import http_status, retry_after_header, status_bytes
 
 
 @pytest.mark.parametrize("code", [code for code in Code if code is not Code.OK])
