@@ -1,0 +1,151 @@
+"""OpenAI's chat completions, as OpenAI, Azure OpenAI and everybody compatible have them."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from untrace_plugins.genai import names
+from untrace_plugins.genai.dialects.parameters import response as read_response
+from untrace_plugins.genai.messages import input_messages, messages
+from untrace_plugins.genai.providers.openai import common_request
+from untrace_plugins.genai.providers.reader import Fragments, Json, Reader, dicts, mapping
+from untrace_plugins.genai.reading import Reading
+from untrace_plugins.genai.values import dump
+
+__all__ = ["READER"]
+
+_TEXTS: Final = frozenset({"content", "refusal", "reasoning_content", "reasoning"})
+"""Texts of an answer; DeepSeek and others have the reasoning beside the content."""
+_LAST: Final = ("id", "model", "usage", "service_tier", "system_fingerprint", "error")
+"""What chunks repeat: the last one that says it counts. Usage of some grows from chunk to chunk."""
+
+
+def _request(span: Reading, given: Json, content: bool) -> None:
+    common_request(span, given, "chat_completions")
+    if content:
+        span.put(names.INPUT_MESSAGES, input_messages(given.get("messages")))
+
+
+def _response(span: Reading, given: Json, content: bool) -> None:
+    read_response(span, given)
+    if content:
+        choices = [_with_audio(choice) for choice in dicts(given.get("choices"))]
+        span.put(names.OUTPUT_MESSAGES, dump([*messages({"choices": choices}, "assistant")]) if choices else None)
+
+
+def _with_audio(choice: dict[str, Any]) -> dict[str, Any]:
+    """Return a choice whose spoken answer is content: what was said, and the sound itself."""
+    message = choice.get("message")
+    if not isinstance(message, dict) or not isinstance(message.get("audio"), dict):
+        return choice
+    audio = message["audio"]
+    said = [{"type": "text", "text": audio["transcript"]}] if audio.get("transcript") else []
+    sound = [{"type": "blob", "modality": "audio", "content": audio["data"]}] if audio.get("data") else []
+    written = [message["content"]] if message.get("content") else []
+    return {**choice, "message": {**message, "content": [*written, *said, *sound]}}
+
+
+class _Choice:
+    """One choice of a stream."""
+
+    __slots__ = ("audio", "blocks", "calls", "ended", "function", "latest", "texts")
+
+    def __init__(self) -> None:
+        self.texts = Fragments()
+        self.blocks: list[Any] = []
+        """Content in blocks, as Mistral sends its thinking."""
+        self.calls: list[tuple[dict[str, Any], Fragments]] = []
+        self.latest: dict[int, int] = {}
+        """The place among the calls of the one that a number stands for now."""
+        self.function = Fragments()
+        """The call of a function in the form that was before tools."""
+        self.audio = Fragments()
+        self.ended: Any = None
+
+    def add(self, delta: Json) -> bool:
+        brought = False
+        for key, value in delta.items():
+            if not value:
+                continue
+            if key in _TEXTS:
+                if isinstance(value, list):
+                    self.blocks += value
+                    brought = True
+                elif self.texts.add(key, value):
+                    brought = True
+            elif key == "tool_calls":
+                for call in dicts(value):
+                    self._call(call)
+                    brought = True
+            elif key in ("function_call", "audio"):
+                fragments = self.audio if key == "audio" else self.function
+                for name, piece in mapping(value).items():
+                    brought |= fragments.add(name, piece)
+        return brought
+
+    def _call(self, call: dict[str, Any]) -> None:
+        """Add a fragment of a call. Some number all calls 0, or none: then a new id begins a new one."""
+        id_, index = call.get("id"), call.get("index")
+        place = self.latest.get(index, -1) if isinstance(index, int) else len(self.calls) - 1
+        if place < 0 or (id_ and self.calls[place][0].get("id") not in (None, id_)):
+            place = len(self.calls)
+            self.calls.append(({}, Fragments()))
+        if isinstance(index, int):
+            self.latest[index] = place
+        known, fragments = self.calls[place]
+        function = mapping(call.get("function"))
+        if id_:
+            known["id"] = id_
+        if name := function.get("name"):
+            known["name"] = name
+        arguments = function.get("arguments")
+        if isinstance(arguments, dict):
+            known["arguments"] = arguments
+        else:
+            fragments.add("arguments", arguments)
+
+    def whole(self, index: int) -> dict[str, Any]:
+        message: dict[str, Any] = {"role": "assistant", **self.texts.texts()}
+        if self.blocks:
+            message["content"] = [*([message["content"]] if "content" in message else []), *self.blocks]
+        if audio := self.audio.texts():
+            message["audio"] = audio
+        if function := self.function.texts():
+            message["function_call"] = function
+        if self.calls:
+            message["tool_calls"] = [
+                {"id": known.get("id"), "function": {**fragments.texts(), **known}} for known, fragments in self.calls
+            ]
+        return {"index": index, "message": message, "finish_reason": self.ended}
+
+
+class _Merger:
+    def __init__(self) -> None:
+        self._said: dict[str, Any] = {}
+        self._choices: dict[int, _Choice] = {}
+
+    def add(self, event: dict[str, Any]) -> bool:
+        said, brought = self._said, False
+        for key in _LAST:
+            if value := event.get(key):
+                said[key] = value
+        if "x_groq" in event and (usage := mapping(event["x_groq"]).get("usage")):
+            said["usage"] = usage
+        for choice in event.get("choices") or ():
+            index = choice.get("index", 0)
+            known = self._choices.get(index)
+            if known is None:
+                known = self._choices[index] = _Choice()
+            if ended := choice.get("finish_reason"):
+                known.ended = ended
+            delta = choice.get("delta") or choice.get("message")  # a proxy may answer in one piece all the same
+            if delta and known.add(delta):
+                brought = True
+        return brought
+
+    def whole(self) -> dict[str, Any]:
+        choices = [self._choices[index].whole(index) for index in sorted(self._choices)]
+        return {**self._said, "choices": choices}
+
+
+READER: Final = Reader(names.Operation.CHAT, _request, _response, _Merger)
