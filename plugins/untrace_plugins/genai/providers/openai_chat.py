@@ -125,12 +125,7 @@ class _Merger:
         self._choices: dict[int, _Choice] = {}
 
     def add(self, event: dict[str, Any]) -> bool:
-        said, brought = self._said, False
-        for key in _LAST:
-            if value := event.get(key):
-                said[key] = value
-        if "x_groq" in event and (usage := mapping(event["x_groq"]).get("usage")):
-            said["usage"] = usage
+        brought = False
         for choice in event.get("choices") or ():
             index = choice.get("index", 0)
             known = self._choices.get(index)
@@ -138,10 +133,20 @@ class _Merger:
                 known = self._choices[index] = _Choice()
             if ended := choice.get("finish_reason"):
                 known.ended = ended
-            delta = choice.get("delta") or choice.get("message")  # a proxy may answer in one piece all the same
+            delta = choice.get("delta") or choice.get("message")  # some answer in one piece all the same
             if delta and known.add(delta):
                 brought = True
+        if not brought or event.get("usage"):
+            self._say(event)
         return brought
+
+    def _say(self, event: dict[str, Any]) -> None:
+        """Take what stands beside the choices: chunks with content only repeat it."""
+        for key in _LAST:
+            if value := event.get(key):
+                self._said[key] = value
+        if usage := mapping(event.get("x_groq")).get("usage"):
+            self._said["usage"] = usage
 
     def whole(self) -> dict[str, Any]:
         choices = [self._choices[index].whole(index) for index in sorted(self._choices)]
