@@ -19,6 +19,7 @@ __all__ = [
     "Failure",
     "Outcome",
     "Reason",
+    "Refused",
     "Request",
     "Result",
     "Sender",
@@ -106,17 +107,27 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
+class Refused:
+    """A part of a request that the destination refused for good, and why."""
+
+    batch: Batch
+    error: PermanentError
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """The answer of a destination that took a request, perhaps not all of it (OTLP partial success)."""
 
     rejected: int = 0
-    """Items that the destination refused for good; they must not be sent again."""
+    """Items that the destination refused for good, without telling which; they must not be sent again."""
     message: str = ""
     """Why; with nothing rejected it is a warning."""
     rest: Batch | None = None
     """What was neither taken nor refused for good: it is sent again, alone."""
     cause: RetryableError | None = None
     """Why there is a rest."""
+    refused: Sequence[Refused] = ()
+    """What was refused for good, where the destination tells which items: given up, and so kept as dead letters."""
 
 
 DELIVERED = Outcome()

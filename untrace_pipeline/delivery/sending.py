@@ -122,7 +122,7 @@ class Sending:
                     await self._judge(error, run)
                 else:
                     run.small_refusals = 0
-                    self._delivered(run.pieces.pop(), outcome, result)
+                    self._delivered(run.pieces.pop(), outcome, run)
                     if outcome.rest is not None:
                         run.pieces.append(Request(outcome.rest, outcome.rest.item_count))
                         await self._wait_or_give_up(outcome.cause or RetryableError("not all was taken"), run)
@@ -195,8 +195,14 @@ class Sending:
             while run.pieces and run.small_refusals >= SMALL_REFUSALS:
                 run.give_up(Reason.PERMANENT, error)
 
-    def _delivered(self, request: Request, outcome: Outcome, result: Result) -> None:
-        items = request.items - (outcome.rest.item_count if outcome.rest is not None else 0)
+    def _delivered(self, request: Request, outcome: Outcome, run: _Run) -> None:
+        items, result = request.items, run.result
+        if outcome.rest is not None:
+            items -= outcome.rest.item_count
+        for part in outcome.refused:
+            refused = Request(part.batch, part.batch.item_count, original=request.original)
+            result.failures.append(Failure(refused, Reason.PERMANENT, part.error, run.attempts))
+            items -= refused.items
         rejected = min(outcome.rejected, items)
         result.delivered += items - rejected
         result.rejected += rejected

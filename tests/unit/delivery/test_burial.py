@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from tests.support.senders import Bench, ScriptedSender
-from untrace_pipeline.data import Batch, Context, attribute
-from untrace_pipeline.delivery import DeadLetter, Delivery
+from untrace_pipeline.data import Batch, Context, Field, Level, attribute
+from untrace_pipeline.delivery import DeadLetter, Delivery, Outcome, Refused
 from untrace_pipeline.errors import Code, OversizeError, PermanentError, QueueFullError, RetryableError, StartError
 from untrace_pipeline.testing import StubHost, make_batch, run_with_fake_clock
 
@@ -193,5 +193,38 @@ def test_the_extension_must_keep_dead_letters() -> None:
         delivery: Delivery = bench.delivery
         with pytest.raises(StartError, match="keeps no dead letters"):
             await delivery.start(bench.host)
+
+    run_with_fake_clock(main())
+
+
+class RefusesOne(ScriptedSender):
+    """Takes the first half of a request for good, refuses the next item, and asks for the rest to come again."""
+
+    async def answer(self, request: Any, step: Any) -> Outcome:
+        await super().answer(request, step)
+        if request.items < 4:
+            return Outcome()
+        half = request.items // 2
+        parts = request.batch.copy().partition(["taken"] * half + ["refused"] + ["rest"] * (half - 1))
+        error = PermanentError("mapper_parsing_exception: no number", code=Code.INVALID_ARGUMENT)
+        return Outcome(rest=parts["rest"], cause=RetryableError("busy"), refused=(Refused(parts["refused"], error),))
+
+
+def test_what_a_destination_singles_out_is_buried_alone() -> None:
+    """The refused item with its reason, while what was taken is not sent again and the rest is."""
+
+    async def main() -> None:
+        graveyard, sender, batch = Graveyard(), RefusesOne(), make_batch(items=6)
+        ids = batch.column(Field(Level.ITEM, "span_id"))
+        async with make(sender, graveyard) as bench:
+            await bench.delivery.consume(batch.copy())
+            await bench.until_idle()
+        [letter] = graveyard.letters
+        assert (letter.reason, letter.code, letter.items) == ("permanent", "INVALID_ARGUMENT", 1)
+        assert letter.message == "mapper_parsing_exception: no number"
+        assert Batch(letter.signal, letter.payload).column(Field(Level.ITEM, "span_id")) == [ids[3]]
+        assert [request.items for request in sender.sent] == [6, 2]
+        assert ended(bench) == {"delivered": 5, "dead_lettered": 1}
+        assert bench.delivery.accounting.balance == 0
 
     run_with_fake_clock(main())
