@@ -111,7 +111,8 @@ miri: has-cargo  ## Tests of the codec's crates under Miri (needs nightly with m
 	cd native && MIRIFLAGS=-Zmiri-disable-isolation $(CARGO) +nightly miri test -p otlp-wire -p otlp-edit -p otlp-json
 
 peers: $(VENV)/.dev  ## Build the real peers that tests and benchmarks compare with (Go Collector: about ten minutes once; Kafka by Maven, object stores by pip, Go and npm)
-	$(BIN)/python -m tests.support.peers build collector h2spec kafka kfake prometheus moto fake-gcs azurite
+	$(BIN)/python -m tests.support.peers build collector h2spec kafka kfake prometheus moto fake-gcs azurite \
+	  llm-clients llm-clients-node litellm
 
 bench: $(VENV)/.dev  ## Side by side with the Go Collector; results in benchmarks/results/ (ARGS=--quick)
 	$(BIN)/python -m benchmarks $(ARGS)

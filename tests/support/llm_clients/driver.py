@@ -58,17 +58,18 @@ def serve(cases: dict[str, Callable[[Call], Any]]) -> None:
     """Make calls until there are no more."""
     responses: list[dict[str, Any]] = []
     _record(responses)
-    for line in sys.stdin:
-        call = Call(**json.loads(line))
-        responses.clear()
-        answer = _make(cases[call.case], call)
-        print(json.dumps(answer | {"http": [_told(one) for one in responses]}, default=str), flush=True)
+    with asyncio.Runner() as runner:  # one loop for all: some clients keep their connections between calls
+        for line in sys.stdin:
+            call = Call(**json.loads(line))
+            responses.clear()
+            answer = _make(cases[call.case], call, runner)
+            print(json.dumps(answer | {"http": [_told(one) for one in responses]}, default=str), flush=True)
 
 
-def _make(case: Callable[[Call], Any], call: Call) -> dict[str, Any]:
+def _make(case: Callable[[Call], Any], call: Call, runner: asyncio.Runner) -> dict[str, Any]:
     try:
         found = case(call)
-        return {"result": dump(asyncio.run(found) if inspect.iscoroutine(found) else found)}
+        return {"result": dump(runner.run(found) if inspect.iscoroutine(found) else found)}
     except Exception as error:  # noqa: BLE001 - whatever a client raises is what it saw
         status = getattr(error, "status_code", getattr(error, "code", None))
         body = getattr(error, "body", getattr(error, "details", None))
@@ -96,6 +97,27 @@ def _record(responses: list[dict[str, Any]]) -> None:
 
 
 def _record_of(library: Any, responses: list[dict[str, Any]]) -> None:
+    tee, async_tee = _sync_tee(library), _async_tee(library)
+    send, send_async = library.HTTPTransport.handle_request, library.AsyncHTTPTransport.handle_async_request
+
+    def keep(response: Any, kind: Any) -> Any:
+        headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in response.headers.raw]
+        kept: dict[str, Any] = {"status": response.status_code, "headers": headers, "chunks": []}
+        responses.append(kept)
+        response.stream = kind(response.stream, kept["chunks"])
+        return response
+
+    def handle_request(transport: Any, request: Any) -> Any:
+        return keep(send(transport, request), tee)
+
+    async def handle_async_request(transport: Any, request: Any) -> Any:
+        return keep(await send_async(transport, request), async_tee)
+
+    library.HTTPTransport.handle_request = handle_request
+    library.AsyncHTTPTransport.handle_async_request = handle_async_request
+
+
+def _sync_tee(library: Any) -> Any:
     class Tee(library.SyncByteStream):  # type: ignore[misc]  # a class of the library that is found at run time
         def __init__(self, stream: Any, chunks: list[bytes]) -> None:
             self._stream, self._chunks = stream, chunks
@@ -108,7 +130,11 @@ def _record_of(library: Any, responses: list[dict[str, Any]]) -> None:
         def close(self) -> None:
             self._stream.close()
 
-    class AsyncTee(library.AsyncByteStream):  # type: ignore[misc]  # as above
+    return Tee
+
+
+def _async_tee(library: Any) -> Any:
+    class Tee(library.AsyncByteStream):  # type: ignore[misc]  # as above
         def __init__(self, stream: Any, chunks: list[bytes]) -> None:
             self._stream, self._chunks = stream, chunks
 
@@ -120,20 +146,4 @@ def _record_of(library: Any, responses: list[dict[str, Any]]) -> None:
         async def aclose(self) -> None:
             await self._stream.aclose()
 
-    def keep(response: Any, tee: Any) -> Any:
-        headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in response.headers.raw]
-        kept: dict[str, Any] = {"status": response.status_code, "headers": headers, "chunks": []}
-        responses.append(kept)
-        response.stream = tee(response.stream, kept["chunks"])
-        return response
-
-    send, send_async = library.HTTPTransport.handle_request, library.AsyncHTTPTransport.handle_async_request
-
-    def handle_request(transport: Any, request: Any) -> Any:
-        return keep(send(transport, request), Tee)
-
-    async def handle_async_request(transport: Any, request: Any) -> Any:
-        return keep(await send_async(transport, request), AsyncTee)
-
-    library.HTTPTransport.handle_request = handle_request
-    library.AsyncHTTPTransport.handle_async_request = handle_async_request
+    return Tee

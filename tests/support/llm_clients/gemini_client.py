@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from google import genai
+import google.genai
 
 from tests.support.llm_clients.driver import PARAMETERS, QUESTION, SYSTEM, TIMEOUT_SECONDS, Call, serve
 
@@ -18,35 +18,39 @@ THINKING = {"thinking_config": {"include_thoughts": True, "thinking_budget": 512
 def client(call: Call) -> Any:
     """Return a client that does not retry."""
     options = {"base_url": call.url, "headers": call.headers, "timeout": int(TIMEOUT_SECONDS * 1000)}
-    return genai.Client(api_key=call.key, http_options=options)
+    return google.genai.Client(api_key=call.key, http_options=options)
 
 
 def generate(call: Call, **config: Any) -> Any:
     """Make an answer."""
-    return _bare(client(call).models.generate_content(model=MODEL, contents=QUESTION, config=CONFIG | config))
+    with client(call) as opened:
+        return _bare(opened.models.generate_content(model=MODEL, contents=QUESTION, config=CONFIG | config))
 
 
 def stream(call: Call, **config: Any) -> Any:
     """Read a stream to its end."""
-    found = client(call).models.generate_content_stream(model=MODEL, contents=QUESTION, config=CONFIG | config)
-    return [_bare(one) for one in found]
+    with client(call) as opened:
+        found = opened.models.generate_content_stream(model=MODEL, contents=QUESTION, config=CONFIG | config)
+        return [_bare(one) for one in found]
 
 
 async def generate_async(call: Call) -> Any:
     """Make an answer with the asynchronous client."""
-    return _bare(await client(call).aio.models.generate_content(model=MODEL, contents=QUESTION, config=CONFIG))
+    async with client(call).aio as opened:
+        return _bare(await opened.models.generate_content(model=MODEL, contents=QUESTION, config=CONFIG))
 
 
 async def stream_async(call: Call) -> Any:
     """Read a stream with the asynchronous client."""
-    found = await client(call).aio.models.generate_content_stream(model=MODEL, contents=QUESTION, config=CONFIG)
-    return [_bare(one) async for one in found]
+    async with client(call).aio as opened:
+        found = await opened.models.generate_content_stream(model=MODEL, contents=QUESTION, config=CONFIG)
+        return [_bare(one) async for one in found]
 
 
 def embed(call: Call) -> Any:
     """Make an embedding."""
-    found = client(call).models.embed_content(model="gemini-embedding-001", contents=[QUESTION, "another"])
-    return _bare(found)
+    with client(call) as opened:
+        return _bare(opened.models.embed_content(model="gemini-embedding-001", contents=[QUESTION, "another"]))
 
 
 def _bare(answer: Any) -> Any:

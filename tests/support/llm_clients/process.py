@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from tests.support.peers.llm_clients import llm_clients
+from tests.support.peers import llm_clients, llm_clients_node
 
 __all__ = ["CASES", "ClientProcess", "Seen"]
 
@@ -129,8 +129,10 @@ class ClientProcess:
 
 
 def _command(name: str) -> tuple[list[str], dict[str, str]]:
-    place = llm_clients(build=False)
     if name == "node":
-        return ["node", str(_HERE / "openai_client.mjs")], {"LLM_CLIENTS": str(place / "node")}
-    module = f"tests.support.llm_clients.{name}_client"
-    return [str(place / "bin" / "python"), "-m", module], {"NO_PROXY": "127.0.0.1", "PYTHONWARNINGS": "ignore"}
+        return ["node", str(_HERE / "openai_client.mjs")], {"LLM_CLIENTS": str(llm_clients_node(build=False))}
+    python = llm_clients(build=False) / "bin" / "python"
+    return [str(python), "-m", f"tests.support.llm_clients.{name}_client"], {
+        "NO_PROXY": "127.0.0.1",
+        "PYTHONWARNINGS": "ignore",
+    }

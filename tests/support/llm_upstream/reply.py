@@ -80,6 +80,8 @@ def _other(request: Recorded, ask: Ask) -> dict[str, Any]:
         return openai.models()
     if request.path.endswith("/files") and request.method == "POST":
         return openai.file(ask)
+    if request.path.endswith("/messages/count_tokens"):
+        return {"input_tokens": ask.size // 4}
     return {"object": "echo", "method": request.method, "target": request.target, "bytes": len(request.body)}
 
 

@@ -10,6 +10,7 @@ from tests.support.peers.collector import collector_binary
 from tests.support.peers.h2spec import h2spec_binary
 from tests.support.peers.kafka import kafka_jars
 from tests.support.peers.kfake import kfake_binary
+from tests.support.peers.llm_clients import litellm_environment, llm_clients, llm_clients_node
 from tests.support.peers.prometheus import prometheus_binaries
 from tests.support.peers.stores import azurite_directory, fake_gcs_binary, moto_environment
 
@@ -20,6 +21,9 @@ BUILDERS = {
     "h2spec": h2spec_binary,
     "kafka": kafka_jars,
     "kfake": kfake_binary,
+    "litellm": litellm_environment,
+    "llm-clients": llm_clients,
+    "llm-clients-node": llm_clients_node,
     "moto": moto_environment,
     "prometheus": prometheus_binaries,
 }
