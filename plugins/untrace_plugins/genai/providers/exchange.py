@@ -32,6 +32,8 @@ RESPONSE_HEADERS: Final = (
     "request-id",
     "apim-request-id",
     "x-amzn-requestid",
+    "x-debug-trace-id",
+    "x-goog-request-id",
     "cf-ray",
     "openai-processing-ms",
     "openai-version",

@@ -55,11 +55,20 @@ def _response(span: Reading, given: Json, content: bool) -> None:
     usage = mapping(first(given, "usageMetadata", "usage_metadata"))
     if (by_tools := integer(usage.get("toolUsePromptTokenCount"))) is not None:
         usage = {**usage, "promptTokenCount": (integer(usage.get("promptTokenCount")) or 0) + by_tools}
-    read_response(span, {**given, "usageMetadata": usage})
+    candidates = [_calling(candidate) for candidate in dicts(given.get("candidates"))]
+    read_response(span, {**given, "usageMetadata": usage, "candidates": candidates})
     if mapping(given.get("promptFeedback")).get("blockReason"):
         span.put(names.RESPONSE_FINISH_REASONS, [names.FinishReason.CONTENT_FILTER.value])
-    if content and given.get("candidates"):
-        put_answers(span, {"candidates": given["candidates"]})
+    if content and candidates:
+        put_answers(span, {"candidates": candidates})
+
+
+def _calling(candidate: dict[str, Any]) -> dict[str, Any]:
+    """Return a candidate that says that functions are to be called: to Google that is a stop like any other."""
+    parts = dicts(mapping(candidate.get("content")).get("parts"))
+    calls = any("functionCall" in part for part in parts)
+    stopped = calls and candidate.get("finishReason") == "STOP"
+    return {**candidate, "finishReason": names.FinishReason.TOOL_CALL.value} if stopped else candidate
 
 
 class _Merger:
