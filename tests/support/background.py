@@ -69,6 +69,14 @@ class BackgroundServer:
             self._http.server_close()
 
 
+async def post_ingest(receiver: Receiver, batch: Batch) -> bool:
+    """Send a batch to a running ``untrace`` receiver; return whether it was acknowledged."""
+    url = f"http://{receiver.endpoint}/api/v1/traces/ingest"  # type: ignore[attr-defined]
+    headers = {"Content-Type": "application/json"}
+    async with aiohttp.ClientSession() as session, session.post(url, data=batch.to_json(), headers=headers) as answer:
+        return answer.status == 200
+
+
 async def post_otlp(receiver: Receiver, batch: Batch) -> bool:
     """Send a batch to a running ``otlp`` receiver over HTTP; return whether it was acknowledged."""
     url = f"http://{receiver.http.endpoint}/v1/{batch.signal}"  # type: ignore[attr-defined]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.support.background import BackgroundServer, post_otlp
+from tests.support.background import BackgroundServer, post_ingest, post_otlp
 from tests.support.kafka_client import MockCluster
 from tests.support.peers import free_port
 from untrace_pipeline.api import Kind
@@ -70,6 +70,7 @@ CASES = {
     (Kind.RECEIVER, "kafka"): Case(lambda _directory, _stack: {"brokers": f"127.0.0.1:{free_port()}"}),
     (Kind.RECEIVER, "otlp"): Case(fixed(protocols=OTLP), send=post_otlp),
     (Kind.RECEIVER, "otlp_json_file"): Case(json_file),
+    (Kind.RECEIVER, "untrace"): Case(fixed(endpoint="127.0.0.1:0"), send=post_ingest),
     (Kind.PROCESSOR, "attributes"): Case(fixed(actions=ACTIONS)),
     (Kind.PROCESSOR, "batch"): Case(fixed(timeout="20ms")),
     (Kind.PROCESSOR, "encrypt"): Case(fixed(attributes=["service.name", "gen_ai.*"], key="0" * 64)),

@@ -36,6 +36,7 @@ COMPONENTS = {"api", "data", "delivery", "conditions", "statements", "net", "adm
 
 PLUGINS = ROOT / "plugins/untrace_plugins"
 SHARED = {
+    "core_trace": {"genai"},
     "detectors": {"scanning"},
     "genai": set(),
     "kafka": set(),
