@@ -108,6 +108,7 @@ CASES = {
     (Kind.EXPORTER, "file"): Case(lambda directory, _stack: {"path": str(directory / "out.jsonl")}),
     (Kind.EXPORTER, "kafka"): Case(kafka),
     (Kind.EXPORTER, "load_balancing"): Case(backends),
+    (Kind.EXPORTER, "object_store"): Case(lambda directory, _stack: {"url": f"file://{directory}/out"}),
     (Kind.EXPORTER, "otlp_grpc"): Case(backend("grpc")),
     (Kind.EXPORTER, "otlp_http"): Case(backend("http")),
     (Kind.EXPORTER, "prometheus"): Case(fixed(endpoint="127.0.0.1:0")),

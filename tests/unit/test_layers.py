@@ -37,6 +37,7 @@ COMPONENTS = {"api", "data", "delivery", "conditions", "statements", "net", "adm
 PLUGINS = ROOT / "plugins/untrace_plugins"
 SHARED = {
     "core_trace": {"genai"},
+    "aws": set(),
     "detectors": {"scanning"},
     "genai": set(),
     "kafka": set(),
@@ -46,6 +47,7 @@ SHARED = {
     "sampling": set(),
     "scanning": set(),
     "sealing": {"texts"},
+    "stores": {"aws"},
     "texts": set(),
 }
 """Room that several components share -> rooms beside it that it may import."""

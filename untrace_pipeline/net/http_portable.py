@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,8 @@ __all__ = ["RECEIVE_LIMIT_BYTES", "PortablePool"]
 RECEIVE_LIMIT_BYTES = 4 * 1024 * 1024
 """OTLP: a client should not take answers larger than 4 MiB."""
 
+WHOLE_BODY_BYTES = 1024 * 1024
+"""Larger bodies go to the socket in pieces, so that the loop has its turns."""
 _OK = range(200, 300)
 
 
@@ -98,8 +101,9 @@ class PortablePool:
         self, method: str, url: str | URL, data: bytes, headers: Mapping[str, str], proxy: str | None
     ) -> Answer:
         name = self._server_name
+        body = data if len(data) <= WHOLE_BODY_BYTES else io.BytesIO(data)
         async with self._session.request(
-            method, url, data=data, headers=headers, allow_redirects=False, server_hostname=name, proxy=proxy
+            method, url, data=body, headers=headers, allow_redirects=False, server_hostname=name, proxy=proxy
         ) as response:
             return Answer(response.status, response.content_type, await _read(response), response.headers)
 

@@ -73,5 +73,5 @@ class Azurite(PeerServer):
     def command(self) -> Sequence[str]:
         """Run the blob service alone."""
         program = azurite_directory(build=False) / "node_modules" / "azurite" / "dist" / "src" / "blob" / "main.js"
-        place = ["--blobHost", "127.0.0.1", "--blobPort", str(self.port), "--location", str(self.directory)]
+        place = ["--blobHost", "127.0.0.1", "--blobPort", str(self.port)]
         return ["node", str(program), *place, "--inMemoryPersistence", "--disableTelemetry", "--skipApiVersionCheck"]

@@ -1,0 +1,132 @@
+"""HTTP to an object store: requests with a proof of who we are, and what answers mean."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
+from typing import Protocol, TypeVar
+
+from untrace_pipeline.api import Host
+from untrace_pipeline.errors import Code, ConsumeError, OversizeError, RetryableError
+from untrace_pipeline.net.client import hide, one_line
+from untrace_pipeline.net.http_answer import Answer, read_delay
+from untrace_pipeline.net.http_client import HttpClient, HttpClientConfig
+from untrace_plugins.stores.config import StoreConfig
+
+__all__ = ["Authorizer", "Wire", "at_once", "pieces", "word_of"]
+
+T = TypeVar("T")
+
+_OK = range(200, 300)
+_TOO_LARGE = 413
+_CODES = {
+    401: Code.UNAUTHENTICATED,
+    403: Code.PERMISSION_DENIED,
+    404: Code.NOT_FOUND,
+    408: Code.DEADLINE_EXCEEDED,
+    409: Code.ABORTED,
+    412: Code.FAILED_PRECONDITION,
+    429: Code.RESOURCE_EXHAUSTED,
+}
+_TOO_LARGE_WORDS = {"EntityTooLarge", "RequestBodyTooLarge"}
+_EXPIRED_WORDS = {"ExpiredToken", "ExpiredTokenException", "InvalidToken", "RequestExpired", "TokenRefreshRequired"}
+_UNAUTHENTICATED = 401
+
+_WORD = re.compile(r"<Code>([^<]{1,100})</Code>")
+_TEXT = re.compile(r"<Message>([^<]{1,1000})")
+_JSON_TEXT = re.compile(r'"message"\s*:\s*"([^"]{1,1000})"')
+
+
+class Authorizer(Protocol):
+    """Proves who we are."""
+
+    async def headers(self, method: str, url: str, headers: Mapping[str, str], data: bytes) -> Mapping[str, str]:
+        """Return the headers of a request with the proof added. Raises :class:`RetryableError` without credentials."""
+
+    def renew(self) -> None:
+        """Forget what was not taken, and look again."""
+
+
+class Wire:
+    """A client of one store."""
+
+    def __init__(
+        self, config: StoreConfig, endpoint: str, authorizer: Authorizer, logger: logging.Logger, *secrets: str
+    ) -> None:
+        """``secrets`` are parts of URLs that must not be in a message."""
+        options = HttpClientConfig(endpoint=endpoint, tls=config.tls, proxy_url=config.proxy_url)
+        self._client = HttpClient(options, logger)
+        self._authorizer = authorizer
+        self._secrets = secrets
+
+    async def start(self, host: Host) -> None:
+        """Make the pool of connections. Raises :class:`StartError` for TLS files that cannot be used."""
+        await self._client.start(host)
+
+    async def close(self) -> None:
+        """Close all connections. Safe twice."""
+        await self._client.close()
+
+    async def send(
+        self, method: str, url: str, headers: Mapping[str, str], data: bytes = b"", also: Collection[int] = ()
+    ) -> Answer:
+        """Send a request and return a successful answer, or one with a status in ``also``; raises for any other."""
+        signed = await self._authorizer.headers(method, url, headers, data)
+        try:
+            answer = await self._client.request(method, url, data, signed)
+        except ConsumeError as error:
+            raise hide(error, self._secrets)  # noqa: B904  the same error
+        if answer.status in _OK or answer.status in also:
+            return answer
+        raise self.refusal(answer)
+
+    def refusal(self, answer: Answer) -> ConsumeError:
+        """Return the error that an answer stands for; looks for new credentials where those were not taken."""
+        word, body = word_of(answer), _readable(answer)
+        if answer.status == _UNAUTHENTICATED or word in _EXPIRED_WORDS:
+            self._authorizer.renew()
+        said = _TEXT.search(body) or _JSON_TEXT.search(body)
+        text = one_line(f"HTTP {answer.status} {word}".rstrip() + (f": {said[1]}" if said else ""))
+        if region := answer.headers.get("x-amz-bucket-region", "") if answer.status in {301, 307, 400} else "":
+            text += f" (the bucket is in region {one_line(region)})"
+        if answer.status == _TOO_LARGE or word in _TOO_LARGE_WORDS:
+            return hide(OversizeError(text), self._secrets)
+        code = _CODES.get(answer.status, Code.UNAVAILABLE)
+        return hide(
+            RetryableError(text, retry_after=read_delay(answer.headers.get("Retry-After")), code=code), self._secrets
+        )
+
+
+def word_of(answer: Answer) -> str:
+    """Return the word that S3 and Azure have for an error: ``SlowDown``; empty where there is none."""
+    found = _WORD.search(_readable(answer))
+    return found[1] if found else answer.headers.get("x-ms-error-code", "")
+
+
+def _readable(answer: Answer) -> str:
+    return answer.body[:4096].decode(errors="replace")
+
+
+def pieces(data: bytes, size: int) -> Iterator[memoryview]:
+    """Cut a body into parts, without copying it."""
+    view = memoryview(data)
+    for start in range(0, len(data), size):
+        yield view[start : start + size]
+
+
+async def at_once(calls: Sequence[Callable[[], Awaitable[T]]], limit: int) -> list[T]:
+    """Make calls, so many at once, and return their results in order; the first error ends the others."""
+    turn = asyncio.Semaphore(limit)
+
+    async def one(call: Callable[[], Awaitable[T]]) -> T:
+        async with turn:
+            return await call()
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(one(call)) for call in calls]
+    except* ConsumeError as errors:
+        raise errors.exceptions[0] from None
+    return [task.result() for task in tasks]
