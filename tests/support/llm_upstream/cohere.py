@@ -10,14 +10,13 @@ from tests.support.llm_upstream.pieces import event, pieces
 from tests.support.llm_upstream.truth import ToolCall, Truth
 
 _FINISH = {"stop": "COMPLETE", "length": "MAX_TOKENS", "tool_call": "TOOL_CALL"}
-PLAN = "I will look up both cities."
 
 
 def chat(_ask: Ask, truth: Truth) -> dict[str, Any]:
     """Return an answer."""
     message: dict[str, Any] = {"role": "assistant"}
     if truth.tool_calls:
-        message |= {"tool_plan": PLAN, "tool_calls": [_tool_call(call) for call in truth.tool_calls]}
+        message |= {"tool_plan": truth.reasoning, "tool_calls": [_tool_call(call) for call in truth.tool_calls]}
     else:
         message["content"] = [{"type": kind, kind: text} for kind, text in _blocks(truth)]
     finish = _FINISH[truth.finish or "stop"]
@@ -36,7 +35,9 @@ def chat_stream(_ask: Ask, truth: Truth) -> Iterator[bytes]:
     start = {"role": "assistant", "content": [], "tool_plan": "", "tool_calls": [], "citations": []}
     yield typed("message-start", id=truth.response_id, delta={"message": start})
     if truth.tool_calls:
-        yield from (typed("tool-plan-delta", delta={"message": {"tool_plan": text}}) for text in pieces(PLAN))
+        yield from (
+            typed("tool-plan-delta", delta={"message": {"tool_plan": text}}) for text in pieces(truth.reasoning)
+        )
     else:
         for index, (kind, whole) in enumerate(_blocks(truth)):
             yield content("content-start", index, content={"type": kind, kind: ""})

@@ -18,6 +18,8 @@ TEXT = (
     "The parcel left Zürich on 3 May and waits at customs in Genève — it should arrive within two working days 📦.\n"
     'If it does not, write to the "claims" desk; 日本語でも大丈夫です.'
 )
+PLAN = "I will look up both cities."
+"""What Cohere says before it calls tools."""
 REASONING = "The customer asks where the parcel is. The last scan was at customs, so two days are likely."
 BYTES_PER_TOKEN = 4
 CACHED_SHARE = 4
@@ -90,6 +92,8 @@ def truth_of(ask: Ask) -> Truth:
     speaks = operation in {"chat", "generate_content", "text_completion"}
     thinks = speaks and _reasons(ask)
     reasoning = REASONING if thinks and _shows_reasoning(ask) else ""
+    if calls and ask.api == "cohere.chat":
+        reasoning = PLAN
     text = "" if calls or not speaks else TEXT
     limit = _limit(ask)
     cut = bool(text) and limit is not None and limit < len(TEXT.split(" "))
