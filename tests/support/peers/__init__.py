@@ -6,8 +6,8 @@ YAML. `build h2spec` builds the conformance tests of HTTP/2 servers, `h2spec_bin
 fetches a real broker, `build kfake` builds one in memory that fails on demand: `KafkaBroker()`, `Kfake()`.
 `build prometheus` builds Prometheus and promtool: `Prometheus(config)`. `build moto fake-gcs azurite` brings the object
 stores: `Moto()`, `FakeGcs()`, `Azurite()`. `build llm-clients llm-clients-node litellm` brings the real clients of LLM
-providers (`tests.support.llm_clients`) and the proxy to compare with. A peer of one process and one port is a
-`PeerServer`.
+providers (`tests.support.llm_clients`) and a proxy to compare with: `LiteLlm()`. A peer of one process and one port is
+a `PeerServer`.
 """
 
 from tests.support.peers.cache import PeerUnavailable, build_go_program, build_once, cache_root
@@ -16,7 +16,8 @@ from tests.support.peers.daemon import Daemon, daemon_command
 from tests.support.peers.h2spec import h2spec_binary
 from tests.support.peers.kafka import KafkaBroker, kafka_jars
 from tests.support.peers.kfake import Kfake, kfake_binary
-from tests.support.peers.llm_clients import litellm_environment, llm_clients, llm_clients_node
+from tests.support.peers.litellm import LITELLM_REQUIREMENTS, LiteLlm, litellm_environment
+from tests.support.peers.llm_clients import llm_clients, llm_clients_node
 from tests.support.peers.process import ConfiguredProcess, PeerProcessError, free_port
 from tests.support.peers.prometheus import Prometheus, prometheus_binaries
 from tests.support.peers.server import PeerServer
@@ -24,6 +25,7 @@ from tests.support.peers.stores import Azurite, FakeGcs, Moto, azurite_directory
 
 __all__ = [
     "COLLECTOR_RECIPE",
+    "LITELLM_REQUIREMENTS",
     "Azurite",
     "Collector",
     "ConfiguredProcess",
@@ -31,6 +33,7 @@ __all__ = [
     "FakeGcs",
     "KafkaBroker",
     "Kfake",
+    "LiteLlm",
     "Moto",
     "PeerProcessError",
     "PeerServer",

@@ -10,7 +10,8 @@ from tests.support.peers.collector import collector_binary
 from tests.support.peers.h2spec import h2spec_binary
 from tests.support.peers.kafka import kafka_jars
 from tests.support.peers.kfake import kfake_binary
-from tests.support.peers.llm_clients import litellm_environment, llm_clients, llm_clients_node
+from tests.support.peers.litellm import litellm_environment
+from tests.support.peers.llm_clients import llm_clients, llm_clients_node
 from tests.support.peers.prometheus import prometheus_binaries
 from tests.support.peers.stores import azurite_directory, fake_gcs_binary, moto_environment
 

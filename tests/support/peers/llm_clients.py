@@ -1,6 +1,6 @@
-"""Real clients of LLM providers and a real LLM proxy, each in an environment of its own: none of them is a dependency.
+"""Real clients of LLM providers, in environments of their own: none of them is a dependency.
 
-`llm_clients/requirements.txt` and `litellm/requirements.txt` pin everything, `llm_clients_node/package-lock.json` too.
+`llm_clients/requirements.txt` and `llm_clients_node/package-lock.json` pin everything.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.support.peers.cache import build_node_program, build_python_environment
 
-__all__ = ["litellm_environment", "llm_clients", "llm_clients_node"]
+__all__ = ["llm_clients", "llm_clients_node"]
 
 _HERE = Path(__file__).parent
 
@@ -27,8 +27,3 @@ def llm_clients_node(*, build: bool = True) -> Path:
     return build_node_program(
         "llm-clients-node", _HERE / "llm_clients_node", "UNTRACE_PEER_LLM_CLIENTS_NODE", build=build
     )
-
-
-def litellm_environment(*, build: bool = True) -> Path:
-    """Answer the environment with LiteLLM's proxy, to compare with; `UNTRACE_PEER_LITELLM` names another one."""
-    return build_python_environment("litellm", _HERE / "litellm", "UNTRACE_PEER_LITELLM", build=build)

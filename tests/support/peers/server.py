@@ -50,6 +50,13 @@ class PeerServer:
         return f"http://127.0.0.1:{self.port}"
 
     @property
+    def pid(self) -> int:
+        """Process id of the running process."""
+        if self._process is None:
+            raise PeerProcessError(f"{self.name} is not running")
+        return self._process.pid
+
+    @property
     def log(self) -> str:
         """All that it has written since its last start."""
         path = self.directory / "output.log"
