@@ -14,6 +14,7 @@ from typing import Any, get_args
 from benchmarks.loadtool import Sinks, loadgen_binary
 from benchmarks.measure import QUICK, Durations, measure, measure_idle, measure_overload, output_of
 from benchmarks.profile import profile
+from benchmarks.proxy import measure_proxy
 from benchmarks.report import environment, markdown, scenario_row, write_results
 from benchmarks.scenarios import OVERLOADS, SCENARIOS, Overload, Scenario
 from benchmarks.stages import measure_stages
@@ -27,6 +28,12 @@ EXIT_FAILED, EXIT_USAGE, EXIT_PEER_SKIPPED = 1, 2, 3
 PARTS = ("scenarios", "idle", "overload", "failures")
 EXTRA = ("idle", *(overload.name for overload in OVERLOADS))
 OVERLOAD_SCENARIO = next(scenario for scenario in SCENARIOS if scenario.name == "pass-through grpc, 10/request")
+COMMANDS: Mapping[str, Callable[[Sequence[str]], int]] = {
+    "profile": profile,
+    "proxy": measure_proxy,
+    "stages": measure_stages,
+    "workers": compare_workers,
+}
 
 
 @dataclass
@@ -167,12 +174,8 @@ def _measure_all(bench: Bench, scenarios: Sequence[Scenario], extras: Sequence[s
 
 def main() -> int:
     """Measure, print, write; 0 measured, 1 something failed, 2 bad usage, 3 measured without a peer."""
-    if sys.argv[1:2] == ["profile"]:
-        return profile(sys.argv[2:])
-    if sys.argv[1:2] == ["workers"]:
-        return compare_workers(sys.argv[2:])
-    if sys.argv[1:2] == ["stages"]:
-        return measure_stages(sys.argv[2:])
+    if command := COMMANDS.get(sys.argv[1] if len(sys.argv) > 1 else ""):
+        return command(sys.argv[2:])
     arguments = _arguments()
     scenarios, extras = _selected(arguments.scenario)
     if arguments.list or not (scenarios or extras):

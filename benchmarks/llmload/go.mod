@@ -1,0 +1,3 @@
+module untrace.benchmarks/llmload
+
+go 1.25.0
