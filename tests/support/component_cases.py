@@ -11,6 +11,7 @@ from typing import Any
 from tests.support.background import BackgroundServer, post_ingest, post_otlp
 from tests.support.kafka_client import MockCluster
 from tests.support.peers import free_port
+from tests.support.vendor_api import post_langsmith
 from untrace_pipeline.api import Kind
 from untrace_pipeline.registry import Installed, Registry
 from untrace_pipeline.testing import Send
@@ -68,6 +69,7 @@ OTLP = {"grpc": {"endpoint": "127.0.0.1:0"}, "http": {"endpoint": "127.0.0.1:0"}
 
 CASES = {
     (Kind.RECEIVER, "kafka"): Case(lambda _directory, _stack: {"brokers": f"127.0.0.1:{free_port()}"}),
+    (Kind.RECEIVER, "langsmith"): Case(fixed(endpoint="127.0.0.1:0"), send=post_langsmith),
     (Kind.RECEIVER, "otlp"): Case(fixed(protocols=OTLP), send=post_otlp),
     (Kind.RECEIVER, "otlp_json_file"): Case(json_file),
     (Kind.RECEIVER, "untrace"): Case(fixed(endpoint="127.0.0.1:0"), send=post_ingest),

@@ -44,6 +44,7 @@ SHARED = {
     "kubernetes": set(),
     "metrics": {"connectors", "sampling"},  # of the connectors, how they deliver to several pipelines
     "otlp": set(),
+    "runs": {"genai"},
     "sampling": set(),
     "scanning": set(),
     "sealing": {"texts"},

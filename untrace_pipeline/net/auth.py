@@ -40,13 +40,21 @@ def find_server_authenticator(host: Host, auth: ServerAuthConfig | None) -> Serv
 
 
 async def sender_of(
-    request: Request, authenticator: ServerAuthenticator | None, *, include_metadata: bool = False
+    request: Request,
+    authenticator: ServerAuthenticator | None,
+    *,
+    include_metadata: bool = False,
+    hidden: frozenset[str] = frozenset(),
 ) -> Context:
-    """Return who a request comes from, and whether with its headers. Raises :class:`HttpError`: 401 or 403."""
+    """Return who a request comes from, with its headers if asked. Raises :class:`HttpError`: 401 or 403.
+
+    ``hidden``: headers that hold credentials, and go no further.
+    """
     headers = metadata(request.headers) if include_metadata or authenticator is not None else {}
     who = _NOBODY if authenticator is None else await _authenticate(authenticator, headers)
     if include_metadata:
-        return Context(headers, who.attributes, who.tenant, request.peer, "http")
+        kept = {name: values for name, values in headers.items() if name not in hidden} if hidden else headers
+        return Context(kept, who.attributes, who.tenant, request.peer, "http")
     return Context(auth=who.attributes, tenant=who.tenant, peer=request.peer, transport="http")
 
 
