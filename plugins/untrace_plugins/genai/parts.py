@@ -75,6 +75,8 @@ def _block(block: dict[str, Any]) -> Iterator[Part]:
     reader = _BY_TYPE.get(kind) if isinstance(kind, str) else None
     if reader is not None:
         yield from reader(block)
+    elif isinstance(kind, str) and kind.endswith("_tool_result"):
+        yield _server_response(block)
     elif isinstance(kind, str):
         yield block
     else:
@@ -100,7 +102,8 @@ def _text(block: dict[str, Any]) -> Iterator[Part]:
     if isinstance(content, dict):
         content = content.get("value")
     if isinstance(content, str):
-        yield {"type": "text", "content": content}
+        sources = first(block, "citations", "annotations")
+        yield {"type": "text", "content": content} | ({"citations": sources} if sources else {})
     elif content is not None:
         yield from parts(content)
 
@@ -158,6 +161,14 @@ def _server_call(block: dict[str, Any]) -> Iterator[Part]:
     details = {key: value for key, value in block.items() if key not in ("type", "id", "name")}
     part: Part = {"type": "server_tool_call", "name": name, "server_tool_call": {"type": name, **details}}
     yield part | {"id": id_} if isinstance(id_, str) else part
+
+
+def _server_response(block: dict[str, Any]) -> Part:
+    """Read what such a tool gave: ``web_search_tool_result``, ``code_execution_tool_result`` …"""
+    details = {key: value for key, value in block.items() if key != "tool_use_id"}
+    part: Part = {"type": "server_tool_call_response", "server_tool_call_response": details}
+    id_ = block.get("tool_use_id")
+    return part | {"id": id_} if isinstance(id_, str) else part
 
 
 def _image(block: dict[str, Any]) -> Iterator[Part]:

@@ -23,6 +23,7 @@ __all__ = ["usage"]
 _INPUT = ("input_tokens", "prompt_tokens", "inputTokens", "promptTokens", "promptTokenCount", "prompt", "input")
 _OUTPUT = ("output_tokens", "completion_tokens", "outputTokens", "completionTokens", "completion", "output")
 _READ = (
+    "prompt_cache_hit_tokens",
     "cache_read_input_tokens",
     "cached_input_tokens",
     "cachedInputTokens",

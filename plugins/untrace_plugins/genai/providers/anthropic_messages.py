@@ -67,7 +67,7 @@ class _Merger:
         _, texts, citations = self._blocks[index]
         if "citation" in delta:
             citations.append(delta["citation"])
-        return any(texts.add(name, delta[name]) for name in _PIECES if name in delta)
+        return any(texts.add(name, delta[name]) for name in _PIECES if name in delta)  # it has one of them
 
     def _count(self, usage: object) -> None:
         """Take counts: those of a later event are sums, and stand for the earlier ones."""

@@ -13,7 +13,8 @@ __all__ = ["array_items", "load", "recovered"]
 TRIED_BYTES: Final = 8 * 1024 * 1024
 """Most that is parsed in search of where the end of a cut text makes sense."""
 
-_TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[{}\[\],]', re.DOTALL)
+_TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:(")|\\?\Z)|[{}\[\],]', re.DOTALL)
+"""A string, also one that the end has cut; its closing quote is a group. Brackets and commas outside of strings."""
 _OPEN_STRING = re.compile(rb'"[^"\\]*+(?:\\(?:[^u]|u[0-9a-fA-F]{4})[^"\\]*+)*+', re.DOTALL)
 _MEMBER = re.compile(rb',\s*(?="[^"\\]{1,64}"\s*:)')
 _ITEM = re.compile(rb",\s*(?=\{)")
@@ -58,21 +59,21 @@ def array_items(head: bytes, tail: bytes = b"") -> Iterator[tuple[Any, int]]:
 def _closed(head: bytes) -> Any:
     """Close what is open at the end: a string, and the objects and lists around it."""
     open_: list[bytes] = []
-    whole = end = 0
+    whole, cut = 0, None
     for token in _TOKEN.finditer(head):
-        char, end = head[token.start()], token.end()
+        char = head[token.start()]
         if char in _CLOSERS:
             open_.append(_CLOSERS[char])
-            whole = end
+            whole = token.end()
         elif char in b"}]":
-            if open_:
-                open_.pop()
-            whole = end
+            del open_[-1:]
+            whole = token.end()
         elif char == ord(","):
             whole = token.start()
+        elif token[1] is None:
+            cut = token.start()
     closers = b"".join(reversed(open_))
-    quote = head.find(b'"', end)
-    if quote >= 0 and (string := _OPEN_STRING.match(head, quote)):
+    if cut is not None and (string := _OPEN_STRING.match(head, cut)):
         text = head[: string.end()].decode("utf-8", "ignore").encode()
         if (found := load(text + b'"' + closers)) is not None:
             return found

@@ -29,29 +29,32 @@ def _request(span: Reading, given: Json, content: bool) -> None:
 def _response(span: Reading, given: Json, content: bool) -> None:
     read_response(span, given)
     if content:
-        choices = [_with_audio(choice) for choice in dicts(given.get("choices"))]
+        choices = [_in_blocks(choice) for choice in dicts(given.get("choices"))]
         span.put(names.OUTPUT_MESSAGES, dump([*messages({"choices": choices}, "assistant")]) if choices else None)
 
 
-def _with_audio(choice: dict[str, Any]) -> dict[str, Any]:
-    """Return a choice whose spoken answer is content: what was said, and the sound itself."""
+def _in_blocks(choice: dict[str, Any]) -> dict[str, Any]:
+    """Return a choice of which the sources of a text, and what was spoken, are in its content."""
     message = choice.get("message")
-    if not isinstance(message, dict) or not isinstance(message.get("audio"), dict):
+    if not isinstance(message, dict) or not (message.get("audio") or message.get("annotations")):
         return choice
-    audio = message["audio"]
-    said = [{"type": "text", "text": audio["transcript"]}] if audio.get("transcript") else []
-    sound = [{"type": "blob", "modality": "audio", "content": audio["data"]}] if audio.get("data") else []
-    written = [message["content"]] if message.get("content") else []
-    return {**choice, "message": {**message, "content": [*written, *said, *sound]}}
+    audio, written = mapping(message.get("audio")), message.get("content")
+    blocks: list[Any] = [{"type": "text", "text": written, "citations": message.get("annotations")}] if written else []
+    if said := audio.get("transcript"):
+        blocks.append({"type": "text", "text": said})
+    if sound := audio.get("data"):
+        blocks.append({"type": "blob", "modality": "audio", "content": sound})
+    return {**choice, "message": {**message, "content": blocks}}
 
 
 class _Choice:
     """One choice of a stream."""
 
-    __slots__ = ("audio", "blocks", "calls", "ended", "function", "latest", "texts")
+    __slots__ = ("annotations", "audio", "blocks", "calls", "ended", "function", "latest", "texts")
 
     def __init__(self) -> None:
         self.texts = Fragments()
+        self.annotations: list[Any] = []
         self.blocks: list[Any] = []
         """Content in blocks, as Mistral sends its thinking."""
         self.calls: list[tuple[dict[str, Any], Fragments]] = []
@@ -65,23 +68,27 @@ class _Choice:
     def add(self, delta: Json) -> bool:
         brought = False
         for key, value in delta.items():
-            if not value:
-                continue
-            if key in _TEXTS:
-                if isinstance(value, list):
-                    self.blocks += value
-                    brought = True
-                elif self.texts.add(key, value):
-                    brought = True
-            elif key == "tool_calls":
-                for call in dicts(value):
-                    self._call(call)
-                    brought = True
-            elif key in ("function_call", "audio"):
-                fragments = self.audio if key == "audio" else self.function
-                for name, piece in mapping(value).items():
-                    brought |= fragments.add(name, piece)
+            if value and self._piece(key, value):
+                brought = True
         return brought
+
+    def _piece(self, key: str, value: Any) -> bool:
+        """Take one field of a delta; return whether it is content."""
+        if key in _TEXTS:
+            if not isinstance(value, list):
+                return self.texts.add(key, value)
+            self.blocks += value
+        elif key == "tool_calls":
+            for call in dicts(value):
+                self._call(call)
+        elif key == "annotations":
+            self.annotations += value
+        elif key in ("function_call", "audio"):
+            fragments = self.audio if key == "audio" else self.function
+            return any([fragments.add(name, piece) for name, piece in mapping(value).items()])  # noqa: C419  all of them
+        else:
+            return False
+        return True
 
     def _call(self, call: dict[str, Any]) -> None:
         """Add a fragment of a call. Some number all calls 0, or none: then a new id begins a new one."""
@@ -108,6 +115,8 @@ class _Choice:
         message: dict[str, Any] = {"role": "assistant", **self.texts.texts()}
         if self.blocks:
             message["content"] = [*([message["content"]] if "content" in message else []), *self.blocks]
+        if self.annotations:
+            message["annotations"] = self.annotations
         if audio := self.audio.texts():
             message["audio"] = audio
         if function := self.function.texts():

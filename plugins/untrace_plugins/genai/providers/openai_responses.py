@@ -51,11 +51,11 @@ def _conversation(span: Reading, given: Json) -> None:
 
 
 def _response(span: Reading, given: Json, content: bool) -> None:
-    if given.get("status") in _UNFINISHED:
-        given = {**given, "status": None}
     if not isinstance(given.get("output"), list):
         given = {**given, "output": []}
     read_response(span, given)
+    if given.get("status") in _UNFINISHED:  # it has not ended, whatever it has asked for so far
+        span.values.pop(names.RESPONSE_FINISH_REASONS, None)
     _conversation(span, given)
     if content and (found := list(messages(given["output"], "assistant"))):
         reasons = span.values.get(names.RESPONSE_FINISH_REASONS)
