@@ -70,6 +70,9 @@ OTLP = {"grpc": {"endpoint": "127.0.0.1:0"}, "http": {"endpoint": "127.0.0.1:0"}
 CASES = {
     (Kind.RECEIVER, "kafka"): Case(lambda _directory, _stack: {"brokers": f"127.0.0.1:{free_port()}"}),
     (Kind.RECEIVER, "langsmith"): Case(fixed(endpoint="127.0.0.1:0"), send=post_langsmith),
+    (Kind.RECEIVER, "llm_proxy"): Case(
+        fixed(endpoint="127.0.0.1:0", upstreams={"openai": {"base_url": "http://127.0.0.1:9"}})
+    ),
     (Kind.RECEIVER, "otlp"): Case(fixed(protocols=OTLP), send=post_otlp),
     (Kind.RECEIVER, "otlp_json_file"): Case(json_file),
     (Kind.RECEIVER, "untrace"): Case(fixed(endpoint="127.0.0.1:0"), send=post_ingest),

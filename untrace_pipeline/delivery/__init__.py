@@ -13,10 +13,12 @@ A queue is in memory, or on a disk through an extension that keeps a :class:`Jou
 """
 
 from untrace_pipeline.delivery.accounting import Accounting
+from untrace_pipeline.delivery.breaker import Breaker, Circuit
 from untrace_pipeline.delivery.config import (
     BatchConfig,
     BatchSizer,
     BreakerConfig,
+    CircuitConfig,
     DeadLetterConfig,
     DeliveryConfig,
     Overflow,
@@ -60,7 +62,10 @@ __all__ = [
     "Accounting",
     "BatchConfig",
     "BatchSizer",
+    "Breaker",
     "BreakerConfig",
+    "Circuit",
+    "CircuitConfig",
     "DeadLetter",
     "DeadLetterConfig",
     "DeadLetterStorage",

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 
-from untrace_pipeline.delivery.config import BreakerConfig
+from untrace_pipeline.delivery.config import CircuitConfig
 
 __all__ = ["Breaker", "Circuit"]
 
@@ -38,7 +38,7 @@ class Breaker:
     ``changed`` is told each new state with a sentence for people. All times are seconds of one clock.
     """
 
-    def __init__(self, config: BreakerConfig, changed: Callable[[Circuit, str], None]) -> None:
+    def __init__(self, config: CircuitConfig, changed: Callable[[Circuit, str], None]) -> None:
         self._config = config
         self._changed = changed
         self._slices: deque[_Slice] = deque()

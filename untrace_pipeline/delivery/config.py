@@ -18,6 +18,7 @@ __all__ = [
     "BatchConfig",
     "BatchSizer",
     "BreakerConfig",
+    "CircuitConfig",
     "DeadLetterConfig",
     "DeliveryConfig",
     "Overflow",
@@ -226,11 +227,10 @@ class QueueConfig(ConfigModel):
         return BatchSizer.BYTES if self.sizer is QueueSizer.BYTES else BatchSizer.ITEMS
 
 
-class BreakerConfig(ConfigModel):
-    """``circuit_breaker``: leaves a destination alone that mostly fails, and asks now and then whether it is back.
+class CircuitConfig(ConfigModel):
+    """When a peer that mostly fails is left alone, and asked now and then whether it is back.
 
-    Closed: all attempts are made. Open: none is, requests wait in the queue. Half-open: a few attempts (probes) decide.
-    Failures are attempts that may succeed later (no connection, no answer in time, 429, 5xx), not refused data.
+    Closed: all attempts are made. Open: none is. Half-open: a few attempts (probes) decide.
     """
 
     enabled: bool = True
@@ -245,6 +245,15 @@ class BreakerConfig(ConfigModel):
     """How long it stays open before it probes; a longer wish of the destination (Retry-After) wins."""
     probes: int = Field(1, gt=0)
     """Attempts at once while it is half-open; as many must succeed in a row to close it."""
+
+
+class BreakerConfig(CircuitConfig):
+    """``circuit_breaker``: leaves a destination alone that mostly fails, and asks now and then whether it is back.
+
+    Closed: all attempts are made. Open: none is, requests wait in the queue. Half-open: a few attempts (probes) decide.
+    Failures are attempts that may succeed later (no connection, no answer in time, 429, 5xx), not refused data.
+    """
+
     when_open: WhenOpen = WhenOpen.WAIT
     """What happens to batches that come meanwhile: ``wait`` takes them into the queue, ``refuse`` tells the sender to
     come back, so that the connector ``failover`` goes on to the next level at once."""

@@ -24,7 +24,7 @@ from untrace_pipeline.net.http_native import NativePool, not_native
 from untrace_pipeline.net.http_portable import PortablePool
 from untrace_pipeline.net.tls import ClientTls, ClientTlsConfig
 
-__all__ = ["HttpClient", "HttpClientConfig", "check_url", "host_of"]
+__all__ = ["HttpClient", "HttpClientConfig", "check_url", "environment_proxy", "host_of"]
 
 OLD_SESSION_SECONDS = 30.0
 """Requests on connections whose certificates changed may take that long to end."""
@@ -173,7 +173,7 @@ class HttpClient:
         headers.update(proof)
         if "authorization" in self._names or any(name.lower() == "authorization" for name in proof):
             url = _without_user(url)
-        proxy = self._config.proxy_url or _environment_proxy(url)
+        proxy = self._config.proxy_url or environment_proxy(url)
         pool = self._pool if proxy is None else self._beside("where the environment names a proxy")
         if pool is None:
             raise RetryableError("the client is closed")
@@ -195,7 +195,7 @@ class HttpClient:
         pool = self._beside("for methods other than POST")
         if pool is None:
             raise RetryableError("the client is closed")
-        proxy = self._config.proxy_url or _environment_proxy(url)
+        proxy = self._config.proxy_url or environment_proxy(url)
         try:
             return await pool.request(method, url, data, {**(headers or {}), **proof}, proxy)
         except ConsumeError as error:
@@ -255,7 +255,7 @@ class HttpClient:
 
 
 @lru_cache(maxsize=256)
-def _environment_proxy(url: str) -> str | None:
+def environment_proxy(url: str) -> str | None:
     """Return the proxy that the environment names; asked once, and never for credentials (``~/.netrc``)."""
     parts = urlsplit(url)
     return None if proxy_bypass(parts.netloc) else getproxies().get(parts.scheme)

@@ -19,7 +19,7 @@ from untrace_pipeline.net.cors import Cors
 from untrace_pipeline.net.endpoint import Endpoint
 from untrace_pipeline.net.http_connection import HttpConnection
 from untrace_pipeline.net.http_message import ClientGoneError, HttpError, Request, Response
-from untrace_pipeline.net.http_settings import HttpServerConfig
+from untrace_pipeline.net.http_settings import HttpListenerConfig
 from untrace_pipeline.net.http_streaming import BodyWriter, StreamedResponse
 from untrace_pipeline.net.stream_server import StreamServer
 from untrace_pipeline.net.tls import ServerTls
@@ -58,7 +58,7 @@ class HttpServer:
 
     def __init__(
         self,
-        config: HttpServerConfig,
+        config: HttpListenerConfig,
         routes: Routes,
         logger: logging.Logger,
         render: Callable[[Request | None, HttpError], Response] = plain_text,

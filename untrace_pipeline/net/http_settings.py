@@ -13,7 +13,7 @@ from untrace_pipeline.net.endpoint import Endpoint
 from untrace_pipeline.net.grpc_settings import Transport
 from untrace_pipeline.net.tls import ServerTlsConfig
 
-__all__ = ["CorsConfig", "HttpServerConfig"]
+__all__ = ["CorsConfig", "HttpListenerConfig", "HttpServerConfig"]
 
 
 class CorsConfig(ConfigModel):
@@ -29,8 +29,8 @@ class CorsConfig(ConfigModel):
     """Seconds for which browsers keep the answer to a preflight; 0 = their default."""
 
 
-class HttpServerConfig(ConfigModel):
-    """An HTTP/1.1 server."""
+class HttpListenerConfig(ConfigModel):
+    """An HTTP/1.1 server, whatever it does with bodies."""
 
     endpoint: str = "localhost:0"
     """``host:port``, or ``unix:///path``."""
@@ -45,17 +45,6 @@ class HttpServerConfig(ConfigModel):
     max_request_body_size: Size = Field(64 * 1024 * 1024, ge=0)
     """Largest body in bytes, before and after decompression; 0 = the default. Differs from the Collector (20 MiB):
     this is OTLP's recommendation."""
-    compression_algorithms: list[Literal["", "gzip", "zstd", "zlib", "deflate"]] = [
-        "",
-        "gzip",
-        "zstd",
-        "zlib",
-        "deflate",
-    ]
-    """Values of ``Content-Encoding`` that are accepted; ``""`` stands for none. Differs from the Collector: there is
-    no snappy and no lz4."""
-    include_metadata: bool = False
-    """Keep the client's headers with the data, for conditions and processors that ask for it."""
     response_headers: dict[str, Secret] = {}
     """Headers added to every answer."""
     read_timeout: Duration = Field(0.0, ge=0)
@@ -92,3 +81,19 @@ class HttpServerConfig(ConfigModel):
     def max_body_bytes(self) -> int:
         """``max_request_body_size`` with its default."""
         return self.max_request_body_size or 64 * 1024 * 1024
+
+
+class HttpServerConfig(HttpListenerConfig):
+    """An HTTP/1.1 server that reads what it is sent."""
+
+    compression_algorithms: list[Literal["", "gzip", "zstd", "zlib", "deflate"]] = [
+        "",
+        "gzip",
+        "zstd",
+        "zlib",
+        "deflate",
+    ]
+    """Values of ``Content-Encoding`` that are accepted; ``""`` stands for none. Differs from the Collector: there is
+    no snappy and no lz4."""
+    include_metadata: bool = False
+    """Keep the client's headers with the data, for conditions and processors that ask for it."""

@@ -24,7 +24,7 @@ from tests.support.otlp_servers import Accept, Hang, HttpServer, Refuse, Reply, 
 from tests.support.peers import free_port
 from untrace_pipeline.errors import Code, ConsumeError, OversizeError, PermanentError, RetryableError
 from untrace_pipeline.net.http_answer import Answer
-from untrace_pipeline.net.http_client import HttpClient, HttpClientConfig, _environment_proxy, host_of
+from untrace_pipeline.net.http_client import HttpClient, HttpClientConfig, environment_proxy, host_of
 from untrace_pipeline.testing import StubHost, make_batch
 
 pytestmark = EACH_CLIENT
@@ -348,7 +348,7 @@ async def test_rotated_certificates_are_picked_up(
 async def test_the_environment_may_name_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     """HTTP_PROXY and NO_PROXY mean what they mean to other clients; ``~/.netrc`` is not read."""
     async with HttpServer() as proxy, HttpServer() as near, client() as c:
-        _environment_proxy.cache_clear()
+        environment_proxy.cache_clear()
         monkeypatch.setenv("http_proxy", proxy.url)
         monkeypatch.setenv("no_proxy", "127.0.0.1")
         await c.post("http://far.invalid/v1/traces", DATA, PROTOBUF)

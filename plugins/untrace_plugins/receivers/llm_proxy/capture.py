@@ -1,0 +1,182 @@
+"""From calls that have ended to spans in the pipelines, off the path of the calls.
+
+A call is never delayed and never fails because of what happens here: what cannot be taken is dropped and counted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import Final
+
+from untrace_pipeline.api import ConsumeError, Credentials, Intake, RetryableError, Settings
+from untrace_pipeline.data import Batch, Context, Signal
+from untrace_pipeline.data.compose import NewSpan, Scope, compose_spans
+from untrace_pipeline.net.client import user_agent
+from untrace_plugins.genai.providers.exchange import Exchange
+from untrace_plugins.genai.providers.span import Spent, to_span, usage_of
+from untrace_plugins.receivers.llm_proxy.call import Call
+from untrace_plugins.receivers.llm_proxy.config import LlmProxyConfig
+from untrace_plugins.receivers.llm_proxy.limits import Limits
+from untrace_plugins.receivers.llm_proxy.meters import Meters
+
+__all__ = ["CaptureQueue"]
+
+SPANS_AT_ONCE: Final = 512
+"""Spans of one batch."""
+BYTES_AT_ONCE: Final = 4 * 1024 * 1024
+"""Bytes of their bodies, about."""
+LARGE_BYTES: Final = 128 * 1024
+"""Bodies from here on are read in a thread, so that the calls of others go on meanwhile."""
+FIRST_PAUSE_SECONDS: Final = 0.1
+LONGEST_PAUSE_SECONDS: Final = 5.0
+
+
+class CaptureQueue:
+    """A bounded queue of calls, and the task that empties it."""
+
+    def __init__(
+        self, config: LlmProxyConfig, settings: Settings, next: Intake, limits: Limits, meters: Meters
+    ) -> None:
+        self._config = config
+        self._queue = config.capture_queue
+        self._logger = settings.logger
+        self._next = next
+        self._limits = limits
+        self._meters = meters
+        self._calls: deque[Call] = deque()
+        self._bytes = 0
+        self._taken = 0  # calls that have left the queue, and whose spans have no end yet
+        self._wake = asyncio.Event()
+        self._closing = False
+        self._resource = {"service.name": config.service_name}
+        name, _, version = user_agent().partition("/")
+        self._scope = Scope(f"{name}/llm_proxy", version)
+        meters.watch_queue(lambda: len(self._calls), lambda: self._bytes, self._queue.max_calls)
+
+    def put(self, call: Call) -> None:
+        """Take a call that has ended. Never waits and never raises."""
+        size = call.byte_size
+        if len(self._calls) >= self._queue.max_calls or self._bytes + size > self._queue.max_bytes:
+            self._meters.lost("queue_full", 1)
+            return
+        self._bytes += size
+        self._calls.append(call)
+        if len(self._calls) == 1:
+            self._wake.set()
+
+    async def run(self) -> None:
+        """Empty the queue until :meth:`close`."""
+        while not (self._closing and not self._calls):
+            await self._wake.wait()
+            self._wake.clear()
+            if not self._closing:
+                await self._gathered()
+            while self._calls:
+                for who, spans in await self._some_spans():
+                    await self._hand_on(who, spans)
+
+    def close(self) -> None:
+        """Let :meth:`run` end when the queue is empty, without waiting for more."""
+        self._closing = True
+        self._wake.set()
+
+    def abandon(self) -> None:
+        """Count and log what :meth:`run` could not hand on before it was stopped."""
+        lost = self._taken + len(self._calls)
+        if lost:
+            self._meters.lost("shutdown", lost)
+            self._logger.error("%d calls have no span, because the daemon had to stop", lost)
+        self._taken = 0
+        self._calls.clear()
+
+    async def _gathered(self) -> None:
+        """Wait for more to come, but not when the end has."""
+        try:
+            async with asyncio.timeout(self._queue.flush_interval):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+
+    # ------------------------------------------------------------------- spans
+
+    async def _some_spans(self) -> list[tuple[Credentials, list[NewSpan]]]:
+        """Return the spans of the next calls, by who made them; the event loop is let go after each."""
+        found: dict[str, tuple[Credentials, list[NewSpan]]] = {}
+        count = total = 0
+        while self._calls and count < SPANS_AT_ONCE and total < BYTES_AT_ONCE:
+            call = self._calls.popleft()
+            self._taken += 1
+            size = call.byte_size
+            count, total = count + 1, total + size
+            try:
+                span = await self._span(call, size)
+                found.setdefault(repr(call.who), (call.who, []))[1].append(span)
+            except Exception:
+                self._logger.exception("a call could not be made a span; it is missing in its trace")
+                self._lose("unreadable", 1)
+            finally:
+                self._bytes -= size
+            await asyncio.sleep(0)
+        return list(found.values())
+
+    async def _span(self, call: Call, size: int) -> NewSpan:
+        exchange = call.exchange()
+        if size < LARGE_BYTES:
+            span, spent = self._read(exchange, call.key)
+        else:
+            span, spent = await asyncio.to_thread(self._read, exchange, call.key)
+        if spent is not None:
+            self._limits.spend(call.key, spent, exchange.start_unix_nano)
+        return span
+
+    def _read(self, exchange: Exchange, key: str) -> tuple[NewSpan, Spent | None]:
+        span = to_span(exchange, self._config.capture, estimate=self._config.estimate_usage)
+        return span, usage_of(exchange) if key else None
+
+    # --------------------------------------------------------------- pipelines
+
+    async def _hand_on(self, who: Credentials, spans: list[NewSpan]) -> None:
+        """Offer spans until they are accepted, refused for good, or too old."""
+        lost = self._taken
+        payload = self._composed(spans)
+        count = len(spans) - (lost - self._taken)
+        if not count:
+            return
+        deadline = asyncio.get_running_loop().time() + self._queue.max_elapsed_time
+        pause = FIRST_PAUSE_SECONDS
+        while True:
+            context = Context(auth=who.attributes, tenant=who.tenant, transport="http")
+            try:
+                await self._next.consume(Batch(Signal.TRACES, payload, context))
+            except RetryableError as error:
+                delay = min(max(error.retry_after or 0.0, pause), LONGEST_PAUSE_SECONDS)
+                if asyncio.get_running_loop().time() + delay > deadline:
+                    self._give_up(count, str(error))
+                    return
+                await asyncio.sleep(delay)
+                pause *= 2
+            except ConsumeError as error:
+                self._give_up(count, str(error))
+                return
+            else:
+                self._taken -= count
+                return
+
+    def _composed(self, spans: list[NewSpan]) -> bytes:
+        try:
+            return compose_spans(self._resource, self._scope, spans)
+        except ValueError as error:
+            if len(spans) == 1:
+                self._logger.error("the span of a call has no form in OTLP; it is missing in its trace: %s", error)  # noqa: TRY400
+                self._lose("unreadable", 1)
+                return b""
+            return b"".join([self._composed([span]) for span in spans])
+
+    def _lose(self, reason: str, spans: int) -> None:
+        self._taken -= spans
+        self._meters.lost(reason, spans)
+
+    def _give_up(self, spans: int, why: str) -> None:
+        self._lose("refused", spans)
+        self._logger.error("%d spans of calls are lost, the pipelines refused them: %s", spans, why)
