@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.background import BackgroundServer, post_ingest, post_otlp
+from tests.support.faulty_server import FaultyServer
 from tests.support.kafka_client import MockCluster
 from tests.support.peers import free_port
 from tests.support.vendor_api import post_langsmith
@@ -64,6 +65,12 @@ def kafka(_directory: Path, stack: ExitStack) -> dict[str, Any]:
     return {"brokers": stack.enter_context(MockCluster()).bootstrap}
 
 
+def stream(_directory: Path, stack: ExitStack) -> dict[str, Any]:
+    """Return options of an exporter to a stream that takes every record."""
+    keys = {"access_key_id": "testing", "secret_access_key": "testing"}
+    return {"aws": {"stream_name": "s", "kinesis_endpoint": stack.enter_context(FaultyServer()).url} | keys}
+
+
 ACTIONS = [{"key": "added", "value": 1, "action": "insert"}]
 OTLP = {"grpc": {"endpoint": "127.0.0.1:0"}, "http": {"endpoint": "127.0.0.1:0"}}
 
@@ -112,6 +119,7 @@ CASES = {
     (Kind.EXPORTER, "debug"): Case(fixed(verbosity="detailed")),
     (Kind.EXPORTER, "file"): Case(lambda directory, _stack: {"path": str(directory / "out.jsonl")}),
     (Kind.EXPORTER, "kafka"): Case(kafka),
+    (Kind.EXPORTER, "kinesis"): Case(stream),
     (Kind.EXPORTER, "load_balancing"): Case(backends),
     (Kind.EXPORTER, "object_store"): Case(lambda directory, _stack: {"url": f"file://{directory}/out"}),
     (Kind.EXPORTER, "otlp_grpc"): Case(backend("grpc")),

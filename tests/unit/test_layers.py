@@ -36,8 +36,8 @@ COMPONENTS = {"api", "data", "delivery", "conditions", "statements", "net", "adm
 
 PLUGINS = ROOT / "plugins/untrace_plugins"
 SHARED = {
+    "clouds": set(),
     "core_trace": {"genai"},
-    "aws": set(),
     "detectors": {"scanning"},
     "genai": set(),
     "kafka": set(),
@@ -48,7 +48,7 @@ SHARED = {
     "sampling": set(),
     "scanning": set(),
     "sealing": {"texts"},
-    "stores": {"aws"},
+    "stores": {"clouds"},
     "texts": set(),
 }
 """Room that several components share -> rooms beside it that it may import."""

@@ -10,13 +10,14 @@ import logging
 from collections.abc import Callable, Mapping
 from email.utils import formatdate
 from functools import partial
-from urllib.parse import parse_qsl, quote, unquote, urlsplit
+from urllib.parse import parse_qsl, quote, urlsplit
 
 from untrace_pipeline.api import Host
+from untrace_plugins.clouds.tokens import Fixed, Tokens
+from untrace_plugins.clouds.wire import Authorizer, Wire, word_of
 from untrace_plugins.stores.config import AzureConfig, StoreConfig
+from untrace_plugins.stores.parts import at_once, pieces
 from untrace_plugins.stores.store import StoredObject
-from untrace_plugins.stores.tokens import Fixed, Tokens
-from untrace_plugins.stores.wire import Authorizer, Wire, at_once, pieces, word_of
 
 __all__ = ["AzureStore", "SharedKey"]
 
@@ -43,8 +44,10 @@ class AzureStore:
         endpoint = azure.endpoint or f"https://{azure.account}.blob.core.windows.net"
         self._base = f"{endpoint}/{quote(config.bucket)}"
         self._sas = azure.sas_token.reveal().lstrip("?")
-        secrets = [unquote(value) for _, value in parse_qsl(self._sas)]
-        self._wire = Wire(config, endpoint, _authorizer(azure), logger, self._sas, *secrets)
+        secrets = [self._sas, *(value for _, value in parse_qsl(self._sas))]
+        self._wire = Wire(
+            endpoint, _authorizer(azure), logger, tls=config.tls, proxy_url=config.proxy_url, secrets=secrets
+        )
         self._condition = {"if-none-match": "*"} if config.create_only else {}
 
     @property

@@ -12,7 +12,7 @@ from pydantic import Field, field_validator, model_validator
 from untrace_pipeline.api import ConfigModel, Secret, Size
 from untrace_pipeline.net.http_client import check_url
 from untrace_pipeline.net.tls import ClientTlsConfig
-from untrace_plugins.aws.config import AwsConfig
+from untrace_plugins.clouds.config import AwsConfig
 
 __all__ = ["AzureConfig", "Checksum", "DirectoryConfig", "GcsConfig", "Provider", "S3Config", "StoreConfig"]
 

@@ -18,10 +18,11 @@ import orjson
 
 from untrace_pipeline.api import Host
 from untrace_pipeline.errors import ConsumeError, RetryableError
+from untrace_plugins.clouds.tokens import Fixed, Tokens
+from untrace_plugins.clouds.wire import Authorizer, Wire
 from untrace_plugins.stores.config import GcsConfig, StoreConfig
+from untrace_plugins.stores.parts import pieces
 from untrace_plugins.stores.store import StoredObject
-from untrace_plugins.stores.tokens import Fixed, Tokens
-from untrace_plugins.stores.wire import Authorizer, Wire, pieces
 
 __all__ = ["GcsStore"]
 
@@ -41,7 +42,7 @@ class GcsStore:
     def __init__(self, config: StoreConfig, logger: logging.Logger) -> None:
         self._config = config
         self._endpoint = config.gcs.endpoint or ENDPOINT
-        self._wire = Wire(config, self._endpoint, _authorizer(config.gcs), logger)
+        self._wire = Wire(self._endpoint, _authorizer(config.gcs), logger, tls=config.tls, proxy_url=config.proxy_url)
         self._chunk = config.part_size // CHUNK_BYTES * CHUNK_BYTES
 
     @property

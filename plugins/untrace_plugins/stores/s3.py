@@ -16,10 +16,11 @@ from xml.sax.saxutils import escape
 
 from untrace_pipeline.api import Host
 from untrace_pipeline.errors import ConsumeError, RetryableError
-from untrace_plugins.aws.signing import Signer
+from untrace_plugins.clouds.aws import Signer
+from untrace_plugins.clouds.wire import Wire, word_of
 from untrace_plugins.stores.config import Checksum, S3Config, StoreConfig
+from untrace_plugins.stores.parts import at_once, pieces
 from untrace_plugins.stores.store import StoredObject
-from untrace_plugins.stores.wire import Wire, at_once, pieces, word_of
 
 __all__ = ["S3Store"]
 
@@ -40,7 +41,7 @@ class S3Store:
     def __init__(self, config: StoreConfig, logger: logging.Logger) -> None:
         self._config = config
         self._base = _address(config)
-        self._wire = Wire(config, self._base, Signer(config.s3, "s3"), logger)
+        self._wire = Wire(self._base, Signer(config.s3, "s3"), logger, tls=config.tls, proxy_url=config.proxy_url)
         self._about = _about(config.s3)
         self._condition = {"if-none-match": "*"} if config.create_only else {}
 

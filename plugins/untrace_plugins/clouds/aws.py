@@ -16,7 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from untrace_pipeline.errors import Code, RetryableError
 from untrace_pipeline.net.client import one_line
-from untrace_plugins.aws.config import AwsConfig
+from untrace_plugins.clouds.config import AwsConfig
 
 __all__ = ["Signer"]
 
@@ -72,11 +72,11 @@ class Signer:
         if found is None:
             msg = "no AWS credentials: none configured, and none in the environment, shared files or metadata"
             raise RetryableError(msg, code=Code.UNAUTHENTICATED)
-        return self._assumed(session, found) if config.role_arn else found
+        return self._assumed(session, found) if config.role_in_force else found
 
     def _assumed(self, session: Any, source: Any) -> Any:
         config = self._config
         extra = {"RoleSessionName": ROLE_SESSION} | ({"ExternalId": config.external_id} if config.external_id else {})
         creator = partial(session.create_client, region_name=config.region_in_force)
-        fetcher = AssumeRoleCredentialFetcher(creator, source, config.role_arn, extra_args=extra)
+        fetcher = AssumeRoleCredentialFetcher(creator, source, config.role_in_force, extra_args=extra)
         return DeferredRefreshableCredentials(refresh_using=fetcher.fetch_credentials, method="assume-role")

@@ -1,23 +1,20 @@
-"""HTTP to an object store: requests with a proof of who we are, and what answers mean."""
+"""HTTP to a service of a cloud: requests with a proof of who we are, and what answers mean."""
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import re
-from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
-from typing import Protocol, TypeVar
+from collections.abc import Collection, Mapping
+from typing import Protocol
 
 from untrace_pipeline.api import Host
 from untrace_pipeline.errors import Code, ConsumeError, OversizeError, RetryableError
 from untrace_pipeline.net.client import hide, one_line
 from untrace_pipeline.net.http_answer import Answer, read_delay
 from untrace_pipeline.net.http_client import HttpClient, HttpClientConfig
-from untrace_plugins.stores.config import StoreConfig
+from untrace_pipeline.net.tls import ClientTlsConfig
 
-__all__ = ["Authorizer", "Wire", "at_once", "pieces", "word_of"]
-
-T = TypeVar("T")
+__all__ = ["Authorizer", "Wire", "word_of"]
 
 _OK = range(200, 300)
 _TOO_LARGE = 413
@@ -32,11 +29,13 @@ _CODES = {
 }
 _TOO_LARGE_WORDS = {"EntityTooLarge", "RequestBodyTooLarge"}
 _EXPIRED_WORDS = {"ExpiredToken", "ExpiredTokenException", "InvalidToken", "RequestExpired", "TokenRefreshRequired"}
+_SLOWER_WORDS = {"SlowDown", "ServerBusy", "ProvisionedThroughputExceededException", "LimitExceededException"}
 _UNAUTHENTICATED = 401
 
 _WORD = re.compile(r"<Code>([^<]{1,100})</Code>")
+_JSON_WORD = re.compile(r'"__type"\s*:\s*"(?:[^"#]*#)?([^"]{1,100})"')
 _TEXT = re.compile(r"<Message>([^<]{1,1000})")
-_JSON_TEXT = re.compile(r'"message"\s*:\s*"([^"]{1,1000})"')
+_JSON_TEXT = re.compile(r'"[mM]essage"\s*:\s*"([^"]{1,1000})"')
 
 
 class Authorizer(Protocol):
@@ -50,14 +49,24 @@ class Authorizer(Protocol):
 
 
 class Wire:
-    """A client of one store."""
+    """A client of one service. Whatever it answers but "too large" is worth another attempt.
+
+    Stores and streams do not look into what they are given, so a refusal says something about credentials, names or
+    load, and never about the data, which waits until somebody has mended that.
+    """
 
     def __init__(
-        self, config: StoreConfig, endpoint: str, authorizer: Authorizer, logger: logging.Logger, *secrets: str
+        self,
+        endpoint: str,
+        authorizer: Authorizer,
+        logger: logging.Logger,
+        *,
+        tls: ClientTlsConfig,
+        proxy_url: str,
+        secrets: Collection[str] = (),
     ) -> None:
         """``secrets`` are parts of URLs that must not be in a message."""
-        options = HttpClientConfig(endpoint=endpoint, tls=config.tls, proxy_url=config.proxy_url)
-        self._client = HttpClient(options, logger)
+        self._client = HttpClient(HttpClientConfig(endpoint=endpoint, tls=tls, proxy_url=proxy_url), logger)
         self._authorizer = authorizer
         self._secrets = secrets
 
@@ -93,40 +102,18 @@ class Wire:
             text += f" (the bucket is in region {one_line(region)})"
         if answer.status == _TOO_LARGE or word in _TOO_LARGE_WORDS:
             return hide(OversizeError(text), self._secrets)
-        code = _CODES.get(answer.status, Code.UNAVAILABLE)
+        code = Code.RESOURCE_EXHAUSTED if word in _SLOWER_WORDS else _CODES.get(answer.status, Code.UNAVAILABLE)
         return hide(
             RetryableError(text, retry_after=read_delay(answer.headers.get("Retry-After")), code=code), self._secrets
         )
 
 
 def word_of(answer: Answer) -> str:
-    """Return the word that S3 and Azure have for an error: ``SlowDown``; empty where there is none."""
-    found = _WORD.search(_readable(answer))
+    """Return the word that AWS and Azure have for an error: ``SlowDown``; empty where there is none."""
+    body = _readable(answer)
+    found = _WORD.search(body) or _JSON_WORD.search(body)
     return found[1] if found else answer.headers.get("x-ms-error-code", "")
 
 
 def _readable(answer: Answer) -> str:
     return answer.body[:4096].decode(errors="replace")
-
-
-def pieces(data: bytes, size: int) -> Iterator[memoryview]:
-    """Cut a body into parts, without copying it."""
-    view = memoryview(data)
-    for start in range(0, len(data), size):
-        yield view[start : start + size]
-
-
-async def at_once(calls: Sequence[Callable[[], Awaitable[T]]], limit: int) -> list[T]:
-    """Make calls, so many at once, and return their results in order; the first error ends the others."""
-    turn = asyncio.Semaphore(limit)
-
-    async def one(call: Callable[[], Awaitable[T]]) -> T:
-        async with turn:
-            return await call()
-
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(one(call)) for call in calls]
-    except* ConsumeError as errors:
-        raise errors.exceptions[0] from None
-    return [task.result() for task in tasks]

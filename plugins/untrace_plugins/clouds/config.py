@@ -50,6 +50,11 @@ class AwsConfig(ConfigModel):
         return self
 
     @property
+    def role_in_force(self) -> str:
+        """The role to assume; empty for none."""
+        return self.role_arn
+
+    @property
     def region_in_force(self) -> str:
         """The region, from whatever says it."""
         environment = os.environ
