@@ -16,6 +16,8 @@ from tests.support.peers import Moto, PeerUnavailable
 from tests.support.spans import SpanOf, spans_batch, trace_id
 from untrace_plugins.exporters.kinesis import FACTORY
 
+pytestmark = pytest.mark.once
+
 THROTTLED = {"ErrorCode": "ProvisionedThroughputExceededException", "ErrorMessage": "Rate exceeded for shard 1"}
 
 

@@ -16,6 +16,8 @@ from untrace_pipeline.data import Batch, Context, Signal
 from untrace_pipeline.testing import make_batch
 from untrace_plugins.exporters.object_store import FACTORY
 
+pytestmark = pytest.mark.once
+
 BATCH = make_batch(items=30).with_context(Context(received_at=1_764_424_800.5))
 SECRETS = ("testing-secret", "testing-token")
 
