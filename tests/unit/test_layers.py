@@ -38,6 +38,7 @@ PLUGINS = ROOT / "plugins/untrace_plugins"
 SHARED = {
     "clouds": set(),
     "core_trace": {"genai"},
+    "bulk": {"rows"},
     "detectors": {"scanning"},
     "genai": set(),
     "kafka": set(),
@@ -45,6 +46,7 @@ SHARED = {
     "metrics": {"connectors", "sampling"},  # of the connectors, how they deliver to several pipelines
     "otlp": set(),
     "runs": {"genai"},
+    "rows": set(),
     "sampling": set(),
     "scanning": set(),
     "sealing": {"texts"},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from types import MappingProxyType
@@ -13,7 +13,7 @@ from typing import Any
 from untrace_pipeline.errors import Code, ConsumeError, OversizeError, PermanentError, RetryableError
 from untrace_pipeline.net.client import one_line, read_status
 
-__all__ = ["Answer", "read_delay", "refusal", "translate"]
+__all__ = ["Answer", "Judge", "read_delay", "refusal", "translate"]
 
 _REDIRECT = range(300, 400)
 _TOO_LARGE = 413
@@ -48,6 +48,10 @@ class Answer:
     body: bytes
     headers: Mapping[str, str] = field(default_factory=lambda: _NO_HEADERS, compare=False, repr=False)
     """By name in any case; empty where nobody asked for them."""
+
+
+Judge = Callable[[Answer], ConsumeError | None]
+"""Says which error an answer stands for; ``None`` for success."""
 
 
 def translate(error: Exception) -> Exception:

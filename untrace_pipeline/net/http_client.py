@@ -19,7 +19,7 @@ from untrace_pipeline.api.config import ConfigModel, Duration
 from untrace_pipeline.errors import ConsumeError, RetryableError, StartError
 from untrace_pipeline.net.client import ClientAuthConfig, Headers, find_authenticator, hide, user_agent
 from untrace_pipeline.net.compression import Compression
-from untrace_pipeline.net.http_answer import Answer
+from untrace_pipeline.net.http_answer import Answer, Judge
 from untrace_pipeline.net.http_native import NativePool, not_native
 from untrace_pipeline.net.http_portable import PortablePool
 from untrace_pipeline.net.tls import ClientTls, ClientTlsConfig
@@ -183,12 +183,19 @@ class HttpClient:
             raise hide(error, (*self._given, *proof.values()))  # noqa: B904  the same error
 
     async def request(
-        self, method: str, url: str, data: bytes = b"", headers: Mapping[str, str] | None = None
+        self,
+        method: str,
+        url: str,
+        data: bytes = b"",
+        headers: Mapping[str, str] | None = None,
+        *,
+        judge: Judge | None = None,
     ) -> Answer:
         """Send any request and return any answer, with its headers: for protocols that read statuses in their own way.
 
         The URL is used as it is written, because it may be signed. Raises :class:`RetryableError` when there is no
-        answer, and :class:`PermanentError` for what is no URL. The native client knows POST alone, so this one is sent
+        answer, :class:`PermanentError` for what is no URL, and what ``judge`` says of the answer, without credentials
+        that it may quote. The native client knows POST alone, so this one is sent
         through Python's.
         """
         proof = await self._proof()
@@ -197,9 +204,12 @@ class HttpClient:
             raise RetryableError("the client is closed")
         proxy = self._config.proxy_url or environment_proxy(url)
         try:
-            return await pool.request(method, url, data, {**(headers or {}), **proof}, proxy)
+            answer = await pool.request(method, url, data, {**(headers or {}), **proof}, proxy)
+            if judge is not None and (refused := judge(answer)) is not None:
+                raise refused
         except ConsumeError as error:
             raise hide(error, (*self._given, *proof.values()))  # noqa: B904  the same error
+        return answer
 
     async def close(self) -> None:
         """Close all connections. Safe twice and without ``start``."""

@@ -13,6 +13,7 @@ a `PeerServer`.
 from tests.support.peers.cache import PeerUnavailable, build_go_program, build_once, cache_root
 from tests.support.peers.collector import COLLECTOR_RECIPE, Collector, collector_binary
 from tests.support.peers.daemon import Daemon, daemon_command
+from tests.support.peers.databases import ClickHouse, OpenSearch, clickhouse_environment, opensearch_directory
 from tests.support.peers.h2spec import h2spec_binary
 from tests.support.peers.kafka import KafkaBroker, kafka_jars
 from tests.support.peers.kfake import Kfake, kfake_binary
@@ -27,6 +28,7 @@ __all__ = [
     "COLLECTOR_RECIPE",
     "LITELLM_REQUIREMENTS",
     "Azurite",
+    "ClickHouse",
     "Collector",
     "ConfiguredProcess",
     "Daemon",
@@ -35,6 +37,7 @@ __all__ = [
     "Kfake",
     "LiteLlm",
     "Moto",
+    "OpenSearch",
     "PeerProcessError",
     "PeerServer",
     "PeerUnavailable",
@@ -43,6 +46,7 @@ __all__ = [
     "build_go_program",
     "build_once",
     "cache_root",
+    "clickhouse_environment",
     "collector_binary",
     "daemon_command",
     "fake_gcs_binary",
@@ -54,5 +58,6 @@ __all__ = [
     "llm_clients",
     "llm_clients_node",
     "moto_environment",
+    "opensearch_directory",
     "prometheus_binaries",
 ]

@@ -7,6 +7,7 @@ import sys
 
 from tests.support.peers.cache import PeerUnavailable
 from tests.support.peers.collector import collector_binary
+from tests.support.peers.databases import clickhouse_environment, opensearch_directory
 from tests.support.peers.h2spec import h2spec_binary
 from tests.support.peers.kafka import kafka_jars
 from tests.support.peers.kfake import kfake_binary
@@ -17,6 +18,7 @@ from tests.support.peers.stores import azurite_directory, fake_gcs_binary, moto_
 
 BUILDERS = {
     "azurite": azurite_directory,
+    "clickhouse": clickhouse_environment,
     "collector": collector_binary,
     "fake-gcs": fake_gcs_binary,
     "h2spec": h2spec_binary,
@@ -26,6 +28,7 @@ BUILDERS = {
     "llm-clients": llm_clients,
     "llm-clients-node": llm_clients_node,
     "moto": moto_environment,
+    "opensearch": opensearch_directory,
     "prometheus": prometheus_binaries,
 }
 

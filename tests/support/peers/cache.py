@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 BUILD_TIMEOUT_SECONDS = 1800
-RECIPE_SUFFIXES = {".go", ".json", ".mod", ".sum", ".txt", ".xml"}
+RECIPE_SUFFIXES = {".go", ".java", ".json", ".mod", ".sum", ".txt", ".xml"}
 """Of the files that say what is built."""
 
 
