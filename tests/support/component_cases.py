@@ -12,7 +12,7 @@ from tests.support.background import BackgroundServer, post_ingest, post_otlp
 from tests.support.faulty_server import FaultyServer
 from tests.support.kafka_client import MockCluster
 from tests.support.peers import free_port
-from tests.support.vendor_api import post_langsmith
+from tests.support.vendor_api import post_langfuse, post_langsmith
 from untrace_pipeline.api import Kind
 from untrace_pipeline.registry import Installed, Registry
 from untrace_pipeline.testing import Send
@@ -76,6 +76,7 @@ OTLP = {"grpc": {"endpoint": "127.0.0.1:0"}, "http": {"endpoint": "127.0.0.1:0"}
 
 CASES = {
     (Kind.RECEIVER, "kafka"): Case(lambda _directory, _stack: {"brokers": f"127.0.0.1:{free_port()}"}),
+    (Kind.RECEIVER, "langfuse"): Case(fixed(endpoint="127.0.0.1:0"), send=post_langfuse),
     (Kind.RECEIVER, "langsmith"): Case(fixed(endpoint="127.0.0.1:0"), send=post_langsmith),
     (Kind.RECEIVER, "llm_proxy"): Case(
         fixed(endpoint="127.0.0.1:0", upstreams={"openai": {"base_url": "http://127.0.0.1:9"}})

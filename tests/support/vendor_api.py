@@ -16,7 +16,7 @@ from untrace_pipeline.api import Receiver, ReceiverFactory
 from untrace_pipeline.data import Batch, Signal
 from untrace_plugins.genai.normalise import normalise
 
-__all__ = ["Answered", "VendorApi", "normalised", "post_langsmith", "serving"]
+__all__ = ["Answered", "VendorApi", "normalised", "post_langfuse", "post_langsmith", "serving"]
 
 
 class Answered(NamedTuple):
@@ -105,6 +105,17 @@ async def post_langsmith(receiver: Receiver, batch: Batch) -> bool:
         ended = {"start_time": "2026-11-21T01:11:21", "end_time": "2026-11-21T01:11:22"}
         calls = [("/runs/batch", {"post": [{"id": id, "name": "run", **ended} for id in ids]})]  # noqa: A001
     return await _all_taken(receiver, calls, 202)
+
+
+async def post_langfuse(receiver: Receiver, batch: Batch) -> bool:
+    """Send as many observations as there are spans, or scores as log records; return whether they were taken."""
+    numbers = range(1, batch.item_count + 1)
+    if batch.signal is Signal.LOGS:
+        scores = [{"name": "score", "value": number, "traceId": "t"} for number in numbers]
+        return await _all_taken(receiver, [("/api/public/scores", scores)], 202)
+    spans = [{"traceId": f"{number:032x}", "spanId": f"{number:016x}", "name": "one"} for number in numbers]
+    otlp = {"resourceSpans": [{"scopeSpans": [{"spans": spans}]}]}
+    return await _all_taken(receiver, [("/api/public/otel/v1/traces", otlp)], 200)
 
 
 async def _all_taken(receiver: Receiver, calls: Iterable[tuple[str, Any]], status: int) -> bool:

@@ -47,6 +47,7 @@ SHARED = {
     "otlp": set(),
     "runs": {"genai"},
     "rows": set(),
+    "runs": {"genai", "otlp"},
     "sampling": set(),
     "scanning": set(),
     "sealing": {"texts"},

@@ -6,7 +6,7 @@ import hashlib
 import string
 import uuid
 
-__all__ = ["read_uuid", "span_id_of", "trace_id_of"]
+__all__ = ["is_readable", "read_uuid", "span_id_of", "trace_id_of"]
 
 _HEX = frozenset(string.hexdigits)
 SPAN_DIGITS, TRACE_DIGITS = 16, 32
@@ -20,6 +20,11 @@ def read_uuid(text: object) -> uuid.UUID | None:
         except ValueError:
             return None
     return None
+
+
+def is_readable(text: str) -> bool:
+    """Return whether an id of a span or trace is the id itself, and no hash of it."""
+    return read_uuid(text) is not None or (len(text) == SPAN_DIGITS and _HEX.issuperset(text))
 
 
 def trace_id_of(text: str) -> bytes:

@@ -1,4 +1,8 @@
-"""Langfuse: ``langfuse.observation.*`` with JSON in strings, ``langfuse.trace.*`` for what the application attached."""
+"""Langfuse: ``langfuse.observation.*`` with JSON in strings, ``langfuse.trace.*`` for what the application attached.
+
+Observations and traces of Langfuse's own API have the same content under other names: :func:`from_observation` and
+:func:`from_trace` make these attributes of them.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +17,10 @@ from untrace_plugins.genai.dialects.parameters import parameters, response
 from untrace_plugins.genai.messages import input_messages, output_messages
 from untrace_plugins.genai.reading import Reading, Table
 from untrace_plugins.genai.usage import usage
-from untrace_plugins.genai.values import load, number, text
+from untrace_plugins.genai.values import dump, load, number, text
 from untrace_plugins.genai.words import finish_reasons
 
-__all__ = ["read"]
+__all__ = ["from_observation", "from_trace", "read"]
 
 _OBSERVATION = "langfuse.observation."
 _FIRST_TOKEN = f"{_OBSERVATION}completion_start_time"
@@ -105,3 +109,90 @@ def _decoded(value: Value) -> Any:
     """Return a value that was encoded as JSON, a text in quotes too; a plain one as it is."""
     found = load(value)
     return value if found is None else found
+
+
+_OBSERVATION_FIELDS: Mapping[str, str] = {
+    "level": f"{_OBSERVATION}level",
+    "statusMessage": f"{_OBSERVATION}status_message",
+    "input": f"{_OBSERVATION}input",
+    "output": f"{_OBSERVATION}output",
+    "completionStartTime": _FIRST_TOKEN,
+    "model": f"{_OBSERVATION}model.name",
+    "modelParameters": f"{_OBSERVATION}model.parameters",
+    "usageDetails": f"{_OBSERVATION}usage_details",
+    "costDetails": f"{_OBSERVATION}cost_details",
+    "promptName": f"{_OBSERVATION}prompt.name",
+    "promptVersion": f"{_OBSERVATION}prompt.version",
+    "version": "langfuse.version",
+    "environment": "langfuse.environment",
+}
+_TRACE_FIELDS: Mapping[str, str] = {
+    "name": "langfuse.trace.name",
+    "userId": "user.id",
+    "sessionId": "session.id",
+    "public": "langfuse.trace.public",
+    "release": "langfuse.release",
+    "version": "langfuse.version",
+    "environment": "langfuse.environment",
+}
+_OF_ROOTS: Mapping[str, str] = {"input": "langfuse.trace.input", "output": "langfuse.trace.output"}
+_SPAN_FIELDS = frozenset({"id", "traceId", "parentObservationId", "name", "type", "startTime", "endTime", "metadata"})
+"""Of an observation, what the span itself has, or what is told apart."""
+_USAGE_FIELDS = (("input", "promptTokens"), ("output", "completionTokens"), ("total", "totalTokens"))
+
+
+def from_observation(kind: str, observation: Mapping[str, Any]) -> dict[str, Value]:
+    """Return the attributes of a span that stands for an observation of ``POST /api/public/ingestion``.
+
+    ``kind`` is the word of its type: ``generation``; ``observation`` its body, all changes put together. Names, times,
+    ids and status belong to the span itself.
+    """
+    found: dict[str, Value] = {f"{_OBSERVATION}type": kind}
+    given = {name: value for name, value in observation.items() if name not in _SPAN_FIELDS and value is not None}
+    if isinstance(given.get("usage"), Mapping):
+        _old_usage(given)
+    for name, value in given.items():
+        found[_OBSERVATION_FIELDS.get(name, _OBSERVATION + name)] = _written(value)
+    return found | _metadata(f"{_OBSERVATION}metadata", observation.get("metadata"))
+
+
+def from_trace(trace: Mapping[str, Any], *, root: bool) -> dict[str, Value]:
+    """Return what a trace, all changes put together, says about each of its spans; ``root``: one without parent."""
+    found: dict[str, Value] = {}
+    for name, value in trace.items():
+        if value is None or name in ("id", "timestamp", "metadata"):
+            continue
+        if name == "tags":
+            found["langfuse.trace.tags"] = [str(one) for one in value] if isinstance(value, list) else str(value)
+        elif root or name not in _OF_ROOTS:
+            found[_TRACE_FIELDS.get(name) or _OF_ROOTS.get(name, f"langfuse.trace.{name}")] = _written(value)
+    return found | _metadata("langfuse.trace.metadata", trace.get("metadata"))
+
+
+def _old_usage(given: dict[str, Any]) -> None:
+    """Turn the older form, of counts and costs in one object, into the two of today; other units stay as they are."""
+    usage = given["usage"]
+    costs = {name: usage.get(f"{name}Cost") for name in ("input", "output", "total")}
+    if any(cost is not None for cost in costs.values()):
+        given.setdefault("costDetails", {name: cost for name, cost in costs.items() if cost is not None})
+    if usage.get("unit") in (None, "TOKENS"):
+        counts = {new: usage.get(new, usage.get(old)) for new, old in _USAGE_FIELDS}
+        counts = {name: count for name, count in counts.items() if count is not None}
+        del given["usage"]
+        if counts:
+            given.setdefault("usageDetails", counts)
+
+
+def _metadata(prefix: str, metadata: Any) -> dict[str, Value]:
+    """Return metadata with each value as JSON, as the SDK writes it."""
+    if metadata is None:
+        return {}
+    if isinstance(metadata, Mapping):
+        return {f"{prefix}.{key}": dump(value) for key, value in metadata.items() if value is not None}
+    return {prefix: dump(metadata)}
+
+
+def _written(value: Any) -> Value:
+    if isinstance(value, (str, float)) or (isinstance(value, int) and -(1 << 63) <= value < 1 << 63):
+        return value
+    return dump(value)

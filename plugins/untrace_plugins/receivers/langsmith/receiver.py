@@ -6,40 +6,31 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
-import orjson
-
-from untrace_pipeline.api import ConsumeError, Host, Intake, ServerAuthenticator, Settings, StartError
+from untrace_pipeline.api import ConsumeError, Host, Intake, Settings
 from untrace_pipeline.data import Batch, Context, Signal
 from untrace_pipeline.data.compose import NewLog, Scope
-from untrace_pipeline.net.auth import find_server_authenticator, sender_of
 from untrace_pipeline.net.endpoint import Endpoint
-from untrace_pipeline.net.http_body import admit_body, read_body
 from untrace_pipeline.net.http_message import HttpError, Request, Response
-from untrace_pipeline.net.http_server import Handler, HttpServer
+from untrace_pipeline.net.http_server import Routes
 from untrace_pipeline.net.refusal import http_refusal
 from untrace_plugins.genai.values import dump
-from untrace_plugins.otlp.http import export, render
-from untrace_plugins.otlp.service import OtlpService
 from untrace_plugins.receivers.langsmith.config import LangsmithReceiverConfig
 from untrace_plugins.receivers.langsmith.multipart import MultipartError, boundary_of, read_multipart
 from untrace_plugins.receivers.langsmith.operations import PATCH, POST, Operations
 from untrace_plugins.receivers.langsmith.spans import Runs
 from untrace_plugins.runs.evaluations import compose_evaluations, evaluation
+from untrace_plugins.runs.front import Front, answer
 from untrace_plugins.runs.ids import read_uuid, span_id_of, trace_id_of
-from untrace_plugins.runs.json_text import read_json
 from untrace_plugins.runs.keys import Headers, Keys
 from untrace_plugins.runs.shelf import Shelf
 from untrace_plugins.runs.times import nanoseconds
 
 __all__ = ["LangsmithReceiver"]
 
-JSON = "application/json"
 PREFIXES = ("", "/api/v1")
 """The service has its API at the root, a server of one's own under the second."""
 BATCH_BYTES, BATCH_RUNS = 20 * 1024 * 1024, 100
 """What LangSmith itself asks for."""
-
-
 _CREDENTIALS = frozenset({"x-api-key", "authorization", "cookie", "x-service-key"})
 
 
@@ -48,88 +39,76 @@ class LangsmithReceiver:
 
     def __init__(self, config: LangsmithReceiverConfig, settings: Settings, next: Intake) -> None:
         self._config = config
-        self._settings = settings
-        self._name = f"receiver {settings.id}"
+        self._signals = settings.signals
         self._next = next
-        self._authenticator: ServerAuthenticator | None = None
-        runs = Runs(config.hold.max_wait, config.reorder_wait)
-        self._shelf = Shelf(config.hold, settings, next, runs)
+        self._shelf = Shelf(config.hold, settings, next, Runs(config.hold.max_wait, config.reorder_wait))
+        known = [(one.key.reveal(), one.tenant) for one in config.keys]
+        keys = Keys(known, _given, 'Bearer realm="langsmith"', "no API key: send it as x-api-key")
+        self._front = Front(
+            config,
+            settings,
+            next,
+            self._shelf,
+            keys=keys,
+            hidden=_CREDENTIALS,
+            complaint=lambda error: {"detail": str(error)},
+        )
         self._discarded = settings.meter.counter("receiver_langsmith_discarded_attachments")
         self._invalid = settings.meter.counter("receiver_langsmith_invalid_parts")
-        otlp = OtlpService(str(settings.id), settings.signals, next, settings.logger)
-        self._otlp = export(otlp, Signal.TRACES, self._sender, config.compression_algorithms)
-        self._server = HttpServer(config, self._routes(), settings.logger, _render, settings.meter)
 
-    def _routes(self) -> dict[str, dict[str, Handler]]:
-        routes: dict[str, dict[str, Handler]] = {
+    # -------------------------------------------------------------- lifecycle
+
+    async def start(self, host: Host) -> None:
+        """Listen. Raises :class:`StartError`."""
+        await self._front.start(host, self._routes())
+
+    def _routes(self) -> Routes:
+        routes: Routes = {
             "/info": {"GET": self._info},
             "/runs": {"POST": self._run},
             "/runs/batch": {"POST": self._batch},
             "/runs/multipart": {"POST": self._multipart},
             "/runs/*": {"PATCH": self._change},
             "/feedback": {"POST": self._feedback},
-            "/otel/v1/traces": {"POST": self._otlp},
+            "/otel/v1/traces": {"POST": self._front.otlp},
         }
         return {prefix + path: methods for path, methods in routes.items() for prefix in PREFIXES}
-
-    # -------------------------------------------------------------- lifecycle
-
-    async def start(self, host: Host) -> None:
-        """Listen. Raises :class:`StartError`."""
-        keys = [(one.key.reveal(), one.tenant) for one in self._config.keys]
-        try:
-            found = find_server_authenticator(host, self._config.auth)
-            missing = "no API key: send it as x-api-key"
-            self._authenticator = Keys(keys, _given, 'Bearer realm="langsmith"', missing) if keys else found
-            await self._server.start()
-        except StartError as error:
-            msg = f"{self._name}: {error}"
-            raise StartError(msg) from error
-        self._shelf.start(host, f"{self._name} hands on runs")
-        self._settings.logger.info("listening for LangSmith's SDKs on %s", self._server.endpoint)
 
     @property
     def endpoint(self) -> Endpoint:
         """Where it listens."""
-        return self._server.endpoint
+        return self._front.endpoint
 
     async def shutdown(self) -> None:
         """Take no more requests, hand on the runs that are held as they are."""
-        try:
-            await self._server.stop()
-        finally:
-            await self._shelf.close()
+        await self._front.shutdown()
 
     # --------------------------------------------------------------- requests
-
-    async def _sender(self, request: Request) -> Context:
-        return await sender_of(
-            request, self._authenticator, include_metadata=self._config.include_metadata, hidden=_CREDENTIALS
-        )
 
     async def _info(self, _request: Request) -> Response:
         """Tell SDKs what to send: batches end with the run that makes them larger than the size, so that is half."""
         limit = min(BATCH_BYTES, self._config.max_body_bytes // 2)
-        answer = {
-            "version": "",  # of LangSmith's server, which this is not
-            "instance_flags": {"zstd_compression_enabled": "zstd" in self._config.compression_algorithms},
-            "batch_ingest_config": {
-                "use_multipart_endpoint": True,
-                "size_limit": BATCH_RUNS,
-                "size_limit_bytes": limit,
-                "scale_up_qsize_trigger": 1000,
-                "scale_up_nthreads_limit": 16,
-                "scale_down_nempty_trigger": 4,
-            },
-        }
-        return Response(HTTPStatus.OK, orjson.dumps(answer), JSON)
+        return answer(
+            {
+                "version": "",  # of LangSmith's server, which this is not
+                "instance_flags": {"zstd_compression_enabled": "zstd" in self._config.compression_algorithms},
+                "batch_ingest_config": {
+                    "use_multipart_endpoint": True,
+                    "size_limit": BATCH_RUNS,
+                    "size_limit_bytes": limit,
+                    "scale_up_qsize_trigger": 1000,
+                    "scale_up_nthreads_limit": 16,
+                    "scale_down_nempty_trigger": 4,
+                },
+            }
+        )
 
     async def _multipart(self, request: Request) -> Response:
         try:
             boundary = boundary_of(request.header("content-type"))
         except MultipartError as error:
             raise HttpError(HTTPStatus.BAD_REQUEST, str(error)) from error
-        context, body = await self._open(request)
+        context, body = await self._front.open(request)
         found = self._operations(context)
         try:
             found.read_form(read_multipart(body, boundary))
@@ -138,44 +117,38 @@ class LangsmithReceiver:
         return await self._take(found, context)
 
     async def _batch(self, request: Request) -> Response:
-        context, body = await self._open(request)
+        context, body = await self._front.open_json(request)
         found = self._operations(context)
-        found.read_batch(_json(body))
+        found.read_batch(body)
         return await self._take(found, context)
 
     async def _run(self, request: Request) -> Response:
-        context, body = await self._open(request)
+        context, body = await self._front.open_json(request)
         found = self._operations(context)
-        found.read_run(POST, "body", _json(body))
+        found.read_run(POST, "body", body)
         return await self._take(found, context)
 
     async def _change(self, request: Request) -> Response:
-        context, body = await self._open(request)
+        context, body = await self._front.open_json(request)
         found = self._operations(context)
-        found.read_run(PATCH, "body", _json(body), id=request.path.rpartition("/")[2])
+        found.read_run(PATCH, "body", body, id=request.path.rpartition("/")[2])
         return await self._take(found, context)
 
     async def _feedback(self, request: Request) -> Response:
-        context, body = await self._open(request)
+        context, body = await self._front.open_json(request)
         found = self._operations(context)
-        found.add_feedback("body", _json(body))
+        found.add_feedback("body", body)
         return await self._take(found, context)
-
-    async def _open(self, request: Request) -> tuple[Context, bytes]:
-        """Return who sends, and the body, if it is welcome."""
-        context = await self._sender(request)
-        admit_body(request, self._shelf.admit)
-        return context, await read_body(request, self._config.compression_algorithms)
 
     def _operations(self, context: Context) -> Operations:
         return Operations(context.tenant or "", self._config.max_attachment_size)
 
     async def _take(self, found: Operations, context: Context) -> Response:
         """Accept what makes sense, and say what does not."""
-        if found.parts and Signal.TRACES not in self._settings.signals:
-            raise HttpError(HTTPStatus.NOT_FOUND, f"no traces pipeline names {self._name}")
-        if found.feedback and Signal.LOGS not in self._settings.signals:
-            found.problems.append(f"feedback: it becomes log records, and no logs pipeline names {self._name}")
+        if found.parts and Signal.TRACES not in self._signals:
+            raise HttpError(HTTPStatus.NOT_FOUND, f"no traces pipeline names {self._front.name}")
+        if found.feedback and Signal.LOGS not in self._signals:
+            found.problems.append(f"feedback: it becomes log records, and no logs pipeline names {self._front.name}")
             found.feedback.clear()
         try:
             if found.parts:
@@ -189,7 +162,7 @@ class LangsmithReceiver:
         self._invalid.add(len(found.problems))
         if found.problems:
             raise HttpError(HTTPStatus.UNPROCESSABLE_ENTITY, found.complaint)
-        return Response(HTTPStatus.ACCEPTED, b"{}", JSON)
+        return answer({}, HTTPStatus.ACCEPTED)
 
 
 def _given(headers: Headers) -> str:
@@ -197,13 +170,6 @@ def _given(headers: Headers) -> str:
         return found[0]
     scheme, _, token = headers.get("authorization", ("",))[0].partition(" ")
     return token.strip() if scheme.lower() == "bearer" else ""
-
-
-def _json(body: bytes) -> Any:
-    try:
-        return read_json(body)
-    except ValueError as error:
-        raise HttpError(HTTPStatus.BAD_REQUEST, f"the body is {error}") from error
 
 
 def _evaluation(given: Mapping[str, Any]) -> NewLog:
@@ -226,10 +192,3 @@ def _evaluation(given: Mapping[str, Any]) -> NewLog:
         span_id=span_id_of(str(run)) if read_uuid(run) is not None else b"",
         attributes=rest,
     )
-
-
-def _render(request: Request | None, error: HttpError) -> Response:
-    """Return an error as LangSmith does, on OTLP's path as OTLP does."""
-    if request is not None and request.path.endswith("/v1/traces"):
-        return render(request, error)
-    return Response(error.status, orjson.dumps({"detail": str(error)}), JSON, error.headers)
