@@ -3,35 +3,37 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
 from types import MappingProxyType
 from typing import Any
 
 from untrace_pipeline.errors import Code, ConsumeError, OversizeError, PermanentError, RetryableError
 from untrace_pipeline.net.client import one_line, read_status
+from untrace_pipeline.net.rate_limits import wait_seconds
 
-__all__ = ["Answer", "Judge", "read_delay", "refusal", "translate"]
+__all__ = ["OTLP_STATUSES", "Answer", "Judge", "Statuses", "refusal", "translate"]
 
+_SUCCESS = range(200, 300)
 _REDIRECT = range(300, 400)
-_TOO_LARGE = 413
-_RETRYABLE = {
+_CODES = {
+    400: Code.INVALID_ARGUMENT,
+    401: Code.UNAUTHENTICATED,
+    402: Code.RESOURCE_EXHAUSTED,
+    403: Code.PERMISSION_DENIED,
+    404: Code.UNIMPLEMENTED,
+    405: Code.UNIMPLEMENTED,
+    408: Code.DEADLINE_EXCEEDED,
+    409: Code.ALREADY_EXISTS,
+    415: Code.INVALID_ARGUMENT,
+    422: Code.INVALID_ARGUMENT,
     429: Code.RESOURCE_EXHAUSTED,
     502: Code.UNAVAILABLE,
     503: Code.UNAVAILABLE,
     504: Code.DEADLINE_EXCEEDED,
 }
-_PERMANENT = {
-    400: Code.INVALID_ARGUMENT,
-    401: Code.UNAUTHENTICATED,
-    403: Code.PERMISSION_DENIED,
-    404: Code.UNIMPLEMENTED,
-    405: Code.UNIMPLEMENTED,
-    415: Code.INVALID_ARGUMENT,
-}
-_MAY_WAIT = {429, 503}
+_NEVER_WAITS = {502, 504}
+"""OTLP gives Retry-After a meaning with 429 and 503 only."""
 _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 _DETAIL_BYTES = 4096
@@ -52,6 +54,26 @@ class Answer:
 
 Judge = Callable[[Answer], ConsumeError | None]
 """Says which error an answer stands for; ``None`` for success."""
+
+
+@dataclass(frozen=True, slots=True)
+class Statuses:
+    """What the statuses of a destination mean; everything else is a refusal for good."""
+
+    success: frozenset[int] = frozenset()
+    """Besides 2xx."""
+    retry: frozenset[int] = frozenset({429, 502, 503, 504})
+    too_large: frozenset[int] = frozenset({413})
+    meanings: Mapping[int, str] = field(default_factory=dict)
+    """What to say besides what the destination says."""
+
+    def succeeded(self, status: int) -> bool:
+        """Return whether the request was taken."""
+        return status in _SUCCESS or status in self.success
+
+
+OTLP_STATUSES = Statuses()
+"""OTLP, "Failures" of OTLP/HTTP."""
 
 
 def translate(error: Exception) -> Exception:
@@ -75,28 +97,26 @@ def _cause(error: OSError) -> str:
     return os.strerror(number) if number > 0 else error.strerror or str(error)
 
 
-def refusal(answer: Answer, headers: Mapping[str, str]) -> ConsumeError:
-    """Return the error that an answer other than success stands for (OTLP, "Failures" of OTLP/HTTP)."""
-    error = _refusal(answer, headers)
+def refusal(answer: Answer, statuses: Statuses = OTLP_STATUSES) -> ConsumeError:
+    """Return the error that an answer other than success stands for."""
+    error = _refusal(answer, statuses)
     if answer.body and answer.content_type != "application/x-protobuf":
         error.detail = f"HTTP {answer.status}: {answer.body[:_DETAIL_BYTES].decode(errors='replace')}"
     return error
 
 
-def _refusal(answer: Answer, headers: Mapping[str, str]) -> ConsumeError:
-    status = answer.status
+def _refusal(answer: Answer, statuses: Statuses) -> ConsumeError:
+    status, headers = answer.status, answer.headers
     if status in _REDIRECT:
         where = f" to {one_line(headers['Location'])}" if "Location" in headers else ""
         return PermanentError(f"HTTP {status}: redirects{where} are not followed", code=Code.FAILED_PRECONDITION)
-    message = f"HTTP {status}"
-    if text := _message(answer):
-        message = f"{message}: {text}"
-    if status in _RETRYABLE:
-        delay = read_delay(headers.get("Retry-After")) if status in _MAY_WAIT else None
-        return RetryableError(message, retry_after=delay, code=_RETRYABLE[status])
-    if status == _TOO_LARGE:
+    message = ": ".join(filter(None, (f"HTTP {status}", statuses.meanings.get(status), _message(answer))))
+    if status in statuses.retry:
+        delay = None if status in _NEVER_WAITS else wait_seconds(headers)
+        return RetryableError(message, retry_after=delay, code=_CODES.get(status, Code.UNAVAILABLE))
+    if status in statuses.too_large:
         return OversizeError(message)
-    return PermanentError(message, code=_PERMANENT.get(status, Code.INTERNAL))
+    return PermanentError(message, code=_CODES.get(status, Code.INTERNAL))
 
 
 def _message(answer: Answer) -> str:
@@ -115,16 +135,3 @@ def _message(answer: Answer) -> str:
     if answer.content_type == "text/html":
         return ""
     return one_line(answer.body[:4096].decode(errors="replace"))
-
-
-def read_delay(retry_after: str | None) -> float | None:
-    """Return the seconds that a Retry-After asks for: a number, or a date (RFC 9110, section 10.2.3)."""
-    if retry_after is None:
-        return None
-    text = retry_after.strip()
-    if text.isascii() and text.isdigit():
-        return float(text)
-    try:
-        return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
-    except ValueError:
-        return None

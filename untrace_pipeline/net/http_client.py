@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Self
 from urllib.parse import urlsplit, urlunsplit
@@ -19,7 +19,7 @@ from untrace_pipeline.api.config import ConfigModel, Duration
 from untrace_pipeline.errors import ConsumeError, RetryableError, StartError
 from untrace_pipeline.net.client import ClientAuthConfig, Headers, find_authenticator, hide, user_agent
 from untrace_pipeline.net.compression import Compression
-from untrace_pipeline.net.http_answer import Answer, Judge
+from untrace_pipeline.net.http_answer import OTLP_STATUSES, Answer, Judge, Statuses, refusal
 from untrace_pipeline.net.http_native import NativePool, not_native
 from untrace_pipeline.net.http_portable import PortablePool
 from untrace_pipeline.net.tls import ClientTls, ClientTlsConfig
@@ -135,9 +135,23 @@ def host_of(url: str) -> str:
 class HttpClient:
     """Requests with shared settings over a pool of connections."""
 
-    def __init__(self, config: HttpClientConfig, logger: logging.Logger) -> None:
+    def __init__(
+        self,
+        config: HttpClientConfig,
+        logger: logging.Logger,
+        statuses: Statuses = OTLP_STATUSES,
+        *,
+        reads_headers: bool = False,
+        hidden: Iterable[str] = (),
+    ) -> None:
+        """With ``reads_headers``, answers have all their headers, which the native client does not tell.
+
+        ``hidden`` are secrets besides the values of headers, which never show in an error: what was encoded in one.
+        """
         self._config = config
         self._logger = logger
+        self._statuses = statuses
+        self._reads_headers = reads_headers
         self._tls = ClientTls(config.tls)
         own = {"User-Agent": user_agent()}
         if config.compression is not Compression.NONE:
@@ -146,7 +160,7 @@ class HttpClient:
         lower = {name.lower() for name in given}
         self._headers = {name: value for name, value in own.items() if name.lower() not in lower} | given
         self._names = lower
-        self._given = tuple(given.values())
+        self._given = (*given.values(), *hidden)
         self._authenticator: ClientAuthenticator | None = None
         self._pool: NativePool | PortablePool | None = None
         self._detour: PortablePool | None = None
@@ -162,9 +176,9 @@ class HttpClient:
 
         ``extra`` are headers of this request alone.
 
-        Raises :class:`RetryableError` for 429, 502, 503, 504 (with the delay of Retry-After for 429 and 503) and when
-        there is no answer, :class:`OversizeError` for 413, and :class:`PermanentError` for the rest (OTLP, "Failures"
-        of OTLP/HTTP).
+        Unless the client has other ``statuses``, raises :class:`RetryableError` for 429, 502, 503, 504 (with the delay
+        of Retry-After, or of a rate limit's reset, for 429 and 503) and when there is no answer, :class:`OversizeError`
+        for 413, and :class:`PermanentError` for the rest (OTLP, "Failures" of OTLP/HTTP).
         """
         headers = dict(extra or {})
         if "content-type" not in self._names:
@@ -178,9 +192,12 @@ class HttpClient:
         if pool is None:
             raise RetryableError("the client is closed")
         try:
-            return await pool.post(url, data, headers, proxy)
+            answer = await pool.post(url, data, headers, proxy)
+            if not self._statuses.succeeded(answer.status):
+                raise refusal(answer, self._statuses)
         except ConsumeError as error:
             raise hide(error, (*self._given, *proof.values()))  # noqa: B904  the same error
+        return answer
 
     async def request(
         self,
@@ -239,7 +256,7 @@ class HttpClient:
 
     def _made(self) -> NativePool | PortablePool:
         if native.egress().is_native:
-            reason = not_native(self._config)
+            reason = "it does not tell all headers" if self._reads_headers else not_native(self._config)
             if not reason:
                 return NativePool(self._config, self._tls, self._headers)
             self._logger.info("the native HTTP client is not used: %s", reason)

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 from untrace_pipeline.errors import PermanentError, RetryableError, StartError
 from untrace_pipeline.net.client import one_line
 from untrace_pipeline.net.compression import Compression, native_level
-from untrace_pipeline.net.http_answer import Answer, refusal
+from untrace_pipeline.net.http_answer import Answer
 from untrace_pipeline.net.http_portable import RECEIVE_LIMIT_BYTES
 from untrace_pipeline.net.native_ends import Ends, Flights
 from untrace_pipeline.net.tls import ClientTls, ClientTlsConfig
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["NativePool", "not_native"]
 
-_OK = range(200, 300)
 _OF_CONNECTIONS = {"connection", "content-length", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"}
 """Headers that say how a message travels: the native client writes its own."""
 
@@ -55,7 +54,10 @@ class NativePool:
             raise
 
     async def post(self, url: str, data: bytes, headers: Mapping[str, str], proxy: str | None) -> Answer:
-        """Send a body. Raises as :meth:`HttpClient.post` does. There is no ``proxy`` here."""
+        """Send a body, and return whatever is answered. Raises as :meth:`HttpClient.post` does where nothing is.
+
+        There is no ``proxy`` here.
+        """
         assert proxy is None
         clean, user = _parts(url)
         names = {name.lower(): value for name, value in headers.items()}
@@ -70,11 +72,10 @@ class NativePool:
         if len(end) == 2:  # noqa: PLR2004  no answer: the token, and why
             raise RetryableError(one_line(end[1]))
         _, status, content_type, retry_after, location, body = end
-        answer = Answer(status, content_type.partition(";")[0].strip().lower() or "application/octet-stream", body)
-        if status in _OK:
-            return answer
         told = {"Retry-After": retry_after, "Location": location}
-        raise refusal(answer, {name: value for name, value in told.items() if value is not None})
+        headers = {name: value for name, value in told.items() if value is not None}
+        kind = content_type.partition(";")[0].strip().lower() or "application/octet-stream"
+        return Answer(status, kind, body, headers)
 
     async def close(self, grace: float | None = None) -> None:
         """Close all connections, after at most ``grace`` seconds for the requests under way. Safe twice."""

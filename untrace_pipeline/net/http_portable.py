@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from untrace_pipeline.errors import ConsumeError
 from untrace_pipeline.net.compression import compressor
-from untrace_pipeline.net.http_answer import Answer, refusal, translate
+from untrace_pipeline.net.http_answer import Answer, translate
 from untrace_pipeline.net.tls import ClientTls, ClientTlsConfig
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ RECEIVE_LIMIT_BYTES = 4 * 1024 * 1024
 
 WHOLE_BODY_BYTES = 1024 * 1024
 """Larger bodies go to the socket in pieces, so that the loop has its turns."""
-_OK = range(200, 300)
 
 
 class PortablePool:
@@ -52,11 +51,8 @@ class PortablePool:
         )
 
     async def post(self, url: str, data: bytes, headers: Mapping[str, str], proxy: str | None) -> Answer:
-        """Send a body. Raises as :meth:`HttpClient.post` does."""
-        answer = await self._exchange("POST", url, data, headers, proxy)
-        if answer.status in _OK:
-            return answer
-        raise refusal(answer, answer.headers)
+        """Send a body, and return whatever is answered. Raises as :meth:`HttpClient.post` does where nothing is."""
+        return await self._exchange("POST", url, data, headers, proxy)
 
     async def request(
         self, method: str, url: str, data: bytes, headers: Mapping[str, str], proxy: str | None
