@@ -182,7 +182,9 @@ def _positive(text: str) -> int:
 def _reason(text: str) -> str:
     from untrace_pipeline.delivery.request import Reason  # noqa: PLC0415  most commands do not need it
 
-    return _one_of(text.lower(), [reason.value for reason in Reason if reason is not Reason.SHUTDOWN], "reason")
+    return _one_of(
+        text.lower(), [reason.value for reason in Reason if reason not in {Reason.SHUTDOWN, Reason.FILTERED}], "reason"
+    )
 
 
 def _code(text: str) -> str:

@@ -145,6 +145,11 @@ class Accounting:
             self._failed[signal].add(items)
         self._meter.counter("dropped_items", signal=signal, reason=reason).add(items)
 
+    def filter(self, signal: Signal, items: int) -> None:
+        """Items under way are left out: the destination has no use for them."""
+        self._end(Reason.FILTERED, items)
+        self._meter.counter("dropped_items", signal=signal, reason=Reason.FILTERED).add(items)
+
     def _end(self, state: str, items: int) -> None:
         self.in_flight -= items
         self.ended[state] += items

@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from untrace_pipeline.data import Batch
 from untrace_pipeline.delivery.storage import Record
@@ -18,6 +18,9 @@ __all__ = [
     "Entry",
     "Failure",
     "Outcome",
+    "Paced",
+    "Prepared",
+    "Preparing",
     "Reason",
     "Refused",
     "Request",
@@ -39,6 +42,8 @@ class Reason(StrEnum):
     TOO_LARGE = "too_large"
     SHUTDOWN = "shutdown"
     DAMAGED = "damaged"
+    FILTERED = "filtered"
+    """Left out on purpose: the destination has no use for such items."""
 
 
 class State:
@@ -96,7 +101,14 @@ class Request:
     entries: Sequence[Entry] = ()
     """Whose items these are; empty for the halves of a request that was split."""
     original: Batch | None = None
-    """What was shortened to make it, because it was too large for the destination."""
+    """What it was made of, where the destination gets something else: the same items in the same order. What is given
+    up goes into the dead letters in this form."""
+    shortened: bool = False
+    """Whether it was cut because it was too large for the destination."""
+    prepared: bool = False
+    """Whether :class:`Preparing` has made it."""
+    body: bytes | None = None
+    """What goes over the wire, kept by a sender that would otherwise make it again for each attempt."""
 
     @property
     def key(self) -> str:
@@ -152,6 +164,7 @@ class Result:
 
     delivered: int = 0
     rejected: int = 0
+    filtered: int = 0
     failures: list[Failure] = field(default_factory=list)
 
     def tally(self) -> dict[str, int]:
@@ -159,7 +172,21 @@ class Result:
         tally = {State.DELIVERED: self.delivered} if self.delivered else {}
         if self.rejected:
             tally[State.REJECTED] = self.rejected
+        if self.filtered:
+            tally[Reason.FILTERED.value] = self.filtered
         return tally
+
+
+@dataclass(slots=True)
+class Prepared:
+    """What is to be sent instead of one request."""
+
+    requests: list[Request]
+    """In order; together with what is refused and filtered, the items of the request."""
+    refused: list[tuple[Request, ConsumeError]] = field(default_factory=list)
+    """What the destination would never take: given up without being sent."""
+    filtered: int = 0
+    """Items that are left out on purpose."""
 
 
 class Sender(Protocol):
@@ -175,6 +202,25 @@ class Sender(Protocol):
         Raises :class:`RetryableError`, :class:`OversizeError` (halves are tried) or :class:`PermanentError`;
         ``OSError`` and ``TimeoutError`` count as retryable. May be cancelled at any time.
         """
+
+
+@runtime_checkable
+class Preparing(Protocol):
+    """A sender that makes something else of a request first: once, however often it is sent."""
+
+    async def prepare(self, request: Request) -> Prepared:
+        """Return what to send instead. Raises as :meth:`Sender.send` does; after a retryable error it is asked again.
+
+        The batch is shared: edit a copy. A piece says what it was made of (:attr:`Request.original`).
+        """
+
+
+@runtime_checkable
+class Paced(Protocol):
+    """A sender whose destination wants only so many requests."""
+
+    def wait_seconds(self) -> float:
+        """Return how long to wait before the next attempt; 0 = it may be made now, and counts."""
 
 
 class Verdict(Enum):

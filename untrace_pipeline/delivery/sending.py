@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import cached_property
 
 from untrace_pipeline.api.component import Settings
 from untrace_pipeline.api.telemetry import Counter
+from untrace_pipeline.data import Batch
 from untrace_pipeline.delivery.accounting import Accounting
 from untrace_pipeline.delivery.breaker import Breaker, Circuit
 from untrace_pipeline.delivery.config import DeliveryConfig, Oversize, WhenOpen
@@ -18,6 +19,8 @@ from untrace_pipeline.delivery.reports import Reports
 from untrace_pipeline.delivery.request import (
     Failure,
     Outcome,
+    Paced,
+    Preparing,
     Reason,
     Request,
     Result,
@@ -64,6 +67,8 @@ class Sending:
         self._shortens = config.oversize is Oversize.TRUNCATE
         self._refuses_when_open = config.circuit_breaker.when_open is WhenOpen.REFUSE
         self._sender = sender
+        self._preparing = sender if isinstance(sender, Preparing) else None
+        self._paced = sender if isinstance(sender, Paced) else None
         self._accounting = accounting
         self._reports = reports
         self._random = rng
@@ -72,6 +77,7 @@ class Sending:
         self._meter = settings.meter
         self._retries = self._meter.counter("exporter_retries")
         self._shortened = self._meter.counter("exporter_truncated_items")
+        self._paced_waits = self._meter.counter("exporter_paced_waits")
         self._latency = self._meter.histogram("destination_latency_seconds", destination=sender.destination)
         self._statuses: dict[Code, Counter] = {}
         self._breaker = Breaker(config.circuit_breaker, self._circuit_changed)
@@ -110,6 +116,11 @@ class Sending:
         run = _Run([request], result, self._now())
         try:
             while run.pieces:
+                if self._preparing is not None and not run.pieces[-1].prepared:
+                    await self._prepare(self._preparing, run)
+                    continue
+                if self._paced is not None:
+                    await self._wait_for_turn(self._paced)
                 probe = False
                 if self._breaker.state is not Circuit.CLOSED:
                     probe = await self._breaker.permit()
@@ -124,11 +135,31 @@ class Sending:
                     run.small_refusals = 0
                     self._delivered(run.pieces.pop(), outcome, run)
                     if outcome.rest is not None:
-                        run.pieces.append(Request(outcome.rest, outcome.rest.item_count))
+                        run.pieces.append(Request(outcome.rest, outcome.rest.item_count, prepared=True))
                         await self._wait_or_give_up(outcome.cause or RetryableError("not all was taken"), run)
         finally:
             while run.pieces:  # cancelled, or kept
                 run.give_up(Reason.SHUTDOWN, RetryableError("shutting down"))
+
+    async def _prepare(self, sender: Preparing, run: _Run) -> None:
+        """Replace the last piece by what the destination takes."""
+        piece = run.pieces[-1]
+        try:
+            prepared = await sender.prepare(piece)
+        except Exception as error:  # noqa: BLE001  judged by classify
+            await self._judge(error, run)
+            return
+        run.pieces[-1:] = reversed(prepared.requests)
+        run.result.failures += [Failure(one, Reason.PERMANENT, error, 0) for one, error in prepared.refused]
+        if prepared.filtered:
+            run.result.filtered += prepared.filtered
+            self._accounting.filter(piece.batch.signal, prepared.filtered)
+
+    async def _wait_for_turn(self, sender: Paced) -> None:
+        while (delay := sender.wait_seconds()) > 0:
+            self._paced_waits.add()
+            if await self.pause(delay) or self._draining.is_set():
+                return
 
     def _ends(self) -> bool:
         return self._keeps and self._draining.is_set()
@@ -187,7 +218,8 @@ class Sending:
             return
         shorter = shorten(piece.batch, piece.batch.byte_size // 2) if self._shortens and _is_large(piece) else None
         if shorter is not None:
-            run.pieces[-1] = Request(shorter, piece.items, original=piece.original or piece.batch)
+            original = piece.original or piece.batch
+            run.pieces[-1] = Request(shorter, piece.items, original=original, shortened=True, prepared=piece.prepared)
             return
         run.give_up(Reason.TOO_LARGE, error)
         if piece.batch.byte_size < SMALL_BYTES:
@@ -206,7 +238,7 @@ class Sending:
         rejected = min(outcome.rejected, items)
         result.delivered += items - rejected
         result.rejected += rejected
-        if request.original is not None:
+        if request.shortened:
             self._shortened.add(items)
             self._reports.shortened(request)
         self._accounting.deliver(request.batch.signal, items, rejected)
@@ -255,6 +287,17 @@ def _halves(request: Request) -> list[Request]:
         return []
     try:
         parts = request.batch.split(max_items=(request.items + 1) // 2)
+        originals = _cut_alike(request.original, parts) if request.original is not None else [None] * len(parts)
     except DecodeError:
         return []
-    return [Request(part, part.item_count) for part in parts]
+    return [
+        Request(part, part.item_count, original=original, prepared=request.prepared)
+        for part, original in zip(parts, originals, strict=True)
+    ]
+
+
+def _cut_alike(original: Batch, parts: Sequence[Batch]) -> list[Batch]:
+    """Split what a batch was made of where the batch was split."""
+    numbers = [number for number, part in enumerate(parts) for _ in range(part.item_count)]
+    cut = original.copy().partition(numbers)
+    return [cut[number] for number in range(len(parts))]

@@ -269,6 +269,12 @@ _DELIVERY = (
     MetricSpec("exporter_enqueue_size_bytes", HISTOGRAM, "Bytes in a batch that was queued.", ("exporter",), BYTES),
     MetricSpec("exporter_retries", COUNTER, "Attempts after the first.", ("exporter",)),
     MetricSpec(
+        "exporter_paced_waits",
+        COUNTER,
+        "Waits before an attempt, because the destination wants only so many requests.",
+        ("exporter",),
+    ),
+    MetricSpec(
         "exporter_circuit_state",
         GAUGE,
         "State of the circuit breaker: 0 closed, 1 half-open (probing), 2 open (no requests).",
