@@ -17,20 +17,12 @@ from untrace_plugins.genai.mapping import custom
 from untrace_plugins.genai.names import Form, is_llm_call
 from untrace_plugins.genai.normalise import Manner, normalise
 from untrace_plugins.genai.sources import attribute_of
+from untrace_plugins.genai.spans import Event, Span, error_type, events_of, inherit, links, read_spans, write
 from untrace_plugins.genai.values import dump, load
 from untrace_plugins.processors.genai_normalizer.config import GenaiNormalizerConfig, SourceName
 from untrace_plugins.processors.genai_normalizer.events import EventStore, SpanKey, shared_store
 from untrace_plugins.processors.genai_normalizer.logs import normalise_logs, store_content
 from untrace_plugins.processors.genai_normalizer.meters import Meters
-from untrace_plugins.processors.genai_normalizer.spans import (
-    Event,
-    Span,
-    events_of,
-    inherit,
-    links,
-    read_spans,
-    write,
-)
 
 __all__ = ["GenaiNormalizer"]
 
@@ -130,7 +122,7 @@ class GenaiNormalizer:
         chunks = [load(event.attributes.get("mlflow.chunk.value")) for event in events if event.name.startswith(_CHUNK)]
         if chunks and (whole := assembled(chunks)) is not None:
             given = {**given, "mlflow.spanOutputs": dump(whole)}
-        error = _error(events) if span.failed else None
+        error = error_type(events) if span.failed else None
         changes = normalise(given, self._manner, start=span.start, error=error)
         span.changes = {**added, **changes.values} if added else changes.values
         if changes.dialect:
@@ -163,15 +155,6 @@ class GenaiNormalizer:
             if self._store is not None:
                 store_content(batch, rows, self._store)
             normalise_logs(batch, rows, self._manner)
-
-
-def _error(events: Sequence[Event]) -> str:
-    """Return the type of the exception that a span failed with, of the last event that tells one."""
-    for event in reversed(events):
-        found = event.attributes.get("exception.type")
-        if event.name == "exception" and isinstance(found, str) and found:
-            return found
-    return "_OTHER"
 
 
 def _all_mappings(config: GenaiNormalizerConfig) -> dict[str, str]:

@@ -12,7 +12,7 @@ from untrace_plugins.genai.names import Operation, is_llm_call
 from untrace_plugins.genai.values import integer
 from untrace_plugins.genai.words import operation
 
-__all__ = ["Event", "Span", "events_of", "inherit", "read_spans", "write"]
+__all__ = ["Event", "Span", "error_type", "events_of", "inherit", "links", "read_spans", "write"]
 
 _FIELDS = [Field(Level.ITEM, ATTRIBUTES)] + [
     Field(Level.ITEM, name)
@@ -116,6 +116,15 @@ def events_of(batch: Batch, rows: set[int]) -> dict[int, list[Event]]:
     for row, name, attributes in zip(wanted, *columns, strict=True):
         found.setdefault(parents[row], []).append(Event(name, attributes))
     return found
+
+
+def error_type(events: Sequence[Event]) -> str:
+    """Return the type of the exception that a span failed with, of the last event that tells one."""
+    for event in reversed(events):
+        found = event.attributes.get("exception.type")
+        if event.name == "exception" and isinstance(found, str) and found:
+            return found
+    return "_OTHER"
 
 
 def inherit(spans: Sequence[Span]) -> None:
