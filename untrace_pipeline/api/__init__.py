@@ -21,6 +21,7 @@ from untrace_pipeline.api.component import (
 )
 from untrace_pipeline.api.config import ComponentConfig, ConfigModel, Duration, Secret, Size, format_duration
 from untrace_pipeline.api.consumer import Consumer, Intake, Outlet
+from untrace_pipeline.api.destination import About, ProbeResult, Probing
 from untrace_pipeline.api.detector import DETECTOR_GROUP, Detector, Finding, installed_detectors, load_detector
 from untrace_pipeline.api.explaining import Answer, Asked, Explaining, Explanation
 from untrace_pipeline.api.factory import (
@@ -63,6 +64,7 @@ from untrace_pipeline.errors import (
 
 __all__ = [
     "DETECTOR_GROUP",
+    "About",
     "Acceptance",
     "Admission",
     "Affinity",
@@ -110,6 +112,8 @@ __all__ = [
     "Part",
     "PermanentError",
     "PipelineId",
+    "ProbeResult",
+    "Probing",
     "Processor",
     "ProcessorFactory",
     "QueueFullError",

@@ -13,6 +13,7 @@ from typing import Any, Generic, TypeVar
 from untrace_pipeline.api.component import Connector, Exporter, Extension, Processor, Receiver, Settings, Transform
 from untrace_pipeline.api.config import ComponentConfig
 from untrace_pipeline.api.consumer import Consumer, Intake, Outlet
+from untrace_pipeline.api.destination import About
 from untrace_pipeline.api.identity import Kind, PipelineId
 from untrace_pipeline.api.telemetry import MetricSpec
 from untrace_pipeline.data.signal import Signal
@@ -121,6 +122,8 @@ class ExporterFactory(Factory[C]):
 
     The engine sends there what other workers have for it; its pipelines cannot have a processor with ``affinity``.
     """
+    about: About | None = None
+    """What there is to know of its destination, where it has one of its own."""
     kind = Kind.EXPORTER
 
 

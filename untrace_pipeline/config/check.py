@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Any
 
 from untrace_pipeline.api.config import ComponentConfig
@@ -47,6 +48,7 @@ class Checker:
             if name not in SECTIONS:
                 found = suggest(name, SECTIONS)
                 self._report("unknown-section", (name,), "unknown section", ", ".join(SECTIONS), found)
+        self._presets()
         for kind in Kind:
             self._section(kind)
         self._ambiguous()
@@ -62,6 +64,24 @@ class Checker:
         self._graph(spec)
         if all(one.severity is Severity.WARNING for one in self.findings):
             self.spec = spec
+
+    def _presets(self) -> None:
+        """Learn the types of a user's own destinations, before any section is looked at."""
+        service = self._section_node("service")
+        entry = service.entries.get("destination_presets_dir") if service is not None else None
+        if (
+            entry is None
+            or not isinstance(entry[1], Scalar)
+            or not isinstance(entry[1].value, str)
+            or not entry[1].value
+        ):
+            return
+        self._registry = self._registry.with_presets(FilePath(entry[1].value))
+        try:
+            self._registry.names(Kind.EXPORTER)
+        except PluginError as error:
+            self._report("bad-value", ("service", "destination_presets_dir"), str(error), "a directory of YAML files")
+            self._registry = self._registry.with_presets(None)
 
     def _section_node(self, name: str) -> Map | None:
         """Return a section; an absent, empty or wrong one as ``None``."""

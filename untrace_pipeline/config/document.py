@@ -193,10 +193,11 @@ def main(arguments: list[str]) -> int:
 
 
 def _pages() -> Iterator[tuple[Path, Factory[Any]]]:
-    """Yield README files of first-party components."""
+    """Yield README files of first-party components; those that are made of presets have pages of their own."""
     registry = Registry()
     for one in registry.installed():
-        factory = registry.load(one.kind, one.type_name) if one.package == _PACKAGE else None
+        own = one.package == _PACKAGE and not one.is_preset
+        factory = registry.load(one.kind, one.type_name) if own else None
         if factory is not None and one.type_name == factory.type_name:
             yield Path(inspect.getfile(factory.config)).parent / "README.md", factory
 

@@ -237,6 +237,9 @@ class ServiceSection(ConfigModel):
     """How many processes run the pipelines; ``auto`` = as many as there are CPUs for this process."""
     shutdown_timeout: Annotated[Duration, Field(ge=0)] = 30.0
     """How long SIGTERM waits for queues to drain."""
+    destination_presets_dir: str = ""
+    """Directory of files that each describe a destination, as ``name.yaml``: an exporter of that type
+    (docs/adding-destinations.md). Absent = what UNTRACE_DESTINATION_PRESETS_DIR names, or none."""
 
 
 @dataclass(frozen=True, slots=True)
