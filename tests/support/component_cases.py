@@ -14,6 +14,8 @@ from tests.support.kafka_client import MockCluster
 from tests.support.peers import free_port
 from tests.support.vendor_api import post_langfuse, post_langsmith
 from untrace_pipeline.api import Kind
+from tests.support.vendor_api import post_langsmith
+from untrace_pipeline.api import ExporterFactory, Kind
 from untrace_pipeline.registry import Installed, Registry
 from untrace_pipeline.testing import Send
 
@@ -53,6 +55,19 @@ def backends(_directory: Path, stack: ExitStack) -> dict[str, Any]:
     servers = [stack.enter_context(BackgroundServer("grpc")) for _ in range(3)]
     hostnames = [server.address for server in servers]
     return {"protocol": {"otlp": {"tls": {"insecure": True}}}, "resolver": {"static": {"hostnames": hostnames}}}
+
+
+def platform(name: str) -> Case:
+    """Return the case of a platform: its minimal options, with a real OTLP server in its place."""
+    factory = REGISTRY.load(Kind.EXPORTER, name)
+    assert isinstance(factory, ExporterFactory)
+    minimal = factory.about.minimal if factory.about else {}
+
+    def options(_directory: Path, stack: ExitStack) -> dict[str, Any]:
+        url = f"http://{stack.enter_context(BackgroundServer('http')).address}"
+        return {**minimal, "endpoint": url, **{f"{one}_endpoint": f"{url}/v1/{one}" for one in factory.signals}}
+
+    return Case(options)
 
 
 def json_file(directory: Path, _stack: ExitStack) -> dict[str, Any]:
@@ -133,6 +148,7 @@ CASES = {
     (Kind.EXTENSION, "file_storage"): Case(lambda directory, _stack: {"directory": str(directory)}),
     (Kind.EXTENSION, "health_check"): Case(fixed(endpoint="127.0.0.1:0")),
 }
+CASES |= {(Kind.EXPORTER, one.type_name): platform(one.type_name) for one in REGISTRY.installed() if one.is_preset}
 
 
 def first_party() -> Iterator[Installed]:

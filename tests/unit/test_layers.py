@@ -39,6 +39,8 @@ SHARED = {
     "clouds": set(),
     "core_trace": {"genai"},
     "bulk": {"rows"},
+    "aws": set(),
+    "destinations": {"genai"},
     "detectors": {"scanning"},
     "genai": set(),
     "kafka": set(),

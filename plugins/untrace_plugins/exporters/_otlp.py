@@ -10,8 +10,12 @@ from google.protobuf.message import DecodeError
 from untrace_pipeline.data import Signal
 from untrace_pipeline.delivery import DELIVERED, Outcome
 from untrace_pipeline.net.client import one_line
+from untrace_pipeline.net.http_answer import Answer
 
-__all__ = ["IDEMPOTENCY_KEY", "read_answer"]
+__all__ = ["IDEMPOTENCY_KEY", "JSON", "PROTOBUF", "read_answer", "read_http_answer"]
+
+PROTOBUF = "application/x-protobuf"
+JSON = "application/json"
 
 IDEMPOTENCY_KEY = "idempotency-key"
 """Header of requests that another process may send again, from a disk or as dead letters: equal for equal items
@@ -22,6 +26,19 @@ _REJECTED = {
     Signal.METRICS: "rejected_data_points",
     Signal.LOGS: "rejected_log_records",
 }
+
+
+def read_http_answer(signal: Signal, answer: Answer) -> Outcome:
+    """Read an answer that says that the request was taken."""
+    if not answer.body:
+        return DELIVERED
+    if answer.content_type == PROTOBUF:
+        return read_answer(signal, answer.body)
+    if answer.content_type == JSON:
+        return read_answer(signal, answer.body, json=True)
+    if answer.content_type == "text/html":
+        return Outcome(message=f"HTTP {answer.status} with a web page: is the endpoint right?")
+    return DELIVERED  # many destinations say "ok" in their own words
 
 
 def read_answer(signal: Signal, data: bytes, *, json: bool = False) -> Outcome:

@@ -5,17 +5,12 @@ from __future__ import annotations
 import asyncio
 
 from untrace_pipeline.api import Host, Settings, StartError
-from untrace_pipeline.data import Signal
-from untrace_pipeline.delivery import DELIVERED, Delivery, Outcome, Request
-from untrace_pipeline.net.http_answer import Answer
+from untrace_pipeline.delivery import Delivery, Outcome, Request
 from untrace_pipeline.net.http_client import HttpClient, host_of
-from untrace_plugins.exporters._otlp import IDEMPOTENCY_KEY, read_answer
+from untrace_plugins.exporters._otlp import IDEMPOTENCY_KEY, JSON, PROTOBUF, read_http_answer
 from untrace_plugins.exporters.otlp_http.config import Encoding, OtlpHttpConfig
 
 __all__ = ["OtlpHttpExporter"]
-
-PROTOBUF = "application/x-protobuf"
-JSON = "application/json"
 
 
 class OtlpHttpExporter:
@@ -57,7 +52,7 @@ class OtlpHttpExporter:
             answer = await self._client.post(url, data, JSON, extra)
         else:
             answer = await self._client.post(url, batch.to_otlp(), PROTOBUF, extra)
-        return _outcome(batch.signal, answer)
+        return read_http_answer(batch.signal, answer)
 
     async def shutdown(self) -> None:
         """Drain, then close the connections."""
@@ -65,15 +60,3 @@ class OtlpHttpExporter:
             await self._delivery.shutdown()
         finally:
             await self._client.close()
-
-
-def _outcome(signal: Signal, answer: Answer) -> Outcome:
-    if not answer.body:
-        return DELIVERED
-    if answer.content_type == PROTOBUF:
-        return read_answer(signal, answer.body)
-    if answer.content_type == JSON:
-        return read_answer(signal, answer.body, json=True)
-    if answer.content_type == "text/html":
-        return Outcome(message=f"HTTP {answer.status} with a web page: is the endpoint right?")
-    return DELIVERED  # many destinations say "ok" in their own words

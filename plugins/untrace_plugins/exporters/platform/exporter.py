@@ -1,0 +1,103 @@
+"""The exporter of a platform."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from untrace_pipeline.api import Host, ProbeResult, Settings, StartError
+from untrace_pipeline.delivery import Delivery, Outcome, Prepared, Request
+from untrace_pipeline.errors import ConsumeError, OversizeError
+from untrace_pipeline.net.http_answer import Statuses
+from untrace_pipeline.net.http_client import HttpClient, host_of
+from untrace_plugins.destinations.model import Encoding
+from untrace_plugins.exporters._otlp import IDEMPOTENCY_KEY, read_http_answer
+from untrace_plugins.exporters.platform.bodies import content_type, encode
+from untrace_plugins.exporters.platform.config import PlatformConfig
+from untrace_plugins.exporters.platform.content import open_store
+from untrace_plugins.exporters.platform.pace import Pace
+from untrace_plugins.exporters.platform.preparation import Preparation
+from untrace_plugins.exporters.platform.probes import ask
+
+__all__ = ["PlatformExporter"]
+
+
+class PlatformExporter:
+    """Makes of each request what the platform takes, once, and sends that until the platform has answered for good."""
+
+    def __init__(self, config: PlatformConfig, settings: Settings) -> None:
+        self._id = settings.id
+        self._logger = settings.logger
+        self._host: Host | None = None
+        self._config = config
+        self._told = told = config.destination
+        self._urls = {signal: config.url(signal) for signal in sorted(settings.signals)}
+        self._encoding = Encoding(config.encoding)
+        answers = told.answers
+        self._client = HttpClient(
+            config.for_client(),
+            settings.logger,
+            Statuses(answers.success, answers.retry, answers.too_large, answers.meanings),
+            reads_headers=told.rate.headers,
+            hidden=config.secrets(),
+        )
+        self._pace = Pace(told.rate.requests_per_minute)
+        self.wait_seconds = self._pace.wait_seconds
+        self._preparation: Preparation | None = None
+        self._delivery = Delivery(config, self, settings)
+        self.consume = self._delivery.consume
+        self.admit = self._delivery.admit
+        self.pending_items = self._delivery.pending_items
+
+    @property
+    def destination(self) -> str:
+        """Host and port."""
+        return host_of(next(filter(None, self._urls.values()), ""))
+
+    async def start(self, host: Host) -> None:
+        """Make the connection pool, without waiting for the platform: it may come up later."""
+        for signal, url in self._urls.items():
+            if url is None:
+                msg = f"exporter {self._id}: {self._told.title} takes no {signal}"
+                raise StartError(msg)
+        self._host = host
+        self._preparation = Preparation(self._config, open_store(self._config.long_values, host))
+        await self._client.start(host)
+        await self._delivery.start(host)
+
+    async def prepare(self, request: Request) -> Prepared:
+        """Make what the platform takes of a request."""
+        assert self._preparation is not None
+        return await self._preparation(request)
+
+    async def send(self, request: Request) -> Outcome:
+        """Make one POST."""
+        batch, most = request.batch, self._told.limits.request_bytes
+        if most is not None and batch.byte_size > most:
+            msg = f"{batch.byte_size} bytes: {self._told.title} takes {most}"
+            raise OversizeError(msg)
+        if request.body is None:
+            json = self._encoding is not Encoding.PROTO
+            request.body = await asyncio.to_thread(encode, batch, self._encoding) if json else batch.to_otlp()
+        extra = {IDEMPOTENCY_KEY: request.key} if self._config.may_repeat else None
+        url = self._urls[batch.signal]
+        assert url is not None
+        try:
+            answer = await self._client.post(url, request.body, content_type(self._encoding), extra)
+        except ConsumeError as error:
+            self._pace.refused(error)
+            raise
+        self._pace.told(answer.headers)
+        return read_http_answer(batch.signal, answer)
+
+    async def probe(self) -> Sequence[ProbeResult]:
+        """Ask the platform whether it is there, and whether it knows us."""
+        assert self._host is not None
+        return await ask(self._config, self._host, self._logger)
+
+    async def shutdown(self) -> None:
+        """Drain, then close the connections."""
+        try:
+            await self._delivery.shutdown()
+        finally:
+            await self._client.close()
