@@ -10,8 +10,9 @@ from typing import Protocol
 from untrace_pipeline.api import Host
 from untrace_pipeline.errors import Code, ConsumeError, OversizeError, RetryableError
 from untrace_pipeline.net.client import hide, one_line
-from untrace_pipeline.net.http_answer import Answer, read_delay
+from untrace_pipeline.net.http_answer import Answer
 from untrace_pipeline.net.http_client import HttpClient, HttpClientConfig
+from untrace_pipeline.net.rate_limits import read_delay
 from untrace_pipeline.net.tls import ClientTlsConfig
 
 __all__ = ["Authorizer", "Wire", "word_of"]
