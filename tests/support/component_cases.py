@@ -13,8 +13,6 @@ from tests.support.faulty_server import FaultyServer
 from tests.support.kafka_client import MockCluster
 from tests.support.peers import free_port
 from tests.support.vendor_api import post_langfuse, post_langsmith
-from untrace_pipeline.api import Kind
-from tests.support.vendor_api import post_langsmith
 from untrace_pipeline.api import ExporterFactory, Kind
 from untrace_pipeline.registry import Installed, Registry
 from untrace_pipeline.testing import Send

@@ -149,7 +149,7 @@ def _judge(answer: Answer) -> ConsumeError | None:
     """Return the error of a whole request: by its type, because reasons may quote what was sent."""
     if answer.status in _OK:
         return None
-    error = refusal(answer, answer.headers)
+    error = refusal(answer)
     try:
         kind = orjson.loads(answer.body)["error"]["type"]
     except (ValueError, LookupError, TypeError):
