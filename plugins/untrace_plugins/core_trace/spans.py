@@ -87,18 +87,19 @@ def resource_of(trace: CoreTrace, origin: Origin) -> dict[str, Value]:
 def span_of(trace: CoreTrace, origin: Origin, roots: Mapping[str, str]) -> NewSpan:
     """Return the span. ``roots`` are the ids of traces, by :func:`trace_ids`."""
     own = trace.id or origin.id
+    parent = trace.parent_id if trace.parent_id != own else None
     start, end = _times(trace, origin.now)
     attributes = _attributes(trace, _metadata(trace, origin))
-    attributes |= _own_id(ID, own) | (_own_id(PARENT_ID, trace.parent_id) if trace.parent_id else {})
+    attributes |= _own_id(ID, own) | (_own_id(PARENT_ID, parent) if parent else {})
     error = trace.error
     return NewSpan(
-        trace_id=trace_id(roots.get(own) or trace.trace_id or trace.parent_id or own),
+        trace_id=trace_id(roots.get(own) or trace.trace_id or parent or own),
         span_id=span_id(own),
         name=trace.name or f"{attributes.get(names.OPERATION, trace.operation)!s} {trace.model}",
         start_time_unix_nano=start,
         end_time_unix_nano=end,
         kind=_CLIENT,
-        parent_span_id=span_id(trace.parent_id) if trace.parent_id else b"",
+        parent_span_id=span_id(parent) if parent else b"",
         attributes=attributes,
         events=() if error is None else (_exception(error, end),),
         status_code=0 if error is None else _ERROR,
@@ -119,7 +120,7 @@ def _times(trace: CoreTrace, now: int) -> tuple[int, int]:
     if start is None:
         end = now if end is None else end
         return max(0, end - latency), end
-    return start, start + latency if end is None else end
+    return start, start + latency if end is None else max(start, end)
 
 
 def _own_id(name: str, id: str) -> dict[str, Value]:
@@ -135,7 +136,7 @@ def _attributes(trace: CoreTrace, metadata: Mapping[str, Any]) -> dict[str, Valu
         names.SESSION_ID: trace.session_id,
         names.USER_ID: trace.user_id or _text(metadata.get("userId")),
         names.METADATA: dump(metadata) if metadata else None,
-        names.TAGS: list(_tags(trace, metadata)) or None,
+        names.TAGS: list(dict.fromkeys(_tags(trace, metadata))) or None,
         **_request(trace.request),
     }
     if trace.response is not None:
@@ -153,6 +154,8 @@ def _attributes(trace: CoreTrace, metadata: Mapping[str, Any]) -> dict[str, Valu
         attributes["untrace.error.code"] = None if code is None else str(code)
         attributes |= _others("error", trace.error.model_extra)
     attributes |= _others("trace", trace.model_extra)
+    further = {name: _value(value) for name, value in (trace.attributes or {}).items()}
+    attributes = further | {name: value for name, value in attributes.items() if value is not None}
     return {name: value for name, value in attributes.items() if value is not None}
 
 
@@ -180,7 +183,7 @@ def _request(request: Request) -> dict[str, Value]:
 def _response(response: Response) -> dict[str, Value]:
     reason = finish_reason(response.finish_reason)
     answers = {"choices": response.choices, "messages": response.messages, "content": response.content}
-    given = [name for name, value in answers.items() if value is not None]
+    given = [name for name, value in answers.items() if value not in (None, "", [])]
     attributes: dict[str, Value] = {
         names.RESPONSE_ID: response.id,
         names.RESPONSE_MODEL: response.model,
@@ -202,7 +205,7 @@ def _reasons(choices: Any) -> Iterator[Value]:
             yield reason
 
 
-def _tags(trace: CoreTrace, metadata: Mapping[str, Any]) -> Iterator[Value]:
+def _tags(trace: CoreTrace, metadata: Mapping[str, Any]) -> Iterator[str]:
     yield from trace.tags or ()
     tags = metadata.get("tags")
     if isinstance(tags, Mapping):

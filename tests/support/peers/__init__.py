@@ -6,8 +6,8 @@ YAML. `build h2spec` builds the conformance tests of HTTP/2 servers, `h2spec_bin
 fetches a real broker, `build kfake` builds one in memory that fails on demand: `KafkaBroker()`, `Kfake()`.
 `build prometheus` builds Prometheus and promtool: `Prometheus(config)`. `build moto fake-gcs azurite` brings the object
 stores: `Moto()`, `FakeGcs()`, `Azurite()`. `build llm-clients llm-clients-node litellm` brings the real clients of LLM
-providers (`tests.support.llm_clients`) and a proxy to compare with: `LiteLlm()`. A peer of one process and one port is
-a `PeerServer`.
+providers (`tests.support.llm_clients`) and a proxy to compare with: `LiteLlm()`. `build schemathesis` brings the fuzzer
+of APIs: `schemathesis_command()`. A peer of one process and one port is a `PeerServer`.
 """
 
 from tests.support.peers.cache import PeerUnavailable, build_go_program, build_once, cache_root
@@ -21,6 +21,7 @@ from tests.support.peers.litellm import LITELLM_REQUIREMENTS, LiteLlm, litellm_e
 from tests.support.peers.llm_clients import llm_clients, llm_clients_node
 from tests.support.peers.process import ConfiguredProcess, PeerProcessError, free_port
 from tests.support.peers.prometheus import Prometheus, prometheus_binaries
+from tests.support.peers.schemathesis import schemathesis_command
 from tests.support.peers.server import PeerServer
 from tests.support.peers.stores import Azurite, FakeGcs, Moto, azurite_directory, fake_gcs_binary, moto_environment
 
@@ -60,4 +61,5 @@ __all__ = [
     "moto_environment",
     "opensearch_directory",
     "prometheus_binaries",
+    "schemathesis_command",
 ]

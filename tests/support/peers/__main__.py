@@ -14,6 +14,7 @@ from tests.support.peers.kfake import kfake_binary
 from tests.support.peers.litellm import litellm_environment
 from tests.support.peers.llm_clients import llm_clients, llm_clients_node
 from tests.support.peers.prometheus import prometheus_binaries
+from tests.support.peers.schemathesis import schemathesis_environment
 from tests.support.peers.stores import azurite_directory, fake_gcs_binary, moto_environment
 
 BUILDERS = {
@@ -30,6 +31,7 @@ BUILDERS = {
     "moto": moto_environment,
     "opensearch": opensearch_directory,
     "prometheus": prometheus_binaries,
+    "schemathesis": schemathesis_environment,
 }
 
 

@@ -23,11 +23,11 @@ __all__ = [
 ]
 
 MAX_TRACES: Final = 1000
-"""Traces of a batch; more are answered with 413."""
+"""Traces of a batch."""
 
 
 class BatchRequest(BaseModel):
-    """Many traces; each is checked by itself."""
+    """Many traces; each is checked by itself, and the wrong ones are named in the answer."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -127,7 +127,7 @@ INGEST_SCHEMA: Final[dict[str, Any]] = {
 }
 INGEST_SPAN_SCHEMA: Final[dict[str, Any]] = {
     "type": "object",
-    "required": ["traceId", "spanId", "name"],
+    "required": ["traceId", "spanId"],
     "properties": {
         "traceId": {"type": "string", "pattern": "^[0-9a-f]{31}[1-9a-f]$"},
         "spanId": {"type": "string", "pattern": "^[0-9a-f]{15}[1-9a-f]$"},

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
+from pydantic.alias_generators import to_camel
+
 from untrace_pipeline.api import DecodeError
-from untrace_pipeline.data import Batch, Context, Signal, Value, attribute
+from untrace_pipeline.data import Batch, Context, Field, Level, Signal, Value, attribute
 from untrace_pipeline.data.compose import NewSpan, Scope, compose_spans
 from untrace_plugins.core_trace.checking import FieldError, InvalidError, load
 from untrace_plugins.core_trace.model import CoreTrace, read_trace
@@ -21,14 +23,11 @@ from untrace_plugins.genai.values import dump
 from untrace_plugins.genai.values import load as load_value
 from untrace_plugins.receivers.untrace.bodies import MAX_TRACES
 
-__all__ = ["Many", "Rejection", "TooManyError", "read_many", "read_one", "read_spans"]
+__all__ = ["Many", "Rejection", "read_many", "read_one", "read_spans"]
 
 _SCOPE = Scope("untrace_plugins.receivers.untrace", version("untrace-pipeline"))
+_TRACE_ID, _SPAN_ID = (Field(Level.ITEM, name) for name in ("trace_id", "span_id"))
 _FIELD = re.compile(r"(resourceSpans[^\s:]*): (.+)", re.DOTALL)
-
-
-class TooManyError(Exception):
-    """A batch has more traces than it may."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +64,12 @@ def read_one(
 def read_many(
     body: bytes, metadata: Mapping[str, Any], context: Context, now: Callable[[], int] = time.time_ns
 ) -> Many:
-    """Return the traces of a batch, each checked by itself. Raises :class:`InvalidError`, :class:`TooManyError`."""
+    """Return the traces of a batch, each checked by itself. Raises :class:`InvalidError`."""
     given = load(body)
-    if not isinstance(given, dict) or not isinstance(given.get("traces"), list) or not given["traces"]:
-        raise InvalidError.of("traces", "a list of 1 to 1000 traces is expected")
-    if len(given["traces"]) > MAX_TRACES:
-        msg = f"traces: {len(given['traces'])}, where at most {MAX_TRACES} are taken"
-        raise TooManyError(msg)
-    traces, rejected = _checked(given["traces"])
+    listed = given.get("traces") if isinstance(given, dict) else None
+    if not isinstance(listed, list) or not 1 <= len(listed) <= MAX_TRACES:
+        raise InvalidError.of("traces", f"a list of 1 to {MAX_TRACES} traces is expected")
+    traces, rejected = _checked(listed)
     if not traces:
         return Many(None, 0, rejected)
     roots = trace_ids(traces)
@@ -111,10 +108,26 @@ def read_spans(body: bytes, metadata: Mapping[str, Any], context: Context) -> Ba
     except DecodeError as error:
         found = _FIELD.match(str(error))
         raise (InvalidError.of(found[1], found[2]) if found else InvalidError(str(error))) from None
+    if not batch.item_count and not isinstance(load(body).get("resourceSpans"), list):
+        raise InvalidError.of("resourceSpans", "Field required")
+    for field in (_TRACE_ID, _SPAN_ID):
+        if b"" in batch.column(field):
+            raise InvalidError.of(*_without(field.name, load(body)))
     if metadata and batch.item_count:
         field = attribute(names.METADATA)
         batch.set(field, [dump({**metadata, **_map(text)}) for text in batch.column(field)])
     return batch
+
+
+def _without(name: str, given: Any) -> tuple[str, str]:
+    """Return the path of the first span that lacks an id, and what is expected of it."""
+    key = to_camel(name)
+    for r, resource in enumerate(given["resourceSpans"]):
+        for s, scope in enumerate(resource.get("scopeSpans") or ()):
+            for place, span in enumerate(scope.get("spans") or ()):
+                if not span.get(key, span.get(name)):
+                    return f"resourceSpans[{r}].scopeSpans[{s}].spans[{place}].{key}", "Field required"
+    return "resourceSpans", f"a span has no {key}"
 
 
 def _map(text: Value) -> dict[str, Any]:

@@ -28,25 +28,22 @@ _REFUSALS: Final = {
     403: "The key is disabled, or may not do this.",
     408: "The body did not come in time.",
     409: "The idempotency key came before with another request.",
-    413: "The body is larger than the limit, or the batch has too many traces.",
+    413: "The body is larger than the limit.",
     415: "Another content type or encoding than those that are taken.",
     429: "Too much; Retry-After says when to come again.",
     431: "The headers are too large.",
     500: "Refused for good behind the receiver, or an internal error.",
     503: "Not now; Retry-After says when to come again.",
 }
+_METADATA: Final = {"content": {JSON: {"schema": {"$ref": "#/components/schemas/Metadata"}}}}
 _HEADERS: Final[tuple[tuple[str, str, dict[str, Any]], ...]] = (
     (
         "X-Idempotency-Key",
         "The same key and the same request give the same answer, and nothing is taken twice.",
-        {"type": "string", "maxLength": 255},
+        {"schema": {"type": "string", "maxLength": 255}},
     ),
-    ("X-Untrace-Dry-Run", "Nothing is sent; the answer says where it would have gone.", {"type": "string"}),
-    (
-        "X-Untrace-Metadata",
-        "JSON object that is attached to every trace; a trace's own metadata wins.",
-        {"type": "string", "contentMediaType": JSON},
-    ),
+    ("X-Untrace-Dry-Run", "Nothing is sent; the answer says where it would have gone.", {"schema": {"type": "string"}}),
+    ("X-Untrace-Metadata", "Attached to every trace; a trace's own metadata wins.", _METADATA),
 )
 
 
@@ -85,9 +82,7 @@ def _operation(id: str, summary: str, request: str, success: tuple[int, str]) ->
     return {
         "operationId": id,
         "summary": summary,
-        "parameters": [
-            {"name": name, "in": "header", "description": text, "schema": schema} for name, text, schema in _HEADERS
-        ],
+        "parameters": [{"name": name, "in": "header", "description": text, **form} for name, text, form in _HEADERS],
         "requestBody": {"required": True, **_content(request)},
         "responses": responses,
     }

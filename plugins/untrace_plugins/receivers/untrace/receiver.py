@@ -23,7 +23,7 @@ from untrace_plugins.core_trace.checking import InvalidError, check, load
 from untrace_plugins.receivers.untrace.bodies import AttachedMetadata
 from untrace_plugins.receivers.untrace.config import Permission, UntraceReceiverConfig
 from untrace_plugins.receivers.untrace.idempotency import Idempotency
-from untrace_plugins.receivers.untrace.intake import TooManyError, read_many, read_one, read_spans
+from untrace_plugins.receivers.untrace.intake import read_many, read_one, read_spans
 from untrace_plugins.receivers.untrace.keys import KEY_HEADERS, Guard
 from untrace_plugins.receivers.untrace.openapi import document
 from untrace_plugins.receivers.untrace.paths import BATCH, HEALTH, INGEST, OPENAPI, TRACES
@@ -139,10 +139,7 @@ class UntraceReceiver:
         return _answer(call, HTTPStatus.ACCEPTED, {"id": own, "status": _status(call)})
 
     async def _many(self, call: _Call) -> Response:
-        try:
-            many = read_many(call.body, call.metadata, call.context)
-        except TooManyError as error:
-            raise HttpError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, str(error)) from None
+        many = read_many(call.body, call.metadata, call.context)
         self._rejected.add(len(many.rejected))
         if many.batch is None:
             fields = tuple(field for one in many.rejected for field in one.details)
@@ -201,7 +198,7 @@ def _attached(request: Request, who: Credentials) -> dict[str, Any]:
     """Return what the headers attach to every trace. Raises :class:`InvalidError`."""
     found = {} if who.tenant is None else {"customerId": who.tenant}
     text = request.first.get(b"x-untrace-metadata")
-    if text is None:
+    if not text:
         return found
     if len(text) > _LONGEST_METADATA:
         raise InvalidError.of("X-Untrace-Metadata", f"at most {_LONGEST_METADATA} bytes")

@@ -62,6 +62,7 @@ def test_ids_are_never_zero(zero: str) -> None:
         ({"timestamp": "1970-01-01T01:00:02+01:00", "endTime": 3000}, 2_000_000_000, 3_000_000_000),
         ({"endTime": 3000, "metrics": {"latency_ms": 1000}}, 2_000_000_000, 3_000_000_000),
         ({"metrics": {"latency_ms": 1000}}, NOW - 1_000_000_000, NOW),
+        ({"startTime": 1000, "endTime": 999}, 1_000_000_000, 1_000_000_000),
         ({}, NOW, NOW),
     ],
 )
@@ -154,6 +155,12 @@ def test_tags_are_words() -> None:
     """Tags of the trace, and of its metadata as a list or a map, are found by rules."""
     assert attributes(tags=["a"], metadata={"tags": {"b": "c"}})["untrace.tags"] == ["a", "b:c"]
     assert attributes(metadata={"tags": ["d"]})["untrace.tags"] == ["d"]
+
+
+def test_own_parent_is_none() -> None:
+    """What names itself as its parent has none."""
+    made = span(id="a", parentId="a")
+    assert (made.parent_span_id, made.trace_id) == (b"", trace_id("a"))
 
 
 def test_roots_follow_parents() -> None:
