@@ -226,7 +226,7 @@ def _choices(choices: list[Any]) -> Iterator[Message]:
             continue
         inner = choice.get("message", choice.get("content", choice.get("delta")))
         inner = inner if isinstance(inner, dict) else {"content": choice.get("text", inner)}
-        whole = message(inner, "assistant")
+        whole = _simple({key: value for key, value in inner.items() if value}) or message(inner, "assistant")
         if (reason := finish_reason(choice.get("finish_reason", choice.get("finishReason")))) is not None:
             whole["finish_reason"] = reason
         yield whole

@@ -74,7 +74,7 @@ def parameters(span: Reading, given: Mapping[str, Any]) -> bool:
     wanted = given.get("response_format")
     if isinstance(wanted, Mapping):
         span.put(names.OUTPUT_TYPE, output_type(wanted.get("type")))
-    return known == sum(value is not None for value in given.values())
+    return known == len(given) - list(given.values()).count(None)
 
 
 def response(span: Reading, given: Mapping[str, Any]) -> None:
@@ -85,7 +85,7 @@ def response(span: Reading, given: Mapping[str, Any]) -> None:
     for key in filter(given.__contains__, _RESPONSE):
         canonical, convert = _RESPONSE[key]
         if (value := given[key]) is not None:
-            span.put(canonical, span.attempt(convert, value, key))
+            span.put(canonical, value if value.__class__ is str and value else span.attempt(convert, value, key))
     if not {names.USAGE_INPUT, names.USAGE_REASONING} <= span.values.keys():
         for key in filter(given.__contains__, _USAGE):
             span.tokens(usage(given[key]))

@@ -69,9 +69,10 @@ def _events(text: Decoded) -> Iterator[tuple[Any, int]]:
     for data, end in payloads(text.head):
         if data != _DONE:
             yield load(data), end
-    for data, _ in payloads(text.tail):
-        if data != _DONE:
-            yield load(data), len(text.head) + 1
+    if text.tail:
+        for data, _ in payloads(text.tail):
+            if data != _DONE:
+                yield load(data), len(text.head) + 1
 
 
 def _stream(text: Decoded, merger: Merger, events: Iterator[tuple[Any, int]]) -> Content:

@@ -44,9 +44,11 @@ class Decoded(NamedTuple):
 
 def decoded(body: Body) -> Decoded | None:
     """Return the text of a body, as far as it can be read; ``None`` for an encoding that nobody here knows."""
-    kept, rest = (body.chunks, []) if body.gap is None else (body.chunks[: body.gap], body.chunks[body.gap :])
     coding = body.encoding.strip().lower()
     complete = body.gap is None
+    if complete and not coding and len(body.chunks) == 1:  # as most are
+        return Decoded(body.chunks[0], b"", (len(body.chunks[0]),), body.times)
+    kept, rest = (body.chunks, []) if complete else (body.chunks[: body.gap], body.chunks[body.gap :])
     if coding not in ("", "identity"):
         inflate = _inflater(coding)
         if inflate is None:

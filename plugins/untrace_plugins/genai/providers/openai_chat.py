@@ -68,15 +68,15 @@ class _Choice:
     def add(self, delta: Json) -> bool:
         brought = False
         for key, value in delta.items():
-            if value and self._piece(key, value):
+            if value and (
+                self.texts.add(key, value) if key in _TEXTS and value.__class__ is str else self._other(key, value)
+            ):
                 brought = True
         return brought
 
-    def _piece(self, key: str, value: Any) -> bool:
-        """Take one field of a delta; return whether it is content."""
-        if key in _TEXTS:
-            if not isinstance(value, list):
-                return self.texts.add(key, value)
+    def _other(self, key: str, value: Any) -> bool:
+        """Take a field of a delta that is no text; return whether it is content."""
+        if key in _TEXTS and isinstance(value, list):
             self.blocks += value
         elif key == "tool_calls":
             for call in dicts(value):
