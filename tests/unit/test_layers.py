@@ -47,7 +47,6 @@ SHARED = {
     "kubernetes": set(),
     "metrics": {"connectors", "sampling"},  # of the connectors, how they deliver to several pipelines
     "otlp": set(),
-    "runs": {"genai"},
     "rows": set(),
     "runs": {"genai", "otlp"},
     "sampling": set(),

@@ -16,6 +16,7 @@ from tests.support.peers.llm_clients import llm_clients, llm_clients_node
 from tests.support.peers.prometheus import prometheus_binaries
 from tests.support.peers.schemathesis import schemathesis_environment
 from tests.support.peers.stores import azurite_directory, fake_gcs_binary, moto_environment
+from tests.support.peers.vendor_sdks import vendor_sdks, vendor_sdks_old
 
 BUILDERS = {
     "azurite": azurite_directory,
@@ -32,6 +33,8 @@ BUILDERS = {
     "opensearch": opensearch_directory,
     "prometheus": prometheus_binaries,
     "schemathesis": schemathesis_environment,
+    "vendor-sdks": vendor_sdks,
+    "vendor-sdks-old": vendor_sdks_old,
 }
 
 
