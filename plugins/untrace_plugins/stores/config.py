@@ -90,7 +90,8 @@ class GcsConfig(_Endpoint):
     """
 
     credentials_file: str = ""
-    """Key of a service account, or configuration of a workload identity, as JSON."""
+    """Key of a service account, as JSON; a configuration of workload identity is found by
+    ``GOOGLE_APPLICATION_CREDENTIALS``."""
     access_token: Secret = Secret("")
     """Token to show instead, as long as it lives."""
     anonymous: bool = False

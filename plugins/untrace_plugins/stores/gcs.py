@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC
-from functools import partial
+from functools import cache
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -153,14 +153,16 @@ def _google_tokens(path: str) -> Any:
     """Return what fetches tokens; the library is asked for when the first is needed, but must be there now."""
     import google.auth  # noqa: PLC0415  only where no token was given
     from google.auth.transport.requests import Request  # noqa: PLC0415
+    from google.oauth2.service_account import Credentials  # noqa: PLC0415
 
-    found: list[Any] = []
+    @cache
+    def find() -> Any:
+        if path:
+            return Credentials.from_service_account_file(path, scopes=[SCOPE])
+        return google.auth.default(scopes=[SCOPE])[0]
 
     def fetch() -> tuple[str, float]:
-        if not found:
-            read = partial(google.auth.load_credentials_from_file, path) if path else google.auth.default
-            found.append(read(scopes=[SCOPE])[0])
-        credentials = found[0]
+        credentials = find()
         credentials.refresh(Request())
         return credentials.token, credentials.expiry.replace(tzinfo=UTC).timestamp()
 
