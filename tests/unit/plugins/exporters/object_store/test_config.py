@@ -1,0 +1,51 @@
+"""Options of the exporter ``object_store``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from untrace_pipeline.delivery import BatchSizer, QueueSizer
+from untrace_plugins.exporters.object_store.config import ObjectStoreConfig
+
+
+def config(**options: Any) -> ObjectStoreConfig:
+    return ObjectStoreConfig.model_validate({"url": "file:///a"} | options)
+
+
+def test_defaults() -> None:
+    """Objects are few and large, and data waits for the store as long as it takes."""
+    queue = config().sending_queue
+    assert queue.batch is not None
+    assert (queue.sizer, queue.batch_sizer) == (QueueSizer.BYTES, BatchSizer.BYTES)
+    assert (queue.batch.min_size, queue.batch.flush_timeout) == (16 * 2**20, 30.0)
+    assert config().retry_on_failure.max_elapsed_time == 0
+
+
+def test_part_of_a_batch() -> None:
+    """What is not written keeps our defaults."""
+    queue = config(sending_queue={"storage": "file_storage", "batch": {"flush_timeout": "5m"}}).sending_queue
+    assert queue.batch is not None
+    assert (queue.batch.flush_timeout, queue.batch.min_size, queue.batch.sizer) == (300.0, 16 * 2**20, BatchSizer.BYTES)
+    assert config(sending_queue={"batch": None}).sending_queue.batch is None
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"compression_level": 3}, "no compression_level without compression"),
+        ({"compression": "gzip", "compression_level": 10}, "no compression_level above 9"),
+        ({"compression": "snappy"}, "'none', 'gzip' or 'zstd'"),
+        ({"partition_format": "{tenant}"}, "a format of strftime with {signal}"),
+        ({"partition_format": "{"}, "a format of strftime with {signal}"),
+        ({"partition_timezone": "Mars"}, "'UTC' or 'local'"),
+        ({"format": "csv"}, "'otlp_json', 'otlp_proto' or 'parquet'"),
+    ],
+)
+def test_what_cannot_be_meant(options: dict[str, Any], message: str) -> None:
+    """Each mistake has a message that says what would be right."""
+    with pytest.raises(ValidationError) as raised:
+        config(**options)
+    assert message in str(raised.value)
