@@ -52,6 +52,7 @@ SHARED = {
     "sampling": set(),
     "scanning": set(),
     "sealing": {"texts"},
+    "signing": set(),
     "stores": {"clouds"},
     "texts": set(),
 }
