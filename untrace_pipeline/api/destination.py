@@ -21,6 +21,8 @@ class About:
     """Address of the maker's page about sending to it."""
     minimal: Mapping[str, Any] = field(default_factory=dict)
     """The least options that work, with placeholders."""
+    options: Sequence[str] = ()
+    """Names of the options that are its own; the others are common to many."""
     facts: Sequence[tuple[str, str]] = ()
     """What is good to know, as title and text: where it goes, what is sent, limits."""
     look: str = ""

@@ -10,6 +10,7 @@ from difflib import get_close_matches
 from functools import partial
 from typing import Any, NoReturn
 
+from untrace_pipeline.cli.destination_arguments import add_destinations
 from untrace_pipeline.cli.letter_arguments import add_dlq, add_replay
 
 __all__ = ["INTERNAL", "make_parser"]
@@ -25,6 +26,8 @@ examples:
   untrace-pipeline validate --config my.yaml             every mistake at once, with its place
   untrace-pipeline test --config my.yaml                 run the tests: blocks of the file
   untrace-pipeline components                            what is installed
+  untrace-pipeline destinations list                     where data can go to
+  untrace-pipeline destinations check --config my.yaml   whether it would be taken there
   untrace-pipeline dlq list --config my.yaml             what destinations did not take
   untrace-pipeline replay --config my.yaml               send it again
   untrace-pipeline decrypt --config my.yaml out.jsonl    read what encrypt and redaction have sealed
@@ -100,6 +103,7 @@ def make_parser() -> tuple[argparse.ArgumentParser, Mapping[str, argparse.Argume
     route.add_argument("--json", action="store_true", help="as JSON on stdout")
     decrypt = add("decrypt", "make readable what processors have encrypted", _DECRYPT)
     decrypt.add_argument("files", nargs="*", metavar="FILE", help="text, JSON or JSON lines; standard input if none")
+    add_destinations(_add_command, commands)
     add_dlq(_add_command, commands)
     add_replay(_add_command, commands)
     worker = commands.add_parser("worker")  # without help, it is not listed

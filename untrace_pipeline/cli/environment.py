@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel
 
 from untrace_pipeline.api.identity import ComponentId, Kind
-from untrace_pipeline.config.model import ServiceSpec
+from untrace_pipeline.config.model import ComponentSpec, ServiceSpec
 from untrace_pipeline.engine.build import Builder
 from untrace_pipeline.engine.graph import start_order
 from untrace_pipeline.engine.unit import Blueprint, blueprints
@@ -29,7 +29,7 @@ from untrace_pipeline.errors import PluginError, StartError
 from untrace_pipeline.telemetry.exposition import pages_of
 from untrace_pipeline.telemetry.metrics import Metrics
 
-__all__ = ["check_environment"]
+__all__ = ["check_environment", "unreachable"]
 
 _TIMEOUT = 3.0
 """Seconds that a destination has for answering a connection."""
@@ -46,6 +46,13 @@ def check_environment(spec: ServiceSpec) -> list[str]:
     with ThreadPoolExecutor(max_workers=16, thread_name_prefix="validate") as pool:
         answers = pool.map(lambda one: one[1](), checks)
         return [f"{path}: {answer}" for (path, _), answer in zip(checks, answers, strict=True) if answer]
+
+
+def unreachable(component: ComponentSpec) -> list[str | None]:
+    """Return for each address among the options of an exporter what is wrong with it, ``None`` if somebody answers."""
+    config, path = component.config, f"{component.id.kind}.{component.id}"
+    found = ((name, _check(component.id, owner, name, value)) for _, owner, name, value in _options(config, path))
+    return [check() for name, check in found if check is not None and (name in _LISTS or name.endswith("endpoint"))]
 
 
 def _library_checks(spec: ServiceSpec) -> Iterator[tuple[str, Check]]:

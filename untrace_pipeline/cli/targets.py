@@ -10,7 +10,7 @@ from untrace_pipeline import native
 from untrace_pipeline.api.consumer import Consumer
 from untrace_pipeline.api.identity import ComponentId, Kind
 from untrace_pipeline.cli.letters import Desk, Storage, UsageError, unknown
-from untrace_pipeline.config.model import ComponentSpec
+from untrace_pipeline.config.model import ComponentSpec, ServiceSpec
 from untrace_pipeline.data import Signal
 from untrace_pipeline.delivery import DeliveryConfig
 from untrace_pipeline.delivery.storage import DeadLetterStorage, QueueStorage
@@ -18,7 +18,7 @@ from untrace_pipeline.engine.graph import UnitId
 from untrace_pipeline.engine.lifecycle import Deadline, start_all, stop_all
 from untrace_pipeline.engine.unit import Blueprint, Unit
 
-__all__ = ["Targets", "exporters_of"]
+__all__ = ["Targets", "exporters_of", "extensions_for"]
 
 SHUTDOWN_SECONDS = 5.0
 """For closing connections: nothing is in a queue."""
@@ -59,7 +59,7 @@ class Targets:
         self._units: dict[ComponentId, Unit] = {}
         extensions = {storage.id: storage.unit.component}
         specs = {one: self._for_replay(one) for one in exporters.values()}
-        for extension in self._referenced(specs.values()):
+        for extension in extensions_for(desk.spec, specs.values(), storage.id):
             unit = self._make(desk.spec.components[extension], frozenset())
             extensions[str(extension)] = unit.component
             if isinstance(unit.component, QueueStorage | DeadLetterStorage):
@@ -98,16 +98,17 @@ class Targets:
             return spec
         return replace(spec, config=spec.config.for_replay(self._storage.id))
 
-    def _referenced(self, specs: Iterable[ComponentSpec]) -> list[ComponentId]:
-        """Return the extensions that exporters need, and those that these need, but for the storage."""
-        there = {str(one): one for one in self._desk.spec.extensions}
-        waiting: list[Any] = [spec.config for spec in specs]
-        found: dict[ComponentId, None] = {}
-        while waiting:
-            for names in waiting.pop().references().values():
-                for name in names:
-                    one = there.get(name)
-                    if one is not None and name != self._storage.id and one not in found:
-                        found[one] = None
-                        waiting.append(self._desk.spec.components[one].config)
-        return [one for one in self._desk.spec.extensions if one in found]
+
+def extensions_for(spec: ServiceSpec, specs: Iterable[ComponentSpec], without: str = "") -> list[ComponentId]:
+    """Return the extensions that exporters need, and those that these need, but for one."""
+    there = {str(one): one for one in spec.extensions}
+    waiting: list[Any] = [one.config for one in specs]
+    found: dict[ComponentId, None] = {}
+    while waiting:
+        for names in waiting.pop().references().values():
+            for name in names:
+                one = there.get(name)
+                if one is not None and name != without and one not in found:
+                    found[one] = None
+                    waiting.append(spec.components[one].config)
+    return [one for one in spec.extensions if one in found]

@@ -299,11 +299,11 @@ class DeliveryConfig(ComponentConfig):
             return Acceptance.DELIVERED
         return Acceptance.ON_DISK if queue.storage is not None else Acceptance.IN_MEMORY
 
-    def for_replay(self, storage: str) -> Self:
-        """Return the options for a second instance beside the running one, which sends dead letters again.
+    def at_once(self) -> Self:
+        """Return the options for a second instance beside the running one, which answers for what it is given.
 
-        It has no queue: accepted is delivered. Attempts end within a minute, because the letter is safe in ``storage``,
-        where also that goes which is found too large. An exporter that writes to something of its own overrides this.
+        It has no queue and no dead letters: accepted is delivered. Attempts end within a minute. An exporter that
+        writes to something of its own overrides this.
         """
         queue = {"enabled": False, "storage": None, "wait_for_result": False, "overflow": None, "batch": None}
         retry = self.retry_on_failure
@@ -313,10 +313,17 @@ class DeliveryConfig(ComponentConfig):
                 "sending_queue": self.sending_queue.model_copy(update=queue),
                 "retry_on_failure": retry.model_copy(update={"max_elapsed_time": longest}),
                 "circuit_breaker": BreakerConfig(enabled=False),
-                "dead_letter_queue": DeadLetterConfig(storage=storage),
+                "dead_letter_queue": None,
                 "oversize": self.oversize if self.oversize is Oversize.TRUNCATE else None,
             }
         )
+
+    def for_replay(self, storage: str) -> Self:
+        """Return the options for a second instance that sends dead letters again.
+
+        As :meth:`at_once`; the letter is safe in ``storage``, where also that goes which is too large.
+        """
+        return self.at_once().model_copy(update={"dead_letter_queue": DeadLetterConfig(storage=storage)})
 
     @property
     def may_repeat(self) -> bool:

@@ -183,7 +183,7 @@ class Prepared:
 
     requests: list[Request]
     """In order; together with what is refused and filtered, the items of the request."""
-    refused: list[tuple[Request, ConsumeError]] = field(default_factory=list)
+    refused: list[Refused] = field(default_factory=list)
     """What the destination would never take: given up without being sent."""
     filtered: int = 0
     """Items that are left out on purpose."""

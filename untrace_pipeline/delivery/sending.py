@@ -150,7 +150,9 @@ class Sending:
             await self._judge(error, run)
             return
         run.pieces[-1:] = reversed(prepared.requests)
-        run.result.failures += [Failure(one, Reason.PERMANENT, error, 0) for one, error in prepared.refused]
+        for one in prepared.refused:
+            refused = Request(one.batch, one.batch.item_count, prepared=True)
+            run.result.failures.append(Failure(refused, Reason.PERMANENT, one.error, 0))
         if prepared.filtered:
             run.result.filtered += prepared.filtered
             self._accounting.filter(piece.batch.signal, prepared.filtered)

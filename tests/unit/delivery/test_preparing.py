@@ -8,7 +8,7 @@ import pytest
 
 from untrace_pipeline.api import Kind
 from untrace_pipeline.data import Batch, Field, Level, attribute
-from untrace_pipeline.delivery import DELIVERED, Delivery, DeliveryConfig, Outcome, Prepared, Request
+from untrace_pipeline.delivery import DELIVERED, Delivery, DeliveryConfig, Outcome, Prepared, Refused, Request
 from untrace_pipeline.errors import OversizeError, PermanentError, RetryableError
 from untrace_pipeline.testing import RecordingMeter, StubHost, make_batch, make_settings
 
@@ -50,7 +50,7 @@ class Sender:
         self.prepared += 1
         names = request.batch.column(NAME)
         parts = request.batch.copy().partition([name if name in {"bad", "out"} else "" for name in names])
-        refused = [(Request(parts["bad"], parts["bad"].item_count), PermanentError("bad"))] if "bad" in parts else []
+        refused = [Refused(parts["bad"], PermanentError("bad"))] if "bad" in parts else []
         filtered = parts["out"].item_count if "out" in parts else 0
         requests = []
         for original in parts[""].split(max_items=self.most) if "" in parts else []:

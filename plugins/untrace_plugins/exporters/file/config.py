@@ -94,9 +94,9 @@ class FileConfig(DeliveryConfig):
         """Return the path: a file has one writer."""
         return {"path": "each worker would write over what the others wrote"}
 
-    def for_replay(self, storage: str) -> Self:
+    def at_once(self) -> Self:
         """Return the options for a second instance: it must not empty the file."""
-        return super().for_replay(storage).model_copy(update={"append": True})
+        return super().at_once().model_copy(update={"append": True})
 
     @field_validator("compression", mode="before")
     @classmethod

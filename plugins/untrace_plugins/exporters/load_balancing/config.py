@@ -226,10 +226,10 @@ class LoadBalancingConfig(DeliveryConfig):
         """Return where accepted data is: in the queue here, or in those of the backends."""
         return super().acceptance() if self.queues_first else self.protocol.otlp.acceptance()
 
-    def for_replay(self, storage: str) -> Self:
+    def at_once(self) -> Self:
         """Return the options for a second instance: without any queue, deciding anew at each attempt."""
-        whole = super().for_replay(storage)
-        retry = whole.retry_on_failure if self.queues_first else self.protocol.otlp.for_replay(storage).retry_on_failure
+        whole = super().at_once()
+        retry = whole.retry_on_failure if self.queues_first else self.protocol.otlp.at_once().retry_on_failure
         return whole.model_copy(update={"retry_on_failure": retry.model_copy(update={"enabled": True})})
 
     def references(self) -> Mapping[str, tuple[str, ...]]:

@@ -10,6 +10,8 @@ from untrace_plugins.genai.names import Form
 
 __all__ = ["about"]
 
+_COMMON = ("endpoint", "form", "encoding", "compression", "long_values")
+"""Options of all platforms that have something of their own on each."""
 _CHECKS = {
     Check.IDS: "spans whose ids OTLP does not allow are given up before they spoil a request",
     Check.LLM_ONLY: "only LLM spans are sent, the others are counted as filtered",
@@ -23,6 +25,7 @@ def about(destination: Destination) -> About:
         category=destination.category.value,
         docs=destination.docs,
         minimal=dict(_minimal(destination)),
+        options=(*destination.options, *(["region"] if destination.regions else []), *_COMMON),
         facts=tuple(_facts(destination)),
         look=destination.look,
         notes=tuple(destination.notes),

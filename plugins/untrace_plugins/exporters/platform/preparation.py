@@ -6,9 +6,9 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from untrace_pipeline.api import ConsumeError, PermanentError
+from untrace_pipeline.api import PermanentError
 from untrace_pipeline.data import ATTRIBUTES, Batch, Field, Level, Signal, Value
-from untrace_pipeline.delivery import Prepared, Request
+from untrace_pipeline.delivery import Prepared, Refused, Request
 from untrace_plugins.destinations.edits import Edits
 from untrace_plugins.destinations.model import Check
 from untrace_plugins.exporters.platform.config import LongValues, PlatformConfig
@@ -85,8 +85,7 @@ class Preparation:
         parts = batch.copy().partition([reason or "" for reason in wrong])
         for reason, part in parts.items():
             if reason:
-                error: ConsumeError = PermanentError(f"not sent to {self._title}: {reason}")
-                prepared.refused.append((Request(part, part.item_count, prepared=True), error))
+                prepared.refused.append(Refused(part, PermanentError(f"not sent to {self._title}: {reason}")))
         return parts.get("")
 
     def _wrong(self, batch: Batch) -> Sequence[str | None]:

@@ -11,7 +11,7 @@ from tests.support.destinations.platforms import KEY, PLATFORMS
 from tests.support.destinations.server import ContractServer, Judgement
 from tests.support.exporters import QUICK_RETRY, Running, running
 from untrace_pipeline.api import ExporterFactory, Kind
-from untrace_pipeline.cli.example_trace import example_trace
+from untrace_pipeline.cli.examples import example_trace
 from untrace_pipeline.data import Batch, Signal
 from untrace_pipeline.registry import Registry
 from untrace_pipeline.testing import make_batch

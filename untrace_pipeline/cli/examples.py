@@ -1,4 +1,4 @@
-"""One trace as an agent makes them, to show where a destination puts what."""
+"""A little of each signal, to show where a destination puts what: of traces, one as an agent makes them."""
 
 from __future__ import annotations
 
@@ -9,15 +9,31 @@ from collections.abc import Mapping
 from typing import Any
 
 from untrace_pipeline.data import Batch, Signal, Value
-from untrace_pipeline.data.compose import NewEvent, NewSpan, Scope, compose_spans
+from untrace_pipeline.data.compose import NewEvent, NewLog, NewSpan, Scope, compose_logs, compose_spans
 
-__all__ = ["example_trace"]
+__all__ = ["example", "example_trace"]
 
+_RESOURCE: Mapping[str, Value] = {"service.name": "untrace-example"}
+_SCOPE = Scope("untrace-pipeline")
 _MS = 1_000_000
 _QUESTION = "What is the weather in Lisbon?"
 _ANSWER = "It is 21 degrees and sunny in Lisbon."
 _CALL = {"type": "tool_call", "id": "call_1", "name": "get_weather", "arguments": {"city": "Lisbon"}}
 _RESULT = {"type": "tool_call_response", "id": "call_1", "response": {"degrees": 21, "sky": "sunny"}}
+
+
+def example(signal: Signal) -> Batch:
+    """Return something to send: a trace, one log record, or one point of a gauge."""
+    if signal is Signal.TRACES:
+        return example_trace()
+    if signal is Signal.LOGS:
+        record = NewLog(time.time_ns(), "an example of untrace-pipeline", severity_number=9, severity_text="INFO")
+        return Batch(signal, compose_logs(_RESOURCE, _SCOPE, [record]))
+    point = {"timeUnixNano": str(time.time_ns()), "asDouble": 1.0}
+    metric = {"name": "untrace.example", "unit": "1", "gauge": {"dataPoints": [point]}}
+    resource = {"attributes": [{"key": "service.name", "value": {"stringValue": "untrace-example"}}]}
+    request = {"resourceMetrics": [{"resource": resource, "scopeMetrics": [{"metrics": [metric]}]}]}
+    return Batch.from_json(signal, json.dumps(request).encode())
 
 
 def example_trace(trace_id: bytes | None = None, end_time_unix_nano: int | None = None) -> Batch:
@@ -66,7 +82,7 @@ def example_trace(trace_id: bytes | None = None, end_time_unix_nano: int | None 
             status_message="rate limit reached (an example)",
         ),
     ]
-    return Batch(Signal.TRACES, compose_spans({"service.name": "untrace-example"}, Scope("untrace-pipeline"), spans))
+    return Batch(Signal.TRACES, compose_spans(_RESOURCE, _SCOPE, spans))
 
 
 def _request(messages: list[dict[str, Any]]) -> dict[str, Value]:
