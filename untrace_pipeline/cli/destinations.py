@@ -88,13 +88,13 @@ def _show(arguments: argparse.Namespace) -> int:
     registry = Registry()
     name = arguments.name
     factory = registry.load(Kind.EXPORTER, name) if name in registry.names(Kind.EXPORTER) else None
-    about = factory.about if isinstance(factory, ExporterFactory) else None
-    if factory is None or about is None:
+    if not isinstance(factory, ExporterFactory) or factory.about is None:
         close = registry.suggest(Kind.EXPORTER, name)
         what = "has no destination of its own" if factory is not None else "is not installed"
         hint = f"\ndid you mean: {close}?" if close and close != name else ""
         print(f"untrace-pipeline destinations: exporter {name} {what}{hint}", file=sys.stderr)
         return 2
+    about = factory.about
     options = dict(_own_options(factory, about))
     if arguments.json:
         shown = {"type": factory.type_name, **asdict(about), "options": options, "signals": sorted(factory.signals)}
