@@ -15,7 +15,17 @@ from untrace_pipeline.data.codecs.values import encode_attribute, encode_key, en
 from untrace_pipeline.data.codecs.wire import varint
 from untrace_pipeline.data.fields import Value
 
-__all__ = ["NewEvent", "NewLink", "NewLog", "NewSpan", "Scope", "compose_logs", "compose_spans"]
+__all__ = [
+    "NewEvent",
+    "NewLink",
+    "NewLog",
+    "NewSpan",
+    "Scope",
+    "compose_logs",
+    "compose_span",
+    "compose_spans",
+    "join_spans",
+]
 
 # Tags of opentelemetry-proto 1.x, `trace.proto`, `logs.proto`, `common.proto`; two bytes from field 16 on.
 _FIELD_1, _FIELD_2, _FIELD_3, _FIELD_4, _FIELD_5, _FIELD_6 = (bytes([number << 3 | 2]) for number in range(1, 7))
@@ -97,6 +107,16 @@ def compose_spans(resource: Mapping[str, Value], scope: Scope, spans: Iterable[N
     Raises ``ValueError`` for a value that OTLP has no form for, and for numbers out of range.
     """
     return _request(resource, scope, map(_span, spans))
+
+
+def compose_span(span: NewSpan) -> bytes:
+    """Return one span for :func:`join_spans`: where many at once would take too long. Raises as it does."""
+    return _span(span)
+
+
+def join_spans(resource: Mapping[str, Value], scope: Scope, spans: Iterable[bytes]) -> bytes:
+    """Return what :func:`compose_spans` returns, of spans that :func:`compose_span` made."""
+    return _request(resource, scope, spans)
 
 
 def compose_logs(resource: Mapping[str, Value], scope: Scope, logs: Iterable[NewLog]) -> bytes:

@@ -11,7 +11,7 @@ from typing import Final
 
 from untrace_pipeline.api import ConsumeError, Credentials, Intake, RetryableError, Settings
 from untrace_pipeline.data import Batch, Context, Signal
-from untrace_pipeline.data.compose import NewSpan, Scope, compose_spans
+from untrace_pipeline.data.compose import Scope, compose_span, join_spans
 from untrace_pipeline.net.client import user_agent
 from untrace_plugins.genai.providers.exchange import Exchange
 from untrace_plugins.genai.providers.span import Spent, to_span, usage_of
@@ -22,8 +22,8 @@ from untrace_plugins.receivers.llm_proxy.meters import Meters
 
 __all__ = ["CaptureQueue"]
 
-SPANS_AT_ONCE: Final = 512
-"""Spans of one batch."""
+SPANS_AT_ONCE: Final = 64
+"""Spans of one batch: few, because pipelines work on a batch without letting others in between."""
 BYTES_AT_ONCE: Final = 4 * 1024 * 1024
 """Bytes of their bodies, about."""
 LARGE_BYTES: Final = 128 * 1024
@@ -100,9 +100,9 @@ class CaptureQueue:
 
     # ------------------------------------------------------------------- spans
 
-    async def _some_spans(self) -> list[tuple[Credentials, list[NewSpan]]]:
+    async def _some_spans(self) -> list[tuple[Credentials, list[bytes]]]:
         """Return the spans of the next calls, by who made them; the event loop is let go after each."""
-        found: dict[str, tuple[Credentials, list[NewSpan]]] = {}
+        found: dict[str, tuple[Credentials, list[bytes]]] = {}
         count = total = 0
         while self._calls and count < SPANS_AT_ONCE and total < BYTES_AT_ONCE:
             call = self._calls.popleft()
@@ -120,7 +120,7 @@ class CaptureQueue:
             await asyncio.sleep(0)
         return list(found.values())
 
-    async def _span(self, call: Call, size: int) -> NewSpan:
+    async def _span(self, call: Call, size: int) -> bytes:
         exchange = call.exchange()
         if size < LARGE_BYTES:
             span, spent = self._read(exchange, call.key)
@@ -130,19 +130,15 @@ class CaptureQueue:
             self._limits.spend(call.key, spent, exchange.start_unix_nano)
         return span
 
-    def _read(self, exchange: Exchange, key: str) -> tuple[NewSpan, Spent | None]:
+    def _read(self, exchange: Exchange, key: str) -> tuple[bytes, Spent | None]:
         span = to_span(exchange, self._config.capture, estimate=self._config.estimate_usage)
-        return span, usage_of(exchange) if key else None
+        return compose_span(span), usage_of(exchange) if key else None
 
     # --------------------------------------------------------------- pipelines
 
-    async def _hand_on(self, who: Credentials, spans: list[NewSpan]) -> None:
+    async def _hand_on(self, who: Credentials, spans: list[bytes]) -> None:
         """Offer spans until they are accepted, refused for good, or too old."""
-        lost = self._taken
-        payload = self._composed(spans)
-        count = len(spans) - (lost - self._taken)
-        if not count:
-            return
+        payload = join_spans(self._resource, self._scope, spans)
         deadline = asyncio.get_running_loop().time() + self._queue.max_elapsed_time
         pause = FIRST_PAUSE_SECONDS
         while True:
@@ -152,26 +148,16 @@ class CaptureQueue:
             except RetryableError as error:
                 delay = min(max(error.retry_after or 0.0, pause), LONGEST_PAUSE_SECONDS)
                 if asyncio.get_running_loop().time() + delay > deadline:
-                    self._give_up(count, str(error))
+                    self._give_up(len(spans), str(error))
                     return
                 await asyncio.sleep(delay)
                 pause *= 2
             except ConsumeError as error:
-                self._give_up(count, str(error))
+                self._give_up(len(spans), str(error))
                 return
             else:
-                self._taken -= count
+                self._taken -= len(spans)
                 return
-
-    def _composed(self, spans: list[NewSpan]) -> bytes:
-        try:
-            return compose_spans(self._resource, self._scope, spans)
-        except ValueError as error:
-            if len(spans) == 1:
-                self._logger.error("the span of a call has no form in OTLP; it is missing in its trace: %s", error)  # noqa: TRY400
-                self._lose("unreadable", 1)
-                return b""
-            return b"".join([self._composed([span]) for span in spans])
 
     def _lose(self, reason: str, spans: int) -> None:
         self._taken -= spans

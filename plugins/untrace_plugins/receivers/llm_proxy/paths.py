@@ -28,6 +28,7 @@ _APIS: Final = (
     (":generateContent", Api.GEMINI_GENERATE_CONTENT),
     (":streamGenerateContent", Api.GEMINI_GENERATE_CONTENT),
     (":embedContent", Api.GEMINI_EMBED_CONTENT),
+    (":batchEmbedContents", Api.GEMINI_EMBED_CONTENT),
 )
 """By the end of the path: what stands before it is the upstream's own."""
 
