@@ -123,12 +123,17 @@ def spans_of(running: Receiving) -> list[Item]:
 
 
 @asynccontextmanager
-async def proxying(upstream: LlmUpstream | None = None, sink: Any = None, **options: Any) -> AsyncIterator[Proxying]:
+async def proxying(
+    upstream: LlmUpstream | None = None,
+    sink: Any = None,
+    extensions: Mapping[str, Any] | None = None,
+    **options: Any,
+) -> AsyncIterator[Proxying]:
     """Run a proxy; all kinds lead to ``upstream`` unless ``upstreams`` says otherwise."""
     if upstream is not None and "upstreams" not in options:
         kinds = ("openai", "azure_openai", "anthropic", "cohere", "gemini")
         options["upstreams"] = {kind: {"base_url": upstream.url} for kind in kinds}
     queue = {"flush_interval": "10ms", **options.pop("capture_queue", {})}
     given = {"endpoint": "127.0.0.1:0", "capture_queue": queue, **options}
-    async with receiving(FACTORY, given, signals=[Signal.TRACES], sink=sink) as running:
+    async with receiving(FACTORY, given, signals=[Signal.TRACES], sink=sink, extensions=extensions) as running:
         yield Proxying(running)

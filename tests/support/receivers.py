@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -18,11 +18,16 @@ class Receiving:
     """A receiver between ``start`` and ``shutdown``, and what it hands on."""
 
     def __init__(
-        self, factory: ReceiverFactory[Any], options: dict[str, Any], signals: Iterable[Signal], sink: Any
+        self,
+        factory: ReceiverFactory[Any],
+        options: dict[str, Any],
+        signals: Iterable[Signal],
+        sink: Any,
+        extensions: Mapping[str, Any] | None = None,
     ) -> None:
         self.sink = sink
         self.meter = RecordingMeter()
-        self.host = StubHost()
+        self.host = StubHost(extensions)
         settings = make_settings(Kind.RECEIVER, f"{factory.type_name}/test", signals=signals, meter=self.meter)
         self.receiver: Any = factory.create(factory.config.model_validate(options), settings, sink)
 
@@ -39,9 +44,10 @@ async def receiving(
     *,
     signals: Iterable[Signal] = tuple(Signal),
     sink: Any = None,
+    extensions: Mapping[str, Any] | None = None,
 ) -> AsyncIterator[Receiving]:
     """Start a receiver, stop it at the end, twice, and check that it leaves no task behind."""
-    made = Receiving(factory, options, signals, sink or Sink())
+    made = Receiving(factory, options, signals, sink or Sink(), extensions)
     await made.receiver.start(made.host)
     try:
         yield made

@@ -7,10 +7,12 @@ is kept for the next. Costs about 15 µs per small call.
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
 from collections import deque
 from urllib.parse import urlsplit
 
+from untrace_pipeline.errors import StartError
 from untrace_pipeline.net.client import one_line
 from untrace_pipeline.net.http_origin_connection import CallError, Failure, OriginConnection
 from untrace_pipeline.net.http_tunnel import Detour, open_tunnel
@@ -23,9 +25,17 @@ class Origin:
     """A server by its URL, and the connections to it."""
 
     def __init__(
-        self, url: str, tls: ClientTlsConfig, *, connect_timeout: float, keep_idle: float, proxy_url: str | None = None
+        self,
+        url: str,
+        tls: ClientTlsConfig,
+        logger: logging.Logger,
+        *,
+        connect_timeout: float,
+        keep_idle: float,
+        proxy_url: str | None = None,
     ) -> None:
         """Make no connection yet; ``connect_timeout`` and ``keep_idle`` in seconds, ``proxy_url`` of an HTTP proxy."""
+        self._logger = logger
         parts = urlsplit(url)
         self.host = parts.hostname or ""
         self.is_secure = parts.scheme == "https"
@@ -67,13 +77,21 @@ class Origin:
     def kept(self) -> OriginConnection | None:
         """Return a connection that was used before and is free, if there is one."""
         if self._context is not None and self._tls.changed():
-            self._context = self._tls.ssl_context()
-            self._drop_idle(self._loop.time() + 1)
+            self._reload()
         while self._idle:
             connection = self._idle.pop()
             if connection.is_open:
                 return connection
         return None
+
+    def _reload(self) -> None:
+        """Use the changed files from the next connection on."""
+        try:
+            self._context = self._tls.ssl_context()
+        except StartError as error:
+            self._logger.warning("changed certificates not taken, the old ones stay: %s", error)
+        else:
+            self._drop_idle(self._loop.time())
 
     async def connect(self) -> OriginConnection:
         """Return a new connection. Raises :class:`CallError`."""

@@ -192,11 +192,14 @@ class HttpServer:
         if methods is None:
             there = ", ".join(sorted(self._routes))
             raise HttpError(HTTPStatus.NOT_FOUND, f"there is no {request.path[:200]} here; there: {there}")
-        handler = methods.get(request.method) or methods.get("*")
+        handler = methods.get(request.method)
         if handler is not None:
             return await handler(request)
-        allowed = ", ".join(sorted(methods))
+        any_method = methods.get("*")
+        allowed = request.header("access-control-request-method") if any_method else ", ".join(sorted(methods))
         preflight = self._cors.preflight(request, allowed) if self._cors else None
         if preflight is not None:
             return preflight
+        if any_method is not None:
+            return await any_method(request)
         raise HttpError(HTTPStatus.METHOD_NOT_ALLOWED, f"this path takes {allowed}", (("allow", allowed),))

@@ -26,7 +26,7 @@ class LimitConfig(ConfigModel):
     """Calls."""
     tokens: int | None = Field(None, ge=1)
     """Input and output together, as providers report them."""
-    dollars: float | None = Field(None, gt=0)
+    dollars: float | None = Field(None, gt=0, allow_inf_nan=False)
     """At the prices of the list that ``llm_cost`` has; calls of models that are not in it cost nothing."""
 
     @model_validator(mode="after")

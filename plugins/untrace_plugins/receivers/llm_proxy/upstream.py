@@ -69,6 +69,7 @@ class Upstream:
         self.origin = Origin(
             config.base_url,
             config.tls,
+            logger,
             connect_timeout=config.connect_timeout,
             keep_idle=config.idle_conn_timeout,
             proxy_url=proxy,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Self
+from typing import Annotated, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
@@ -97,7 +97,7 @@ class RouteConfig(ConfigModel):
     """A path, or with ``*`` at its end all that begin so; the longest that fits wins. Example: ``/v1/embeddings``."""
     upstreams: list[str] = Field(min_length=1)
     """Names of upstreams, tried in order until one answers."""
-    weights: dict[str, float] = {}
+    weights: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]] = {}
     """Shares of the calls that each upstream gets first; the others follow in order. Absent = the first gets all.
     Example: ``{openai: 9, openai/eu: 1}``."""
     retries: int = Field(0, ge=0, le=10)
@@ -126,7 +126,7 @@ class RouteConfig(ConfigModel):
         if unknown := next((name for name in self.weights if name not in self.upstreams), None):
             msg = f"weights of upstreams of this route: {unknown} is none"
             raise ValueError(msg)
-        if self.weights and (min(self.weights.values()) < 0 or not sum(self.weights.values())):
-            msg = "weights that are not negative, and not all 0"
+        if self.weights and not sum(self.weights.values()):
+            msg = "weights that are not all 0"
             raise ValueError(msg)
         return self
