@@ -19,6 +19,7 @@ from untrace_plugins.receivers.llm_proxy.headers import attribution, kept_reques
 from untrace_plugins.receivers.llm_proxy.refusals import ProxyError
 from untrace_plugins.receivers.llm_proxy.routing import Plan
 from untrace_plugins.receivers.llm_proxy.sending import Sending
+from untrace_plugins.receivers.llm_proxy.stream_ends import LOOKED_AT_BYTES, has_ended
 from untrace_plugins.receivers.llm_proxy.tee import whole
 from untrace_plugins.receivers.llm_proxy.trace_context import trace_of
 from untrace_plugins.receivers.llm_proxy.upstream_call import UpstreamCall
@@ -46,6 +47,7 @@ class Call:
         "_ended",
         "_error",
         "_gone",
+        "_left",
         "_plan",
         "_proxy",
         "_request",
@@ -74,6 +76,7 @@ class Call:
         self._stripper: UsageStripper | None = None
         self._task: asyncio.Task[object] | None = None
         self._gone = False
+        self._left: str | None = DISCONNECTED  # how the call ended for a client that went; well, if it had heard all
         self._error: str | None = None
         self.who = Credentials()
         """Who called, where the server has ``auth``."""
@@ -174,7 +177,7 @@ class Call:
                 body.write(self._stripper.rest())
             body.finish()
         broken = None if call.error is None else call.error.failure.value
-        self._end(DISCONNECTED if self._gone else broken)
+        self._end(self._left if self._gone else broken)
 
     def _sink(self, body: BodyWriter) -> Callable[[bytes], None]:
         if self._gone:
@@ -194,6 +197,8 @@ class Call:
             return
         self._gone = True
         call = None if self._sending is None else self._sending.call
+        heard = call.tee.end(LOOKED_AT_BYTES) if call is not None and call.tee is not None else b""
+        self._left = None if has_ended(heard) else DISCONNECTED
         if self._proxy.config.on_client_disconnect is OnDisconnect.CANCEL:
             assert self._task is not None
             self._task.cancel()
@@ -208,7 +213,7 @@ class Call:
             return
         assert self._task is not None
         self._task.uncancel()
-        self._end(DISCONNECTED)
+        self._end(self._left)
         raise ClientGoneError
 
     def _end(self, error: str | None) -> None:

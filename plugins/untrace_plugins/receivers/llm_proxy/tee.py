@@ -54,6 +54,17 @@ class Tee:
         """Bytes that are kept."""
         return self._head_size + self._tail_size
 
+    def end(self, most: int) -> bytes:
+        """Return the last bytes that came, at least ``most`` of them if there are so many, in whole pieces."""
+        pieces: list[bytes] = []
+        size = 0
+        for piece in (*(piece for piece, _ in reversed(self._tail)), *reversed(self._head)):
+            if size >= most:
+                break
+            pieces.append(piece)
+            size += len(piece)
+        return b"".join(reversed(pieces))
+
     def body(self, encoding: str = "") -> Body:
         """Return what was kept."""
         chunks = [*self._head, *(piece for piece, _ in self._tail)]

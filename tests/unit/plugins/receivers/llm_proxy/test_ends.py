@@ -231,3 +231,31 @@ async def test_shutdown_that_is_cut_short(upstream: LlmUpstream) -> None:
         lost = proxy.count("llm_proxy_lost_spans", reason="shutdown")
         assert proxy.count("llm_proxy_calls", upstream="openai", outcome="cancelled") == 1
         assert lost + proxy.running.sink.item_count == 1
+
+
+@pytest.mark.parametrize("policy", ["cancel", "drain"])
+async def test_client_that_leaves_after_the_last_event(policy: str) -> None:
+    """Clients hang up when they have read the end of a stream, which may be before that of the body: no error."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
+        writer.write(b"e\r\ndata: [DONE]\n\n\r\n")
+        await left.wait()
+        writer.write(b"0\r\n\r\n")
+        writer.close()
+
+    left = asyncio.Event()
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with proxying(upstreams={"openai": {"base_url": url}}, on_client_disconnect=policy) as proxy:
+        reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
+        writer.write(request_bytes(CHAT, STREAM))
+        await reader.readuntil(b"[DONE]")
+        writer.close()
+        if policy == "cancel":
+            await proxy.spans(1)
+        left.set()
+        await ended_with(proxy, None)
+    server.close()
+    await server.wait_closed()

@@ -12,13 +12,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from untrace_pipeline.net.http_message import Request
+from untrace_pipeline.net.http_origin_connection import AnswerHead
 from untrace_plugins.genai.providers.exchange import Api
 from untrace_plugins.receivers.llm_proxy.headers import attribution, response_lines
 from untrace_plugins.receivers.llm_proxy.paths import Named, api_of, azure_path, kind_of, named_upstream, openai_path
 from untrace_plugins.receivers.llm_proxy.refusals import ProxyError, render
+from untrace_plugins.receivers.llm_proxy.retrying import delay_before
+from untrace_plugins.receivers.llm_proxy.stream_ends import has_ended
 from untrace_plugins.receivers.llm_proxy.tee import Tee, whole
 from untrace_plugins.receivers.llm_proxy.trace_context import trace_of, traceparent
 from untrace_plugins.receivers.llm_proxy.upstream import Upstream
+from untrace_plugins.receivers.llm_proxy.upstream_call import UpstreamCall
 from untrace_plugins.receivers.llm_proxy.upstream_config import UpstreamConfig, UpstreamKind
 from untrace_plugins.receivers.llm_proxy.usage_option import UsageStripper, with_usage
 
@@ -266,3 +270,55 @@ def test_event_without_an_end_is_not_held_for_ever() -> None:
     stripper = UsageStripper()
     data = b"x" * 700_000
     assert stripper.feed(data) + stripper.feed(data) + stripper.feed(data) + stripper.rest() == data * 3
+
+
+@pytest.mark.parametrize(
+    ("end", "ended"),
+    [
+        (b'data: {"choices":[]}\n\ndata: [DONE]\n\n', True),
+        (b"event: message_stop\ndata: {}\n\n", True),
+        (b"event: response.completed\r\ndata: {}\r\n\r\n", True),
+        (b'data: {"type":"message-end","delta":{}}\n\n', True),
+        (b'data: {"candidates":[{"finishReason":"STOP"}]}\n\n', True),
+        (b'data: {"choices":[{"delta":{"content":"data: [DONE]"}}]}\n\n', False),
+        (b'data: {"text":"\\"finishReason\\": \\"STOP\\""}\n\n', False),
+        (b"event: response.output_text.delta\ndata: {}\n\n", False),
+        (b"", False),
+    ],
+)
+def test_end_of_a_stream(end: bytes, ended: bool) -> None:
+    """Each API says in its own way that no more comes; what a model writes is no such word."""
+    assert has_ended(end) is ended
+
+
+@given(st.lists(st.binary(min_size=1, max_size=60), max_size=40), st.integers(1, 100))
+def test_end_of_a_copy(pieces: list[bytes], most: int) -> None:
+    """The last bytes are at hand."""
+    tee = Tee(400)
+    for piece in pieces:
+        tee.add(piece, 0)
+    data = b"".join(pieces)
+    assert data.endswith(tee.end(most))
+    assert len(tee.end(most)) >= min(most, len(data))
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"Retry-After": "3"}, 3),
+        ({"retry-after-ms": "250", "Retry-After": "1"}, 0.25),
+        ({"X-MS-Retry-After-MS": "40"}, 0.04),
+        ({"Retry-After": "Sun, 06 Nov 1994 08:49:37 GMT"}, 0),
+        ({"Retry-After": "soon"}, None),
+        ({}, None),
+    ],
+)
+async def test_pause_before_another_attempt(headers: dict[str, str], seconds: float | None) -> None:
+    """The upstream's wish, else a pause that doubles."""
+    call = UpstreamCall(None, 0.0, 0.0)
+    call.head = AnswerHead(429, b"", [(name.encode(), value.encode()) for name, value in headers.items()])
+    if seconds is not None:
+        assert delay_before(call, 3) == seconds
+        return
+    assert 0.18 < delay_before(call, 1) < 0.32
+    assert 0.75 <= delay_before(call, 3) <= 1.25
