@@ -65,7 +65,7 @@ class Batcher:
         current.entries.append(entry)
         current.items += entry.items
         current.bytes += entry.batch.byte_size
-        if (current.bytes if self._by_bytes else current.items) >= self._config.min_size:
+        if self._config.complete(current.items, current.bytes if self._by_bytes else current.items):
             ready.extend(self._close(key))
         return ready
 

@@ -169,6 +169,10 @@ class BatchConfig(ConfigModel):
             raise ValueError(msg)
         return self
 
+    def complete(self, items: int, size: int) -> bool:
+        """Return whether a request of that many items, and that size in the unit of the sizes, waits for no more."""
+        return size >= self.min_size
+
 
 class QueueConfig(ConfigModel):
     """``sending_queue``: decouples the destination from whoever sends to us.

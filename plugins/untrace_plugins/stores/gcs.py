@@ -153,12 +153,14 @@ def _google_tokens(path: str) -> Any:
     """Return what fetches tokens; the library is asked for when the first is needed, but must be there now."""
     import google.auth  # noqa: PLC0415  only where no token was given
     from google.auth.transport.requests import Request  # noqa: PLC0415
-    from google.oauth2.service_account import Credentials  # noqa: PLC0415
+    from google.oauth2 import service_account  # noqa: PLC0415
+
+    of_file: Any = service_account.Credentials.from_service_account_file
 
     @cache
     def find() -> Any:
         if path:
-            return Credentials.from_service_account_file(path, scopes=[SCOPE])
+            return of_file(path, scopes=[SCOPE])
         return google.auth.default(scopes=[SCOPE])[0]
 
     def fetch() -> tuple[str, float]:

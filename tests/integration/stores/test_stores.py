@@ -194,3 +194,15 @@ async def test_where_it_is(s3: S3Bucket, fake_gcs: Any, azurite: Any) -> None:
     for url, bucket in expected.items():
         async with opened(bucket) as store:
             assert store.locate("k") == url
+
+
+async def test_rolling(tmp_path: Any) -> None:
+    """An object is written as soon as there are enough items, and the rest after its time."""
+    bucket = DirectoryBucket(tmp_path)
+    queue = {"num_consumers": 1, "batch": {"min_items": 20, "flush_timeout": "100ms"}}
+    async with running(FACTORY, bucket.options | {"sending_queue": queue}) as exporter:
+        for seed in range(7):
+            await exporter.consume(make_batch(items=6, seed=seed).with_context(CONTEXT))
+        await exporter.until_idle()
+        found = [read_back(key, bucket.read(key)).item_count for key in bucket.keys()]  # noqa: SIM118
+    assert sorted(found) == [18, 24]

@@ -45,6 +45,13 @@ class StoreBatchConfig(BatchConfig):
     """An object is written as soon as there is that much for it, before compression."""
     sizer: BatchSizer | None = BatchSizer.BYTES
     """Unit of the sizes: ``bytes`` or ``items``."""
+    min_items: int = Field(0, ge=0)
+    """An object is also written as soon as there are that many items for it, whatever their size; ``0`` = never for
+    their number."""
+
+    def complete(self, items: int, size: int) -> bool:
+        """Return whether there is enough for an object, by size or by number."""
+        return super().complete(items, size) or 0 < self.min_items <= items
 
 
 class StoreQueueConfig(QueueConfig):

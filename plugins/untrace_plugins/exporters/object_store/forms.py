@@ -13,7 +13,7 @@ __all__ = ["Form", "form_of"]
 
 LINE_BYTES = 1024 * 1024
 """About how much goes into one line of JSON, as protobuf: readers hold a line in memory."""
-GZIP_LEVEL, ZSTD_LEVEL = 6, 3
+_LEVELS = {Compression.NONE: 0, Compression.GZIP: 6, Compression.ZSTD: 3}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +29,12 @@ class Form:
 
 def form_of(config: ObjectStoreConfig) -> Form:
     """Return the form that the options name. Raises ``ImportError`` for Parquet without its library."""
-    level = config.compression_level
+    level = config.compression_level or _LEVELS[config.compression]
     if config.format is Format.PARQUET:
         from untrace_plugins.exporters.object_store.parquet import ParquetWriter  # noqa: PLC0415
 
         codec = config.compression.value
-        return Form(".parquet", "application/vnd.apache.parquet", "", ParquetWriter(codec, level))
+        return Form(".parquet", "application/vnd.apache.parquet", "", ParquetWriter(codec, level or None))
     json = config.format is Format.OTLP_JSON
     encode = _json_lines if json else Batch.to_otlp
     extension, kind = (".json", "application/x-ndjson") if json else (".binpb", "application/x-protobuf")
@@ -42,9 +42,9 @@ def form_of(config: ObjectStoreConfig) -> Form:
         case Compression.NONE:
             return Form(extension, kind, "", encode)
         case Compression.GZIP:
-            return Form(f"{extension}.gz", kind, "gzip", lambda batch: _gzip(encode(batch), level or GZIP_LEVEL))
+            return Form(f"{extension}.gz", kind, "gzip", lambda batch: _gzip(encode(batch), level))
         case Compression.ZSTD:
-            return Form(f"{extension}.zst", kind, "zstd", lambda batch: _zstd(encode(batch), level or ZSTD_LEVEL))
+            return Form(f"{extension}.zst", kind, "zstd", lambda batch: _zstd(encode(batch), level))
 
 
 def _json_lines(batch: Batch) -> bytes:

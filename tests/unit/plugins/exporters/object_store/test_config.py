@@ -49,3 +49,21 @@ def test_what_cannot_be_meant(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError) as raised:
         config(**options)
     assert message in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "items", "size", "expected"),
+    [
+        ({}, 10**6, 16 * 2**20 - 1, False),
+        ({}, 1, 16 * 2**20, True),
+        ({"min_items": 100}, 99, 1, False),
+        ({"min_items": 100}, 100, 1, True),
+        ({"min_items": 100}, 1, 16 * 2**20, True),
+        ({"sizer": "items", "min_size": 50}, 50, 50, True),
+    ],
+)
+def test_enough_for_an_object(options: dict[str, Any], items: int, size: int, expected: bool) -> None:
+    """An object is written for its size or for the number of its items, whichever comes first."""
+    batch = config(sending_queue={"batch": options}).sending_queue.batch
+    assert batch is not None
+    assert batch.complete(items, size) is expected
