@@ -46,7 +46,7 @@ def read_answer(body: Body, reader: Reader) -> Content:
     if text is None:
         return _UNREADABLE
     if reader.merger is not None:
-        if is_stream(text.head):
+        if is_stream(text.head or text.tail):
             return _stream(text, reader.merger(), _events(text))
         if text.head.lstrip()[:1] == b"[":
             return _stream(text, reader.merger(), array_items(text.head, text.tail))

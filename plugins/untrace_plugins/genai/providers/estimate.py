@@ -14,7 +14,8 @@ PER_MESSAGE: Final = 4
 """Tokens that a message costs beside its text."""
 
 _TEXTS: Final = frozenset({"content", "response", "arguments", "name", "description"})
-_MEDIA: Final = frozenset({"blob", "uri", "file"})
+_MEDIA: Final = ("blob", "uri", "file")
+"""Compared, not looked up: what stands there may be of any type."""
 
 
 def estimated_tokens(messages: Any) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
 from untrace_pipeline.data.compose import NewEvent, NewSpan
@@ -65,9 +65,12 @@ def to_span(exchange: Exchange, capture: Capture, *, estimate: bool = False) -> 
     )
 
 
-def usage_of(exchange: Exchange) -> Spent:
-    """Return the model and the tokens of a call, without a look at what was said. Never raises."""
-    values = read_bodies(exchange, content=False).values
+def usage_of(exchange: Exchange, known: Mapping[str, Value] | None = None) -> Spent:
+    """Return the model and the tokens of a call, without a look at what was said. Never raises.
+
+    ``known`` are the attributes of its span, if there is one that has them: the bodies need not be read again.
+    """
+    values = read_bodies(exchange, content=False).values if known is None else known
     request = Request(
         exchange.provider,
         _text(values.get(names.RESPONSE_MODEL)),

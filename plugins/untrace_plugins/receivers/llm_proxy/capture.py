@@ -13,7 +13,7 @@ from untrace_pipeline.api import ConsumeError, Credentials, Intake, RetryableErr
 from untrace_pipeline.data import Batch, Context, Signal
 from untrace_pipeline.data.compose import Scope, compose_span, join_spans
 from untrace_pipeline.net.client import user_agent
-from untrace_plugins.genai.providers.exchange import Exchange
+from untrace_plugins.genai.providers.exchange import Capture, Exchange
 from untrace_plugins.genai.providers.span import Spent, to_span, usage_of
 from untrace_plugins.receivers.llm_proxy.call import Call
 from untrace_plugins.receivers.llm_proxy.config import LlmProxyConfig
@@ -132,7 +132,8 @@ class CaptureQueue:
 
     def _read(self, exchange: Exchange, key: str) -> tuple[bytes, Spent | None]:
         span = to_span(exchange, self._config.capture, estimate=self._config.estimate_usage)
-        return compose_span(span), usage_of(exchange) if key else None
+        known = None if self._config.capture is Capture.NONE else span.attributes
+        return compose_span(span), usage_of(exchange, known) if key else None
 
     # --------------------------------------------------------------- pipelines
 

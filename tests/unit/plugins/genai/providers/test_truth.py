@@ -115,7 +115,9 @@ def test_budget(make: Any) -> None:
     for stream in ({}, {"stream": True}):
         recorded, ask = asked(*make(llm_requests.LONG, thinks=True, **stream))
         truth = truth_of(ask)
-        spent = usage_of(seen(recorded, ask))
+        call = seen(recorded, ask)
+        spent = usage_of(call)
+        assert spent == usage_of(call, to_span(call, Capture.METADATA).attributes)
         assert spent.usage is not None
         assert spent.request.request_model == truth.request_model
         assert spent.request.response_model == truth.response_model
