@@ -130,6 +130,7 @@ CASES = {
     ),
     (Kind.CONNECTOR, "llm_metrics"): Case(fixed(exclude_dimensions=["server.address"])),
     (Kind.CONNECTOR, "span_metrics"): Case(fixed(dimensions=[{"name": "gen_ai.request.model"}])),
+    (Kind.EXPORTER, "clickhouse"): Case(fixed(endpoint="http://127.0.0.1:9", retry_on_failure={"enabled": False})),
     (Kind.EXPORTER, "debug"): Case(fixed(verbosity="detailed")),
     (Kind.EXPORTER, "elasticsearch"): Case(fixed(endpoint="http://127.0.0.1:9", retry_on_failure={"enabled": False})),
     (Kind.EXPORTER, "file"): Case(lambda directory, _stack: {"path": str(directory / "out.jsonl")}),

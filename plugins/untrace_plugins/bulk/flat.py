@@ -14,8 +14,8 @@ from untrace_pipeline.conditions.values import as_string
 from untrace_pipeline.data import Batch, Signal
 from untrace_plugins.bulk.index import Router
 from untrace_plugins.bulk.metrics import value_of
-from untrace_plugins.bulk.sketch import Fields, Sketch, hex_id, iso_time, without_empty
-from untrace_plugins.rows import LogRow, PointRow, Source, SpanRow, read_logs, read_points, read_spans
+from untrace_plugins.bulk.sketch import Fields, Sketch, without_empty
+from untrace_plugins.rows import LogRow, PointRow, Source, SpanRow, hex_id, iso_time, read_logs, read_points, read_spans
 from untrace_plugins.rows.source import Attributes
 
 __all__ = ["LONGEST_KEYWORD", "FlatForm"]

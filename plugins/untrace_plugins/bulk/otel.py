@@ -13,8 +13,18 @@ from untrace_pipeline.conditions.values import as_string
 from untrace_pipeline.data import Batch, Signal, Value
 from untrace_plugins.bulk.index import DATASET, INDEX, NAMESPACE, Index, Router
 from untrace_plugins.bulk.metrics import template_of, value_of
-from untrace_plugins.bulk.sketch import Fields, Sketch, hex_id, without_empty
-from untrace_plugins.rows import EventRow, LinkRow, PointRow, Source, SpanRow, read_logs, read_points, read_spans
+from untrace_plugins.bulk.sketch import Fields, Sketch, without_empty
+from untrace_plugins.rows import (
+    EventRow,
+    LinkRow,
+    PointRow,
+    Source,
+    SpanRow,
+    hex_id,
+    read_logs,
+    read_points,
+    read_spans,
+)
 from untrace_plugins.rows.source import Attributes
 
 __all__ = ["OtelForm"]

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from untrace_plugins.bulk.index import Index
 
-__all__ = ["Fields", "Sketch", "hex_id", "iso_time", "without_empty"]
+__all__ = ["Fields", "Sketch", "without_empty"]
 
 Fields = dict[str, Any]
 
@@ -29,14 +28,3 @@ class Sketch(NamedTuple):
 def without_empty(fields: Fields) -> Fields:
     """Return the fields that have a value; zeros and empty texts are none."""
     return {name: value for name, value in fields.items() if value}
-
-
-def hex_id(value: bytes) -> str:
-    """Return an id as text; empty where it is none."""
-    return value.hex() if any(value) else ""
-
-
-def iso_time(nanos: int) -> str:
-    """Return a time with nine digits after the point."""
-    seconds, rest = divmod(nanos, 10**9)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest:09}Z"

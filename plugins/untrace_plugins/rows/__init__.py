@@ -5,8 +5,9 @@ Pure: knows no destination. Reading costs about 5 µs per span of an LLM call, b
 
 from untrace_plugins.rows.logs import LogRow, read_logs
 from untrace_plugins.rows.points import Metric, PointRow, read_points
-from untrace_plugins.rows.source import Source
+from untrace_plugins.rows.source import Source, hex_id
 from untrace_plugins.rows.spans import EventRow, LinkRow, SpanRow, read_spans
+from untrace_plugins.rows.times import iso_time
 
 __all__ = [
     "EventRow",
@@ -16,6 +17,8 @@ __all__ = [
     "PointRow",
     "Source",
     "SpanRow",
+    "hex_id",
+    "iso_time",
     "read_logs",
     "read_points",
     "read_spans",

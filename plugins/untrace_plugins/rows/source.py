@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from untrace_pipeline.data import ATTRIBUTES, Batch, Field, Level, Value
 
-__all__ = ["Attributes", "Source", "read_sources"]
+__all__ = ["Attributes", "Source", "hex_id", "read_sources"]
 
 Attributes = Mapping[str, Value]
 
@@ -42,3 +42,8 @@ def read_sources(batch: Batch) -> list[Source]:
     columns: list[list[Any]] = batch.columns(_FIELDS, Level.SCOPE)
     sources = list(map(Source._make, zip(*columns, strict=True)))
     return [sources[scope] for scope in batch.parents(Level.ITEM, Level.SCOPE)]
+
+
+def hex_id(value: bytes) -> str:
+    """Return an id as text; empty where it is none."""
+    return value.hex() if any(value) else ""

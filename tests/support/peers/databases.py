@@ -103,6 +103,10 @@ class ClickHouse(PeerServer):
 
     def query(self, sql: str) -> list[dict[str, Any]]:
         """Answer the rows of a query."""
-        url = f"{self.url}/?{urllib.parse.urlencode({'query': f'{sql} FORMAT JSONEachRow'})}"
+        return [json.loads(line) for line in self.query_only(f"{sql} FORMAT JSONEachRow").splitlines()]
+
+    def query_only(self, sql: str) -> bytes:
+        """Run a statement, and answer what the server does."""
+        url = f"{self.url}/?{urllib.parse.urlencode({'query': sql})}"
         with urllib.request.urlopen(url, b"", timeout=60) as answer:
-            return [json.loads(line) for line in answer.read().splitlines()]
+            return bytes(answer.read())
