@@ -39,7 +39,6 @@ SHARED = {
     "clouds": set(),
     "core_trace": {"genai"},
     "bulk": {"rows"},
-    "aws": set(),
     "destinations": {"genai"},
     "detectors": {"scanning"},
     "genai": set(),
