@@ -17,7 +17,7 @@ from untrace_pipeline.delivery import Delivery, Outcome, Request
 from untrace_pipeline.errors import Code, ConsumeError, PermanentError, RetryableError
 from untrace_pipeline.net.client import one_line
 from untrace_pipeline.net.compression import Compression, compressor
-from untrace_pipeline.net.http_answer import Answer, refusal
+from untrace_pipeline.net.http_answer import Answer, Statuses, refusal
 from untrace_pipeline.net.http_client import HttpClient, host_of
 from untrace_pipeline.net.nodes import Nodes
 from untrace_plugins.bulk.config import BulkConfig
@@ -32,7 +32,7 @@ NDJSON, JSON = "application/x-ndjson", "application/json"
 TOLD = "errors,items.*.status,items.*.error"
 """Parts of an answer that are read; the rest need not be sent."""
 _OK = range(200, 300)
-_SERVER_ERROR = 500
+STATUSES = Statuses(retry=frozenset({429, *range(500, 600)}))
 
 Sign = Callable[[str, str, Mapping[str, str], bytes], Awaitable[Mapping[str, str]]]
 
@@ -149,15 +149,13 @@ def _judge(answer: Answer) -> ConsumeError | None:
     """Return the error of a whole request: by its type, because reasons may quote what was sent."""
     if answer.status in _OK:
         return None
-    error = refusal(answer)
+    error = refusal(answer, STATUSES)
     try:
         kind = orjson.loads(answer.body)["error"]["type"]
     except (ValueError, LookupError, TypeError):
         pass
     else:
         error.args = (f"HTTP {answer.status}: {one_line(str(kind))}",)
-    if answer.status >= _SERVER_ERROR and not isinstance(error, RetryableError):
-        return RetryableError(str(error))
     return error
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 
 from untrace_pipeline.errors import Code, ConsumeError, PermanentError, RetryableError
-from untrace_pipeline.net.http_answer import Answer, refusal
+from untrace_pipeline.net.http_answer import Answer, Statuses, refusal
 
 __all__ = ["BadRowError", "MissingTableError", "judge"]
 
 _OK = range(200, 300)
 _SERVER_ERROR = 500
+_STATUSES = Statuses(retry=frozenset({408, 429, *range(_SERVER_ERROR, 600)}))
+"""Of what stands before the server: it gives a code itself."""
 _CODE, _NAME = re.compile(rb"Code: (\d+)\."), re.compile(rb"\(([A-Z][A-Z_]{3,})\)")
 _EXCEPTION = b"DB::Exception"
 _DETAIL_BYTES = 4096
@@ -52,7 +54,7 @@ def judge(answer: Answer) -> ConsumeError | None:
     """
     number = _number(answer)
     if number is None:
-        return None if answer.status in _OK else _by_status(answer)
+        return None if answer.status in _OK else refusal(answer, _STATUSES)
     found = _NAME.findall(answer.body)
     name = found[-1].decode() if found else "no name"
     error = _by_code(number, f"code {number} ({name})", answer.status)
@@ -83,10 +85,3 @@ def _by_code(number: int, message: str, status: int) -> ConsumeError:
     if status in _OK or status >= _SERVER_ERROR:
         return RetryableError(message, code=Code.INTERNAL)
     return PermanentError(message, code=Code.INVALID_ARGUMENT)
-
-
-def _by_status(answer: Answer) -> ConsumeError:
-    error = refusal(answer, answer.headers)
-    if answer.status >= _SERVER_ERROR and not isinstance(error, RetryableError):
-        return RetryableError(str(error))
-    return error
