@@ -8,7 +8,7 @@ from typing import Final
 from untrace_pipeline.data import Batch, Value
 from untrace_plugins.genai import names
 from untrace_plugins.genai.candidates import MARKS, Candidates
-from untrace_plugins.genai.emit import emit
+from untrace_plugins.genai.emit import COUNTED, emit
 from untrace_plugins.genai.names import Form
 from untrace_plugins.genai.normalise import normalise
 from untrace_plugins.genai.spans import Span, error_type, events_of, inherit, read_spans, write
@@ -37,6 +37,8 @@ class Conversion:
         for span in spans:
             canonical = span.attributes()
             span.changes |= emit(self._form, canonical, span.start, span.end)
+            if self._form is Form.GENAI and canonical.get(names.DUPLICATE) is True:
+                span.changes |= dict.fromkeys(canonical.keys() & COUNTED)  # as all other forms do
             if self._edits is not None:
                 span.changes |= self._edits(canonical)
         write(batch, spans)

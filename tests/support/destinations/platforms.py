@@ -345,4 +345,18 @@ PLATFORMS: Mapping[str, Platform] = {
         Rules({"/otlp/v1/logs": Signal.LOGS}, {"x-scope-orgid": "acme"}, success=Judgement(204)),
         base="/otlp",
     ),
+    "axiom": Platform(
+        {"api_token": KEY, "dataset": "traces"},
+        Rules(
+            {"/v1/traces": Signal.TRACES, "/v1/logs": Signal.LOGS},
+            BEARER,
+            needed={"x-axiom-dataset": 400},
+            success=EMPTY_PROTOBUF,
+        ),
+        form="genai",
+    ),
+    "logfire": Platform(
+        {"write_token": KEY}, Rules(EVERYTHING, {"authorization": KEY}, success=EMPTY_PROTOBUF), form="genai"
+    ),
+    "uptrace": Platform({"dsn": KEY}, Rules(EVERYTHING, {"uptrace-dsn": KEY}, success=EMPTY_PROTOBUF), form="genai"),
 }

@@ -21,8 +21,7 @@ __all__ = ["Preparation"]
 
 LARGE_BYTES = 128 * 1024
 """Larger requests are prepared in a thread, so that the event loop goes on."""
-_IDS = [Field(Level.ITEM, name) for name in ("trace_id", "span_id", "parent_span_id")]
-_TRACE_ID_BYTES, _SPAN_ID_BYTES = 16, 8
+_IDS = [Field(Level.ITEM, name) for name in ("trace_id", "span_id")]
 _TIMES = {Signal.TRACES: "end_time_unix_nano", Signal.METRICS: "time_unix_nano", Signal.LOGS: "time_unix_nano"}
 
 
@@ -117,12 +116,11 @@ class Preparation:
         ]
 
 
-def _wrong_ids(trace_id: Value, span_id: Value, parent: Value) -> str | None:
-    for name, value, size in (("trace id", trace_id, _TRACE_ID_BYTES), ("span id", span_id, _SPAN_ID_BYTES)):
-        if not isinstance(value, bytes) or len(value) != size or not any(value):
-            return f"the {name} is not {size} bytes, or zero"
-    if isinstance(parent, bytes) and len(parent) not in {0, _SPAN_ID_BYTES}:
-        return f"the id of the parent is not {_SPAN_ID_BYTES} bytes"
+def _wrong_ids(trace_id: Value, span_id: Value) -> str | None:
+    """Say what is wrong with ids: those of another length than OTLP's cannot be in a batch."""
+    for name, value in (("trace id", trace_id), ("span id", span_id)):
+        if not isinstance(value, bytes) or not any(value):
+            return f"the {name} is absent, or zero"
     return None
 
 

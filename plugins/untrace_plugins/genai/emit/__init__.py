@@ -23,7 +23,7 @@ from untrace_plugins.genai.emit.span import Changes, Span
 from untrace_plugins.genai.emit.untrace import emit_untrace
 from untrace_plugins.genai.names import Form
 
-__all__ = ["Form", "emit"]
+__all__ = ["COUNTED", "Form", "emit"]
 
 _EMITTERS: Final[Mapping[Form, Callable[[Span], Changes]]] = {
     Form.GENAI: emit_genai,
@@ -35,7 +35,8 @@ _EMITTERS: Final[Mapping[Form, Callable[[Span], Changes]]] = {
     Form.UNTRACE: emit_untrace,
     Form.AS_IS: lambda _span: {},
 }
-_COUNTED: Final = frozenset({*names.USAGE, *COSTS})
+COUNTED: Final = frozenset({*names.USAGE, *COSTS})
+"""What platforms add up."""
 _CANONICAL: Final = frozenset({Form.GENAI, Form.AS_IS})
 
 
@@ -52,7 +53,7 @@ def emit(
         return _EMITTERS[form](Span(attributes))
     gone: Changes = {}
     if attributes.get(names.DUPLICATE) is True:
-        gone = dict.fromkeys(attributes.keys() & _COUNTED)
+        gone = dict.fromkeys(attributes.keys() & COUNTED)
         attributes = {name: value for name, value in attributes.items() if name not in gone}
     try:
         changes = _EMITTERS[form](Span(attributes, start_time_unix_nano, end_time_unix_nano))

@@ -1,0 +1,152 @@
+"""Options of platforms, as their files say."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from untrace_pipeline.api import Kind
+from untrace_pipeline.config.loader import load
+from untrace_pipeline.data import Signal
+from untrace_pipeline.errors import ConfigError
+from untrace_pipeline.registry import Registry
+from untrace_plugins.exporters.platform.config import PlatformConfig
+
+REGISTRY = Registry()
+
+
+def config(name: str, **options: Any) -> PlatformConfig:
+    found = REGISTRY.load(Kind.EXPORTER, name).config.model_validate(options)
+    assert isinstance(found, PlatformConfig)
+    return found
+
+
+def headers(found: PlatformConfig) -> dict[str, str]:
+    return {name: value.reveal() for name, value in found.for_client().headers.items()}
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "url"),
+    [
+        ("langfuse", {"public_key": "p", "secret_key": "s"}, "https://cloud.langfuse.com/api/public/otel/v1/traces"),
+        (
+            "langfuse",
+            {"public_key": "p", "secret_key": "s", "region": "us"},
+            "https://us.cloud.langfuse.com/api/public/otel/v1/traces",
+        ),
+        (
+            "langfuse",
+            {"public_key": "p", "secret_key": "s", "endpoint": "http://lf:3000/"},
+            "http://lf:3000/api/public/otel/v1/traces",
+        ),
+        (
+            "langfuse",
+            {"public_key": "p", "secret_key": "s", "traces_endpoint": "http://other/here"},
+            "http://other/here",
+        ),
+        ("phoenix", {}, "http://localhost:6006/v1/traces"),
+        ("posthog", {"project_key": "k", "region": "eu"}, "https://eu.i.posthog.com/i/v0/ai/otel"),
+        ("weave", {"api_key": "k", "entity": "e", "project": "p"}, "https://trace.wandb.ai/otel/v1/traces"),
+        (
+            "grafana_cloud",
+            {"instance_id": "1", "token": "t", "zone": "prod-eu-west-2"},
+            "https://otlp-gateway-prod-eu-west-2.grafana.net/otlp/v1/traces",
+        ),
+        ("datadog", {"api_key": "k", "region": "datadoghq.eu"}, "https://otlp.datadoghq.eu/v1/traces"),
+    ],
+)
+def test_addresses(name: str, options: dict[str, Any], url: str) -> None:
+    """By region, by an endpoint of one's own, or as the user writes the whole."""
+    assert config(name, **options).url(Signal.TRACES) == url
+
+
+def test_a_signal_that_is_not_taken_has_no_address() -> None:
+    """So that a pipeline that sends it there is refused when it is checked."""
+    assert config("phoenix").url(Signal.LOGS) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "expected"),
+    [
+        ("phoenix", {}, {}),
+        ("phoenix", {"api_key": "k"}, {"authorization": "Bearer k"}),
+        ("langwatch", {"api_key": "k"}, {"Authorization": "Bearer k", "X-Auth-Token": "k"}),
+        (
+            "langwatch",
+            {"personal_token": "pat", "project_id": "p"},
+            {"Authorization": "Basic cDpwYXQ=", "X-Project-Id": "p"},
+        ),
+        (
+            "braintrust",
+            {"api_key": "k", "project_id": "i"},
+            {"Authorization": "Bearer k", "x-bt-parent": "project_id:i"},
+        ),
+        ("opik", {"api_key": "k", "headers": {"authorization": "mine"}}, {"authorization": "mine"}),
+        ("jaeger", {"headers": {"x-own": "1"}}, {"x-own": "1"}),
+    ],
+)
+def test_headers(name: str, options: dict[str, Any], expected: dict[str, str]) -> None:
+    """The first alternative whose options are set; none without them; the user's own win."""
+    assert headers(config(name, **options)) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "problem"),
+    [
+        ("langfuse", {"public_key": "p"}, "secret_key"),
+        ("langfuse", {"public_key": "p", "secret_key": ""}, "secret_key"),
+        ("langfuse", {"public_key": "p", "secret_key": "s", "region": "mars"}, "region"),
+        ("langfuse", {"public_key": "p", "secret_key": "s", "compression": "zstd"}, "Langfuse takes gzip, none"),
+        ("lunary", {"api_key": "k", "encoding": "json"}, "encoding"),
+        ("braintrust", {"api_key": "k"}, "one of project, project_id, experiment_id"),
+        ("braintrust", {"api_key": "k", "project": "a", "project_id": "b"}, "only one of project"),
+        ("grafana_cloud", {"instance_id": "1", "token": "t"}, "zone"),
+        ("langfuse", {"public_key": "p", "secret_key": "s", "long_values": {"policy": "move_out"}}, "a directory"),
+        ("langfuse", {"public_key": "p", "secret_key": "s", "long_values": {"directory": "/x"}}, "move_out"),
+    ],
+)
+def test_what_cannot_work_is_refused(name: str, options: dict[str, Any], problem: str) -> None:
+    """With the name of what is missing or wrong, and no secret."""
+    with pytest.raises(ValidationError) as raised:
+        config(name, **options)
+    assert problem in str(raised.value)
+
+
+def test_what_only_the_address_needs_is_not_asked_for_beside_one() -> None:
+    """A gateway of one's own has no zone."""
+    found = config("grafana_cloud", instance_id="1", token="t", endpoint="http://gateway/otlp")
+    assert found.url(Signal.LOGS) == "http://gateway/otlp/v1/logs"
+
+
+def test_mistakes_are_told_with_their_place() -> None:
+    """As for every other component."""
+    text = """
+receivers: {otlp: {protocols: {http: }}}
+exporters: {langfuse: {public_key: p, secrt_key: s}}
+service: {pipelines: {traces: {receivers: [otlp], exporters: [langfuse]}}}
+"""
+    with pytest.raises(ConfigError) as raised:
+        load([f"yaml:{text}"])
+    assert "exporters.langfuse.secrt_key" in str(raised.value)
+    assert "did you mean: secret_key?" in str(raised.value)
+
+
+def test_a_signal_that_a_platform_does_not_take_is_a_problem_of_the_configuration() -> None:
+    """Before anything is started."""
+    text = """
+receivers: {otlp: {protocols: {http: }}}
+exporters: {phoenix: }
+service: {pipelines: {logs: {receivers: [otlp], exporters: [phoenix]}}}
+"""
+    with pytest.raises(ConfigError, match="phoenix"):
+        load([f"yaml:{text}"])
+
+
+def test_secrets_are_masked_wherever_options_are_shown() -> None:
+    """Also those that the file of a platform declares."""
+    found = config("langfuse", public_key="p", secret_key="very-secret")
+    assert "very-secret" not in repr(found)
+    assert "very-secret" not in found.model_dump_json()
+    assert found.secrets() == ("very-secret",)
