@@ -145,6 +145,7 @@ CASES = {
     (Kind.EXTENSION, "basic_auth"): Case(fixed(htpasswd={"inline": "user:{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g="})),
     (Kind.EXTENSION, "bearer_token_auth"): Case(fixed(token="secret")),
     (Kind.EXTENSION, "file_storage"): Case(lambda directory, _stack: {"directory": str(directory)}),
+    (Kind.EXTENSION, "object_store"): Case(lambda directory, _stack: {"url": f"file://{directory}/contents"}),
     (Kind.EXTENSION, "health_check"): Case(fixed(endpoint="127.0.0.1:0")),
 }
 CASES |= {(Kind.EXPORTER, one.type_name): platform(one.type_name) for one in REGISTRY.installed() if one.is_preset}
