@@ -35,6 +35,9 @@ _SPAN_START_TAG, _SPAN_END_TAG, _SPAN_FLAGS_TAG = 0x39, 0x41, 0x0185
 _LOG_TRACE_ID, _LOG_SPAN_ID, _LOG_EVENT_NAME = b"\x4a", b"\x52", b"\x62"
 _FIRST_TIME, _OBSERVED_TIME = 0x09, 0x59
 
+_REPEATED_LENGTH = 48
+_REPEATED_TYPES = frozenset({int, bool, float})
+
 _key = lru_cache(maxsize=4096)(encode_key)
 
 
@@ -177,7 +180,21 @@ def _log(log: NewLog) -> bytes:
 
 
 def _attributes(tag: bytes, attributes: Mapping[str, Value]) -> list[bytes]:
-    return [encode_attribute(tag, _key(name), value) for name, value in attributes.items() if value is not None]
+    return [
+        _repeated(tag, name, value) if _may_repeat(value) else encode_attribute(tag, _key(name), value)
+        for name, value in attributes.items()
+        if value is not None
+    ]
+
+
+def _may_repeat(value: Value) -> bool:
+    """Whether many spans are likely to have this value: names of models, providers and hosts, small numbers."""
+    return (type(value) is str and len(value) <= _REPEATED_LENGTH) or type(value) in _REPEATED_TYPES
+
+
+@lru_cache(maxsize=4096, typed=True)
+def _repeated(tag: bytes, name: str, value: Value) -> bytes:
+    return encode_attribute(tag, _key(name), value)
 
 
 def _message(tag: bytes, body: bytes) -> bytes:

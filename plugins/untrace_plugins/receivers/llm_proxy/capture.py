@@ -26,6 +26,8 @@ SPANS_AT_ONCE: Final = 64
 """Spans of one batch: few, because pipelines work on a batch without letting others in between."""
 BYTES_AT_ONCE: Final = 4 * 1024 * 1024
 """Bytes of their bodies, about."""
+CALLS_PER_TURN: Final = 50
+"""For as many calls that wait, one more is read before the event loop is let go."""
 LARGE_BYTES: Final = 128 * 1024
 """Bodies from here on are read in a thread, so that the calls of others go on meanwhile."""
 FIRST_PAUSE_SECONDS: Final = 0.1
@@ -101,7 +103,10 @@ class CaptureQueue:
     # ------------------------------------------------------------------- spans
 
     async def _some_spans(self) -> list[tuple[Credentials, list[bytes]]]:
-        """Return the spans of the next calls, by who made them; the event loop is let go after each."""
+        """Return the spans of the next calls, by who made them.
+
+        The event loop is let go after each, or after some where many wait: calls must not come faster than they go.
+        """
         found: dict[str, tuple[Credentials, list[bytes]]] = {}
         count = total = 0
         while self._calls and count < SPANS_AT_ONCE and total < BYTES_AT_ONCE:
@@ -117,7 +122,8 @@ class CaptureQueue:
                 self._lose("unreadable", 1)
             finally:
                 self._bytes -= size
-            await asyncio.sleep(0)
+            if count % (1 + len(self._calls) // CALLS_PER_TURN) == 0:
+                await asyncio.sleep(0)
         return list(found.values())
 
     async def _span(self, call: Call, size: int) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Final
 
 import orjson
@@ -93,12 +94,14 @@ _KEPT_REQUEST: Final = [(name, name.encode()) for name in REQUEST_HEADERS]
 
 def kept_response(headers: Iterable[Header]) -> dict[str, str]:
     """Return what may be kept of a response's headers."""
-    kept = {}
-    for name, value in headers:
-        lower = name.lower().decode("latin-1")
-        if lower.startswith(RESPONSE_HEADERS):
-            kept[lower] = value.decode("latin-1")
-    return kept
+    return {kept: value.decode("latin-1") for name, value in headers if (kept := _kept_name(name))}
+
+
+@lru_cache(maxsize=1024)
+def _kept_name(raw: bytes) -> str:
+    """Return the name under which a header of a response is kept; empty if it is not."""
+    name = raw.lower().decode("latin-1")
+    return name if name.startswith(RESPONSE_HEADERS) else ""
 
 
 def attribution(headers: Iterable[Header]) -> Attribution:
