@@ -86,6 +86,7 @@ def stream(_directory: Path, stack: ExitStack) -> dict[str, Any]:
 
 ACTIONS = [{"key": "added", "value": 1, "action": "insert"}]
 OTLP = {"grpc": {"endpoint": "127.0.0.1:0"}, "http": {"endpoint": "127.0.0.1:0"}}
+WEBHOOKS = {"logs": {"scheme": "none", "log": {}}, "spans": {"scheme": "none", "span": {"name": "$.name"}}}
 
 CASES = {
     (Kind.RECEIVER, "kafka"): Case(lambda _directory, _stack: {"brokers": f"127.0.0.1:{free_port()}"}),
@@ -96,6 +97,7 @@ CASES = {
     ),
     (Kind.RECEIVER, "otlp"): Case(fixed(protocols=OTLP), send=post_otlp),
     (Kind.RECEIVER, "otlp_json_file"): Case(json_file),
+    (Kind.RECEIVER, "webhook"): Case(fixed(endpoint="127.0.0.1:0", sources=WEBHOOKS)),
     (Kind.RECEIVER, "untrace"): Case(fixed(endpoint="127.0.0.1:0"), send=post_ingest),
     (Kind.PROCESSOR, "attributes"): Case(fixed(actions=ACTIONS)),
     (Kind.PROCESSOR, "batch"): Case(fixed(timeout="20ms")),

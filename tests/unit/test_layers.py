@@ -51,6 +51,7 @@ SHARED = {
     "sampling": set(),
     "scanning": set(),
     "sealing": {"texts"},
+    "shaping": set(),
     "signing": set(),
     "stores": {"clouds"},
     "texts": set(),

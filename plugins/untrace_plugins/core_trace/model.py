@@ -178,12 +178,12 @@ class CoreTrace(BaseModel):
     """Name of the span; absent = operation and model."""
     operation: Name | None = None
     """``chat``, ``text_completion``, ``embeddings``, ``execute_tool`` …; absent = what the request looks like."""
-    start_time: Amount | None = None
-    """Milliseconds since 1970."""
-    end_time: Amount | None = None
-    """Milliseconds since 1970; one before the start counts as the start."""
+    start_time: Amount | Time | None = None
+    """Milliseconds since 1970, or ISO 8601."""
+    end_time: Amount | Time | None = None
+    """As the start; one before the start counts as the start."""
     timestamp: Amount | Time | None = None
-    """The start, where ``startTime`` is absent: milliseconds since 1970, or ISO 8601."""
+    """The start, where ``startTime`` is absent."""
     provider: Name
     """``openai``, ``anthropic`` …"""
     model: Name

@@ -36,7 +36,15 @@ OF_FRAGMENTS = {
 }
 """What may be missing around a fragment."""
 VARIABLE = re.compile(r"\$\{(?:env:)?(\w+)\}")
-GUESSES = {"KEY": "k" * 64, "TOKEN": "hunter2", "HOST": "localhost", "USER": "agent", "IP": "127.0.0.1", "PORT": "4317"}
+GUESSES = {
+    "WHSEC": "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=",
+    "KEY": "k" * 64,
+    "TOKEN": "hunter2",
+    "HOST": "localhost",
+    "USER": "agent",
+    "IP": "127.0.0.1",
+    "PORT": "4317",
+}
 
 
 def environ(text: str) -> dict[str, str]:

@@ -17,12 +17,12 @@ from untrace_pipeline.data.signal import DRY_RUN_HEADER
 from untrace_pipeline.net.endpoint import Endpoint
 from untrace_pipeline.net.http_body import admit_body, read_body
 from untrace_pipeline.net.http_message import HttpError, Request, Response, metadata
+from untrace_pipeline.net.http_once import Once
 from untrace_pipeline.net.http_server import Handler, HttpServer
 from untrace_pipeline.net.refusal import http_refusal
 from untrace_plugins.core_trace.checking import InvalidError, check, load
 from untrace_plugins.receivers.untrace.bodies import AttachedMetadata
 from untrace_plugins.receivers.untrace.config import Permission, UntraceReceiverConfig
-from untrace_plugins.receivers.untrace.idempotency import Idempotency
 from untrace_plugins.receivers.untrace.intake import read_many, read_one, read_spans
 from untrace_plugins.receivers.untrace.keys import KEY_HEADERS, Guard
 from untrace_plugins.receivers.untrace.openapi import document
@@ -57,7 +57,8 @@ class UntraceReceiver:
         self._next = next
         self._guard = Guard(config.keys, config.auth, settings.logger)
         self._rejected = settings.meter.counter("receiver_rejected_traces")
-        self._idempotency = Idempotency(config.idempotency, settings.meter.counter("receiver_replayed_requests"))
+        replayed = settings.meter.counter("receiver_replayed_requests")
+        self._idempotency = Once(config.idempotency.ttl, config.idempotency.max_keys, replayed)
         self._document = orjson.dumps(document(secured=bool(config.keys)))
         health: Mapping[str, Handler] = {"GET": self._health, "HEAD": self._health}
         routes: Mapping[str, Mapping[str, Handler]] = {

@@ -9,11 +9,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from untrace_pipeline.api import Counter
+from untrace_pipeline.api.telemetry import Counter
 from untrace_pipeline.net.http_message import HttpError, Response
-from untrace_plugins.receivers.untrace.config import IdempotencyConfig
 
-__all__ = ["Idempotency"]
+__all__ = ["Once"]
 
 _REPLAYED = (("x-idempotency-replayed", "true"),)
 
@@ -28,13 +27,15 @@ class _Answered:
     expires: float
 
 
-class Idempotency:
-    """Remembers the answers of successful requests, so many and so long as the options say."""
+class Once:
+    """Remembers the answers of successful requests: for ``ttl`` seconds, ``max_keys`` at most."""
 
     def __init__(
-        self, config: IdempotencyConfig, replayed: Counter, clock: Callable[[], float] = time.monotonic
+        self, ttl: float, max_keys: int, replayed: Counter, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._config = config
+        """``replayed`` counts requests that got the answer of another."""
+        self._ttl = ttl
+        self._max_keys = max_keys
         self._replayed = replayed
         self._clock = clock
         self._under_way: dict[Key, tuple[bytes, asyncio.Future[Response]]] = {}
@@ -68,7 +69,7 @@ class Idempotency:
             del self._under_way[key]
         kept = Response(answer.status, answer.body, answer.content_type, answer.headers)
         result.set_result(kept)
-        self._answered[key] = _Answered(digest, kept, self._clock() + self._config.ttl)
+        self._answered[key] = _Answered(digest, kept, self._clock() + self._ttl)
         return answer
 
     def _replay(self, answer: Response) -> Response:
@@ -80,14 +81,14 @@ class Idempotency:
         now = self._clock()
         while self._answered:
             key, oldest = next(iter(self._answered.items()))
-            if oldest.expires > now and len(self._answered) < self._config.max_keys:
+            if oldest.expires > now and len(self._answered) < self._max_keys:
                 break
             del self._answered[key]
 
 
 def _compare(before: bytes, now: bytes) -> None:
     if before != now:
-        raise HttpError(HTTPStatus.CONFLICT, "this X-Idempotency-Key came before with another request")
+        raise HttpError(HTTPStatus.CONFLICT, "this key came before with another request")
 
 
 def _unfinished() -> HttpError:
