@@ -10,6 +10,7 @@ import struct
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import TypeGuard
 
 from untrace_pipeline.data.codecs.values import encode_attribute, encode_key, encode_value
 from untrace_pipeline.data.codecs.wire import varint
@@ -187,7 +188,7 @@ def _attributes(tag: bytes, attributes: Mapping[str, Value]) -> list[bytes]:
     ]
 
 
-def _may_repeat(value: Value) -> bool:
+def _may_repeat(value: Value) -> TypeGuard[str | int | float]:
     """Whether many spans are likely to have this value: names of models, providers and hosts, small numbers."""
     return (type(value) is str and len(value) <= _REPEATED_LENGTH) or type(value) in _REPEATED_TYPES
 

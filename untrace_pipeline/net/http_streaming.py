@@ -42,15 +42,15 @@ class BodyWriter:
         """Called when it took it."""
 
     def write(self, piece: bytes) -> None:
-        """Write a piece; an empty one is nothing."""
-        if not piece or self.framing is Framing.NONE:
+        """Write a piece; an empty one is nothing, nor is one that nobody is there to take."""
+        if not piece or self.framing is Framing.NONE or self._transport.is_closing():
             return
         self._transport.write(b"%x\r\n%b\r\n" % (len(piece), piece) if self.framing is Framing.CHUNKED else piece)
 
     def finish(self) -> None:
         """The body is complete."""
         self.complete = True
-        if self.framing is Framing.CHUNKED:
+        if self.framing is Framing.CHUNKED and not self._transport.is_closing():
             self._transport.write(_LAST_CHUNK)
 
 

@@ -168,14 +168,17 @@ class Call:
                 body.pause, body.resume = call.pause, call.resume
             call.pass_on(self._sink(body))
             await call.finished()
+            if call.error is None and not self._gone:
+                body.write(self._stripper.rest() if self._stripper is not None else b"")
+                body.finish()
         except asyncio.CancelledError:
             call.abort()
             self._cancelled()
             raise
-        if call.error is None:
-            if self._stripper is not None and not self._gone:
-                body.write(self._stripper.rest())
-            body.finish()
+        except Exception:
+            call.abort()
+            self._end(INTERNAL)
+            raise
         broken = None if call.error is None else call.error.failure.value
         self._end(self._left if self._gone else broken)
 
@@ -199,11 +202,12 @@ class Call:
         call = None if self._sending is None else self._sending.call
         heard = call.tee.end(LOOKED_AT_BYTES) if call is not None and call.tee is not None else b""
         self._left = None if has_ended(heard) else DISCONNECTED
+        if call is not None:
+            call.pass_on(_discard)
         if self._proxy.config.on_client_disconnect is OnDisconnect.CANCEL:
             assert self._task is not None
             self._task.cancel()
         elif call is not None:
-            call.pass_on(_discard)
             call.resume()
 
     def _cancelled(self) -> None:

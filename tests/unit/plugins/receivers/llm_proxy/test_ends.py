@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+import uvloop
 
 from tests.support.llm_upstream import LlmUpstream
 from tests.support.proxying import Proxying, proxying, request_bytes
@@ -95,10 +96,18 @@ async def test_whole_call_in_time(upstream: LlmUpstream) -> None:
     assert not answer.complete
 
 
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
 @pytest.mark.parametrize("policy", ["cancel", "drain"])
 @pytest.mark.parametrize("fault", ["first_300", "slow_10"])
-async def test_client_goes(upstream: LlmUpstream, policy: str, fault: str) -> None:
-    """``cancel`` gives the call up, ``drain`` reads it to its end; both leave a span that says so."""
+def test_client_goes(upstream: LlmUpstream, run: Callable[..., None], policy: str, fault: str) -> None:
+    """``cancel`` gives the call up, ``drain`` reads it to its end; both leave a span that says so.
+
+    On both event loops: they differ in what may be done with a connection that is closed.
+    """
+    run(_client_goes(upstream, policy, fault))
+
+
+async def _client_goes(upstream: LlmUpstream, policy: str, fault: str) -> None:
     async with proxying(upstream, on_client_disconnect=policy) as proxy:
         reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
         writer.write(request_bytes(CHAT, STREAM, headers={"x-upstream-fault": fault}))
