@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
-from untrace_pipeline.api import Host
+from untrace_pipeline.api import Host, ProbeResult
 from untrace_pipeline.errors import Code, ConsumeError, OversizeError, RetryableError
 from untrace_pipeline.net.client import hide, one_line
 from untrace_pipeline.net.http_answer import Answer
 from untrace_pipeline.net.http_client import HttpClient, HttpClientConfig
-from untrace_pipeline.net.rate_limits import read_delay
+from untrace_pipeline.net.rate_limits import wait_seconds
 from untrace_pipeline.net.tls import ClientTlsConfig
 
 __all__ = ["Authorizer", "Wire", "word_of"]
@@ -31,7 +31,9 @@ _CODES = {
 _TOO_LARGE_WORDS = {"EntityTooLarge", "RequestBodyTooLarge"}
 _EXPIRED_WORDS = {"ExpiredToken", "ExpiredTokenException", "InvalidToken", "RequestExpired", "TokenRefreshRequired"}
 _SLOWER_WORDS = {"SlowDown", "ServerBusy", "ProvisionedThroughputExceededException", "LimitExceededException"}
-_UNAUTHENTICATED = 401
+_NO_RIGHT_WORDS = {"AccessDenied", "AccessDeniedException", "AuthorizationPermissionMismatch"}
+_REFUSED_WORDS = {"InvalidSignatureException", "UnrecognizedClientException", "InvalidClientTokenId"}
+_UNAUTHENTICATED, _FORBIDDEN = 401, 403
 
 _WORD = re.compile(r"<Code>([^<]{1,100})</Code>")
 _JSON_WORD = re.compile(r'"__type"\s*:\s*"(?:[^"#]*#)?([^"]{1,100})"')
@@ -92,6 +94,30 @@ class Wire:
             return answer
         raise self.refusal(answer)
 
+    async def ask(self, method: str, url: str, headers: Mapping[str, str], data: bytes = b"") -> Sequence[ProbeResult]:
+        """Return what the service says to a question that changes nothing.
+
+        Who may write need not be allowed to look: being told so is as good an answer as any.
+        """
+        try:
+            signed = await self._authorizer.headers(method, url, headers, data)
+            answer = await self._client.request(method, url, data, signed)
+        except ConsumeError as error:
+            what = "credentials" if error.code is Code.UNAUTHENTICATED else "health"
+            return [ProbeResult(what, ok=False, message=str(hide(error, self._secrets)))]
+        word, answers = word_of(answer), ProbeResult("health", ok=True, message=f"HTTP {answer.status}")
+        if answer.status in _OK:
+            return [answers, ProbeResult("credentials", ok=True, message="taken")]
+        if word in _NO_RIGHT_WORDS or (answer.status == _FORBIDDEN and not word):
+            return [
+                answers,
+                ProbeResult("credentials", ok=True, message="taken; no right to look is needed"),
+            ]
+        said = str(self.refusal(answer))
+        if answer.status in {_UNAUTHENTICATED, _FORBIDDEN} or word in _REFUSED_WORDS | _EXPIRED_WORDS:
+            return [answers, ProbeResult("credentials", ok=False, message=said)]
+        return [ProbeResult("health", ok=False, message=said)]
+
     def refusal(self, answer: Answer) -> ConsumeError:
         """Return the error that an answer stands for; looks for new credentials where those were not taken."""
         word, body = word_of(answer), _readable(answer)
@@ -104,9 +130,7 @@ class Wire:
         if answer.status == _TOO_LARGE or word in _TOO_LARGE_WORDS:
             return hide(OversizeError(text), self._secrets)
         code = Code.RESOURCE_EXHAUSTED if word in _SLOWER_WORDS else _CODES.get(answer.status, Code.UNAVAILABLE)
-        return hide(
-            RetryableError(text, retry_after=read_delay(answer.headers.get("Retry-After")), code=code), self._secrets
-        )
+        return hide(RetryableError(text, retry_after=wait_seconds(answer.headers), code=code), self._secrets)
 
 
 def word_of(answer: Answer) -> str:

@@ -7,12 +7,12 @@ import base64
 import hashlib
 import hmac
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from email.utils import formatdate
 from functools import partial
 from urllib.parse import parse_qsl, quote, urlsplit
 
-from untrace_pipeline.api import Host
+from untrace_pipeline.api import Host, ProbeResult
 from untrace_plugins.clouds.tokens import Fixed, Tokens
 from untrace_plugins.clouds.wire import Authorizer, Wire, word_of
 from untrace_plugins.stores.config import AzureConfig, StoreConfig
@@ -71,6 +71,11 @@ class AzureStore:
             rows = "".join(f"<Latest>{name}</Latest>" for name in names)
             return await self._create(thing, "comp=blocklist", about, f"<BlockList>{rows}</BlockList>".encode())
         return await self._create(thing, "", about | {"x-ms-blob-type": "BlockBlob"}, thing.data)
+
+    async def probe(self) -> Sequence[ProbeResult]:
+        """Look at one name in the bucket."""
+        query = "&".join(filter(None, ("restype=container&comp=list&maxresults=1", self._sas)))
+        return await self._wire.ask("GET", f"{self._base}?{query}", _around(b""))
 
     async def close(self) -> None:
         """Close the connections."""

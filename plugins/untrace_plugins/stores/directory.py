@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from untrace_pipeline.api import Host
+from untrace_pipeline.api import Host, ProbeResult
 from untrace_plugins.stores.config import StoreConfig
 from untrace_plugins.stores.store import StoredObject
 
@@ -40,6 +40,12 @@ class DirectoryStore:
     async def put(self, thing: StoredObject) -> bool:
         """Write beside the place, then move there: readers find whole files only. Raises ``OSError``."""
         return await asyncio.to_thread(self._put, thing)
+
+    async def probe(self) -> Sequence[ProbeResult]:
+        """Look whether the directory, or the nearest one above it that is there, may be written to."""
+        place = next(one for one in (self._root, *self._root.parents) if one.exists())
+        ok = place.is_dir() and os.access(place, os.W_OK | os.X_OK)
+        return [ProbeResult("health", ok=ok, message=f"{place} may {'' if ok else 'not '}be written to")]
 
     async def close(self) -> None:
         """Nothing is open."""

@@ -7,7 +7,7 @@ import base64
 import hashlib
 import logging
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC
 from functools import cache
@@ -16,7 +16,7 @@ from urllib.parse import quote, urlencode
 
 import orjson
 
-from untrace_pipeline.api import Host
+from untrace_pipeline.api import Host, ProbeResult
 from untrace_pipeline.errors import ConsumeError, RetryableError
 from untrace_plugins.clouds.tokens import Fixed, Tokens
 from untrace_plugins.clouds.wire import Authorizer, Wire
@@ -70,6 +70,12 @@ class GcsStore:
         headers = {"content-type": f"multipart/related; boundary={border}"}
         answer = await self._wire.send("POST", self._url("multipart"), headers, body, also={EXISTS})
         return answer.status != EXISTS
+
+    async def probe(self) -> Sequence[ProbeResult]:
+        """Look at one name in the bucket."""
+        return await self._wire.ask(
+            "GET", f"{self._endpoint}/storage/v1/b/{quote(self._config.bucket)}/o?maxResults=1", {}
+        )
 
     async def close(self) -> None:
         """Close the connections."""

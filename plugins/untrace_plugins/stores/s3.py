@@ -8,13 +8,13 @@ import hashlib
 import logging
 import re
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from urllib.parse import quote, urlencode
 from xml.sax.saxutils import escape
 
-from untrace_pipeline.api import Host
+from untrace_pipeline.api import Host, ProbeResult
 from untrace_pipeline.errors import ConsumeError, RetryableError
 from untrace_plugins.clouds.aws import Signer
 from untrace_plugins.clouds.wire import Wire, word_of
@@ -68,6 +68,10 @@ class S3Store:
             return await self._put_parts(url, thing.data, about)
         headers = about | self._condition | await asyncio.to_thread(self._checksum, thing.data)
         return (await self._wire.send("PUT", url, headers, thing.data, also={EXISTS})).status != EXISTS
+
+    async def probe(self) -> Sequence[ProbeResult]:
+        """Look at one name in the bucket."""
+        return await self._wire.ask("GET", f"{self._base}?list-type=2&max-keys=1", {"content-type": "application/xml"})
 
     async def close(self) -> None:
         """Close the connections."""

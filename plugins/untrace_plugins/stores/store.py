@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from untrace_pipeline.api import Host
+from untrace_pipeline.api import Host, ProbeResult
 from untrace_plugins.stores.config import Provider, StoreConfig
 
 __all__ = ["ObjectStore", "StoredObject", "open_store"]
@@ -45,6 +46,9 @@ class ObjectStore(Protocol):
         else, because a store never judges what is in an object: the bucket may be made and the credentials mended
         while the data waits. ``OSError`` for a directory. Cancelled, the object may be there or not.
         """
+
+    async def probe(self) -> Sequence[ProbeResult]:
+        """Ask whether the bucket is there and knows us, without changing anything."""
 
     async def close(self) -> None:
         """Close connections. Safe twice and without ``start``."""

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import orjson
 
-from untrace_pipeline.api import Host, Settings
+from untrace_pipeline.api import Host, ProbeResult, Settings
 from untrace_pipeline.data import Batch
 from untrace_pipeline.delivery import DELIVERED, Delivery, Outcome, Request
 from untrace_pipeline.errors import Code, RetryableError
@@ -20,7 +20,6 @@ from untrace_plugins.exporters.kinesis.records import Packer, Record
 
 __all__ = ["KinesisExporter"]
 
-HEADERS = {"content-type": "application/x-amz-json-1.1", "x-amz-target": "Kinesis_20131202.PutRecords"}
 THROTTLED = "ProvisionedThroughputExceededException"
 
 
@@ -72,6 +71,11 @@ class KinesisExporter:
             raise cause
         return Outcome(rest=Batch.merge([record.part for record in left]), cause=cause)
 
+    async def probe(self) -> Sequence[ProbeResult]:
+        """Ask for the state of the stream."""
+        body = orjson.dumps({"StreamName": self._stream})
+        return await self._wire.ask("POST", self._url, _headers("DescribeStreamSummary"), body)
+
     async def shutdown(self) -> None:
         """Drain, then close the connections."""
         try:
@@ -83,7 +87,7 @@ class KinesisExporter:
         """Make one call; return the records that were not taken, and why."""
         rows = [{"PartitionKey": one.key, "Data": base64.b64encode(one.data).decode()} for one in records]
         body = orjson.dumps({"StreamName": self._stream, "Records": rows})
-        answer = await self._wire.send("POST", self._url, HEADERS, body)
+        answer = await self._wire.send("POST", self._url, _headers("PutRecords"), body)
         try:
             results = [row.get("ErrorCode") and row for row in orjson.loads(answer.body)["Records"]]
             failed = [(record, row) for record, row in zip(records, results, strict=True) if row]
@@ -99,3 +103,7 @@ class KinesisExporter:
         said = one_line(f"{words['ErrorCode']}: {words.get('ErrorMessage', '')}")
         problem = RetryableError(f"{len(failed)} of {len(records)} records not taken: {said}", code=code)
         return [record for record, _ in failed], problem
+
+
+def _headers(action: str) -> dict[str, str]:
+    return {"content-type": "application/x-amz-json-1.1", "x-amz-target": f"Kinesis_20131202.{action}"}

@@ -5,7 +5,7 @@ Names follow from the content and its arrival, and objects are only ever created
 What is accepted is lost only where no disk holds the queue. Costs a conversion, outside of the event loop, per object.
 """
 
-from untrace_pipeline.api import Exporter, ExporterFactory, MetricKind, MetricSpec, Settings, Stability
+from untrace_pipeline.api import About, Exporter, ExporterFactory, MetricKind, MetricSpec, Settings, Stability
 from untrace_plugins.exporters.object_store.config import ObjectStoreConfig
 
 __all__ = ["FACTORY"]
@@ -36,6 +36,28 @@ FACTORY = ExporterFactory(
             "Bytes of the new objects, as they are stored.",
             ("exporter",),
         ),
+    ),
+    about=About(
+        title="Object store",
+        category="stores",
+        minimal={"url": "s3://bucket/prefix"},
+        options=(
+            "url",
+            "s3",
+            "gcs",
+            "azure",
+            "file",
+            "format",
+            "compression",
+            "prefix_from_attribute",
+            "partition_format",
+        ),
+        facts=(
+            ("Where it goes", "S3 and what speaks its protocol, Google Cloud Storage, Azure Blob Storage, a directory"),
+            ("What is sent", "OTLP JSON lines, OTLP protobuf, or Parquet with columns for LLM calls"),
+            ("Sent twice", "stored once: names follow from the content, and objects are only created"),
+        ),
+        look="under the keys that the metric `object_store_exporter_objects` counts: year=…/month=…/day=…",
     ),
     create=_create,
 )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
-from untrace_pipeline.api import Host, Settings
+from untrace_pipeline.api import Host, ProbeResult, Settings
 from untrace_pipeline.delivery import DELIVERED, Delivery, Outcome, Request
 from untrace_plugins.exporters.object_store.config import ObjectStoreConfig
 from untrace_plugins.exporters.object_store.forms import form_of
@@ -49,6 +50,10 @@ class ObjectStoreExporter:
             else:
                 self._present.add()
         return DELIVERED
+
+    async def probe(self) -> Sequence[ProbeResult]:
+        """Ask the store whether the bucket is there, and whether it knows us."""
+        return await self._store.probe()
 
     async def shutdown(self) -> None:
         """Write what is left, then close the connections."""
