@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, get_args
 
+from benchmarks.capture import measure_capture
 from benchmarks.loadtool import Sinks, loadgen_binary
 from benchmarks.measure import QUICK, Durations, measure, measure_idle, measure_overload, output_of
 from benchmarks.profile import profile
@@ -29,6 +30,7 @@ PARTS = ("scenarios", "idle", "overload", "failures")
 EXTRA = ("idle", *(overload.name for overload in OVERLOADS))
 OVERLOAD_SCENARIO = next(scenario for scenario in SCENARIOS if scenario.name == "pass-through grpc, 10/request")
 COMMANDS: Mapping[str, Callable[[Sequence[str]], int]] = {
+    "capture": measure_capture,
     "profile": profile,
     "proxy": measure_proxy,
     "stages": measure_stages,

@@ -62,7 +62,8 @@ class Reading:
         if value is not None:
             if canonical not in self.values:
                 self.values[canonical] = value if value.__class__ in _PLAIN else _plain(value)
-            self.used.update(sources)
+            if sources:
+                self.used.update(sources)
 
     def force(self, canonical: str, value: Value) -> None:
         """Set a canonical attribute whatever others say; ``None`` removes it from the span."""

@@ -127,8 +127,9 @@ def _output(given: Mapping[str, Any], keys: _Keys, reasoning: int | None) -> int
 
 def _details(given: Mapping[str, Any], names: tuple[str, ...]) -> Mapping[str, Any]:
     for name in names:
-        if isinstance(given[name], Mapping):
-            found: Mapping[str, Any] = given[name]
+        details = given[name]
+        if details.__class__ is dict or isinstance(details, Mapping):
+            found: Mapping[str, Any] = details
             return found
     return _NO_DETAILS
 

@@ -69,10 +69,10 @@ def parameters(span: Reading, given: Mapping[str, Any]) -> bool:
             if value != "Infinity":  # how Langfuse writes that there is no limit
                 span.put(canonical, span.attempt(convert, value, key))
     reasoning = given.get("reasoning")
-    if isinstance(reasoning, Mapping):
+    if reasoning is not None and isinstance(reasoning, Mapping):
         span.put(names.REQUEST_REASONING_LEVEL, text(reasoning.get("effort")))
     wanted = given.get("response_format")
-    if isinstance(wanted, Mapping):
+    if wanted is not None and isinstance(wanted, Mapping):
         span.put(names.OUTPUT_TYPE, output_type(wanted.get("type")))
     return known == len(given) - list(given.values()).count(None)
 
@@ -96,7 +96,11 @@ def _ends(given: Mapping[str, Any]) -> list[object]:
     """Return the words for why choices ended, in order."""
     choices = given.get("choices", given.get("candidates"))
     if isinstance(choices, list):
-        return [one.get("finish_reason", one.get("finishReason")) for one in choices if isinstance(one, Mapping)]
+        return [
+            one.get("finish_reason", one.get("finishReason"))
+            for one in choices
+            if one.__class__ is dict or isinstance(one, Mapping)
+        ]
     if isinstance(given.get("output"), list):
         return _items_end(given)
     return [given.get("stop_reason", given.get("stopReason", given.get("finish_reason")))]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from untrace_plugins.genai.providers.decoding import Decoded, decoded
 from untrace_plugins.genai.providers.exchange import Body
-from untrace_plugins.genai.providers.json_pieces import array_items, load, recovered
+from untrace_plugins.genai.providers.json_pieces import array_items, item_end, load, recovered
 from untrace_plugins.genai.providers.reader import Merger, Reader
 from untrace_plugins.genai.providers.sse import is_stream, payloads
 from untrace_plugins.genai.reading import UNREADABLE
@@ -47,9 +47,12 @@ def read_answer(body: Body, reader: Reader) -> Content:
         return _UNREADABLE
     if reader.merger is not None:
         if is_stream(text.head or text.tail):
-            return _stream(text, reader.merger(), _events(text))
+            end, answer = _merged(text, reader.merger(), _events(text))
+            return answer if end is None else _begun(answer, text, end)
         if text.head.lstrip()[:1] == b"[":
-            return _stream(text, reader.merger(), array_items(text.head, text.tail))
+            items = enumerate(array_items(text.head, text.tail))
+            number, answer = _merged(text, reader.merger(), ((item, number) for number, item in items))
+            return answer if number is None else _begun(answer, text, item_end(text.head, number))
     return _object(text)
 
 
@@ -75,12 +78,17 @@ def _events(text: Decoded) -> Iterator[tuple[Any, int]]:
                 yield load(data), len(text.head) + 1
 
 
-def _stream(text: Decoded, merger: Merger, events: Iterator[tuple[Any, int]]) -> Content:
+def _merged(text: Decoded, merger: Merger, events: Iterable[tuple[Any, int]]) -> tuple[int | None, Content]:
+    """Return the answer that the events of a stream make, and what came with the first of them that had content."""
     whole, first = text.complete, None
-    for event, end in events:
+    for event, place in events:
         try:
             if merger.add(event) and first is None:
-                first = end
+                first = place
         except UNREADABLE:  # no JSON, or not of the shape that the API has
             whole = False
-    return Content(merger.whole(), whole, None if first is None else text.time_at(first))
+    return first, Content(merger.whole(), whole)
+
+
+def _begun(answer: Content, text: Decoded, offset: int) -> Content:
+    return answer._replace(first_content=text.time_at(offset))

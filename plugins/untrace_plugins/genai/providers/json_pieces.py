@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any, Final
 
 import orjson
 
-__all__ = ["array_items", "load", "recovered"]
+__all__ = ["array_items", "item_end", "load", "recovered"]
 
 TRIED_BYTES: Final = 8 * 1024 * 1024
 """Most that is parsed in search of where the end of a cut text makes sense."""
@@ -18,6 +20,7 @@ _TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:(")|\\?\Z)|[{}\[\],]', re.DO
 _OPEN_STRING = re.compile(rb'"[^"\\]*+(?:\\(?:[^u]|u[0-9a-fA-F]{4})[^"\\]*+)*+', re.DOTALL)
 _MEMBER = re.compile(rb',\s*(?="[^"\\]{1,64}"\s*:)')
 _ITEM = re.compile(rb",\s*(?=\{)")
+_SCANNER = json.JSONDecoder(strict=False)
 _CLOSERS = {ord("{"): b"}", ord("["): b"]"}
 
 
@@ -38,22 +41,34 @@ def recovered(head: bytes, tail: bytes = b"") -> dict[str, Any] | None:
     return {**ended, **begun} if isinstance(ended, dict) else begun
 
 
-def array_items(head: bytes, tail: bytes = b"") -> Iterator[tuple[Any, int]]:
-    """Yield the items of an array of objects, and where each ends in the head; of the tail, those that are whole."""
-    depth, begin = 0, 0
-    for token in _TOKEN.finditer(head):
-        char = head[token.start()]
-        if char in b"{[":
-            depth += 1
-            if depth == 2:  # noqa: PLR2004  within the array
-                begin = token.start()
-        elif char in b"}]":
-            depth -= 1
-            if depth == 1 and (item := load(head[begin : token.end()])) is not None:
-                yield item, token.end()
+def array_items(head: bytes, tail: bytes = b"") -> Iterator[Any]:
+    """Yield the items of an array of objects; of one that is not all there, those that are whole."""
+    whole = load(head)
+    if isinstance(whole, list):
+        yield from whole
+        return
+    for begin, end in _item_places(head):
+        yield load(head[begin:end])
     ended = _suffix(tail, _ITEM, b"[") if tail else None
-    for item in ended if isinstance(ended, list) else ():
-        yield item, len(head) + 1
+    yield from ended if isinstance(ended, list) else ()
+
+
+def item_end(head: bytes, number: int) -> int:
+    """Return where an item ends, counted from 0; beyond the head if it is not in it."""
+    return next((end for _, end in islice(_item_places(head), number, None)), len(head) + 1)
+
+
+def _item_places(head: bytes) -> Iterator[tuple[int, int]]:
+    """Yield where each item begins and ends. The scanner wants text: one of which each character is a byte."""
+    text = head.decode("latin-1")
+    place = text.find("{")
+    while place >= 0:
+        try:
+            _, end = _SCANNER.raw_decode(text, place)
+        except (ValueError, RecursionError):
+            return
+        yield place, end
+        place = text.find("{", end)
 
 
 def _closed(head: bytes) -> Any:

@@ -68,7 +68,7 @@ class Fragments:
 
 def mapping(value: object) -> Json:
     """Return an object; an empty one for anything else."""
-    return value if isinstance(value, Mapping) else _NOTHING
+    return value if isinstance(value, dict) else _NOTHING
 
 
 def dicts(value: object) -> list[dict[str, Any]]:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from untrace_plugins.genai.providers import decoding
 from untrace_plugins.genai.providers.decoding import decoded
 from untrace_plugins.genai.providers.exchange import Body
-from untrace_plugins.genai.providers.json_pieces import array_items, recovered
+from untrace_plugins.genai.providers.json_pieces import array_items, item_end, recovered
 from untrace_plugins.genai.providers.sse import is_stream, payloads
 
 EVENTS = b': hi\n\nevent: a\ndata: {"n": 1}\n\ndata:{"n":\ndata: 2}\nid: 7\n\n\n\nretry: 5\n\ndata: {"n": 3}'
@@ -105,16 +105,25 @@ def test_end_of_an_object() -> None:
 
 @given(st.lists(st.dictionaries(st.text(), JSON), min_size=1), st.data())
 def test_items_of_an_array(items: list[dict[str, Any]], data: st.DataObject) -> None:
-    """Those that are whole, in order, each with its end."""
+    """Those that are whole, in order, and where each ends."""
     text = orjson.dumps(items, option=orjson.OPT_INDENT_2)
-    assert [item for item, _ in array_items(text)] == items
+    assert list(array_items(text)) == items
+    ends = [item_end(text, number) for number in range(len(items))]
+    assert ends == sorted(ends)
+    assert all(text[end - 1 : end] == b"}" for end in ends)
     cut = data.draw(st.integers(0, len(text)))
     found = list(array_items(text[:cut]))
-    assert [item for item, _ in found] == items[: len(found)]
-    assert all(text[end - 1 : end] == b"}" for _, end in found)
-    if items[-1]:
-        last = b"x" + text[text.rindex(b",\n  {") :] if len(items) > 1 else b""
-        assert [item for item, _ in array_items(b"", last)] == (items[-1:] if last else [])
+    assert found == items[: sum(end <= cut for end in ends)]
+    assert item_end(text[:cut], len(found)) in (cut + 1, *ends)
+
+
+def test_end_of_an_array() -> None:
+    """Of the end, what is whole."""
+    assert list(array_items(b'[{"a": 1}, {"b"', b'x": [{"c": 1}, {"d": 2}]}, {"e": 3}, {"f": 4}]')) == [
+        {"a": 1},
+        {"e": 3},
+        {"f": 4},
+    ]
 
 
 def _brotli(data: bytes) -> bytes:
