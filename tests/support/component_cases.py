@@ -143,6 +143,9 @@ CASES = {
     (Kind.EXPORTER, "opensearch"): Case(fixed(endpoint="http://127.0.0.1:9", retry_on_failure={"enabled": False})),
     (Kind.EXPORTER, "otlp_grpc"): Case(backend("grpc")),
     (Kind.EXPORTER, "otlp_http"): Case(backend("http")),
+    (Kind.EXPORTER, "prometheus_remote_write"): Case(
+        fixed(endpoint="http://127.0.0.1:9/api/v1/write", retry_on_failure={"enabled": False})
+    ),
     (Kind.EXPORTER, "prometheus"): Case(fixed(endpoint="127.0.0.1:0")),
     (Kind.EXTENSION, "basic_auth"): Case(fixed(htpasswd={"inline": "user:{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g="})),
     (Kind.EXTENSION, "bearer_token_auth"): Case(fixed(token="secret")),

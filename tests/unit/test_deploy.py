@@ -17,7 +17,7 @@ from untrace_pipeline.config.loader import load
 from untrace_pipeline.registry import Registry
 from untrace_pipeline.telemetry.table import SECTIONS
 from untrace_plugins.connectors.llm_metrics.catalog import CATALOG
-from untrace_plugins.exporters.prometheus.names import metric_name
+from untrace_plugins.prometheus.names import metric_name
 
 ROOT = Path(__file__).resolve().parents[2]
 MANIFESTS = sorted((ROOT / "deploy/kubernetes").glob("*.yaml"))

@@ -46,6 +46,7 @@ SHARED = {
     "kubernetes": set(),
     "metrics": {"connectors", "sampling"},  # of the connectors, how they deliver to several pipelines
     "otlp": set(),
+    "prometheus": set(),
     "rows": set(),
     "runs": {"genai", "otlp"},
     "sampling": set(),

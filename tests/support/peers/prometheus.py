@@ -42,12 +42,18 @@ STOP_SECONDS = 20.0
 class Prometheus:
     """A running Prometheus: `with Prometheus(config) as server: server.query("up")`."""
 
-    def __init__(self, config: Mapping[str, Any]) -> None:
+    def __init__(self, config: Mapping[str, Any], *arguments: str) -> None:
         self._binary = prometheus_binaries(build=False) / "prometheus"
         self._config = config
+        self._arguments = arguments
         self._directory = tempfile.TemporaryDirectory(prefix="prometheus-")
         self._port = 0
         self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """Where it serves, without a slash at the end."""
+        return f"http://127.0.0.1:{self._port}"
 
     @property
     def log(self) -> str:
@@ -79,6 +85,7 @@ class Prometheus:
             "--storage.tsdb.path=data",
             f"--web.listen-address=127.0.0.1:{self._port}",
             "--enable-feature=exemplar-storage",
+            *self._arguments,
         ]
         with (directory / "output.log").open("wb") as log:
             self._process = subprocess.Popen(command, cwd=directory, stdin=subprocess.DEVNULL, stdout=log, stderr=log)

@@ -12,23 +12,17 @@ from functools import cache
 from itertools import accumulate
 from typing import Any
 
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, timestamp_pb2
-
 from untrace_plugins.exporters.prometheus.escaping import escape
 from untrace_plugins.exporters.prometheus.negotiation import Escaping
-from untrace_plugins.exporters.prometheus.points import Exemplar, Histogram, NativeHistogram, Number, Point, Summary
 from untrace_plugins.exporters.prometheus.store import Family
+from untrace_plugins.prometheus.messages import message_classes
+from untrace_plugins.prometheus.native import ZERO_THRESHOLD, bounded_count, spans_of
+from untrace_plugins.prometheus.points import Exemplar, Histogram, NativeHistogram, Number, Point, Summary
 
 __all__ = ["family_class", "render_protobuf"]
 
 _TYPES = {"counter": 0, "gauge": 1, "summary": 2, "unknown": 3, "histogram": 4}
 """``MetricType``."""
-_ZERO_THRESHOLD = 1e-128
-"""Of native histograms that do not say theirs, as in the Collector."""
-_LARGEST_COUNT = 2**63 - 1
-"""Differences of counts are signed."""
-_LARGEST_GAP = 2
-"""Empty buckets that are cheaper to write than a new span."""
 
 _PACKAGE = "io.prometheus.client"
 _MESSAGES: Mapping[str, Mapping[str, tuple[int, str]]] = {
@@ -72,8 +66,6 @@ _MESSAGES: Mapping[str, Mapping[str, tuple[int, str]]] = {
     "MetricFamily": {"name": (1, "string"), "help": (2, "string"), "type": (3, "int32"), "metric": (4, "*Metric")},
 }
 """Fields by message, as ``(number, type)``; a star repeats. The enum of types is an integer on the wire."""
-_SCALARS = {"double": 1, "int64": 3, "uint64": 4, "int32": 5, "string": 9, "uint32": 13, "sint32": 17, "sint64": 18}
-_MESSAGE = 11
 
 
 def render_protobuf(families: Iterable[Family], escaping: Escaping, *, timestamps: bool) -> bytes:
@@ -88,24 +80,9 @@ def render_protobuf(families: Iterable[Family], escaping: Escaping, *, timestamp
 @cache
 def family_class() -> Any:
     """Return the class of ``MetricFamily`` messages."""
-    file = descriptor_pb2.FileDescriptorProto(name="untrace/prometheus_client_model.proto", package=_PACKAGE)
-    file.dependency.append(timestamp_pb2.DESCRIPTOR.name)
-    for message, fields in _MESSAGES.items():
-        declared = file.message_type.add(name=message)
-        for name, (number, type_) in fields.items():
-            _declare(declared.field.add(name=name, number=number), type_)
-    pool = descriptor_pool.DescriptorPool()
-    pool.AddSerializedFile(timestamp_pb2.DESCRIPTOR.serialized_pb)
-    pool.Add(file)
-    return message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{_PACKAGE}.MetricFamily"))
-
-
-def _declare(field: Any, type_: str) -> None:
-    field.label = 3 if type_.startswith("*") else 1
-    type_ = type_.removeprefix("*")
-    field.type = _SCALARS.get(type_, _MESSAGE)
-    if field.type == _MESSAGE:
-        field.type_name = ".google.protobuf.Timestamp" if type_ == "Timestamp" else f".{_PACKAGE}.{type_}"
+    return message_classes("untrace/prometheus_client_model.proto", _PACKAGE, _MESSAGES, syntax="proto2")[
+        "MetricFamily"
+    ]
 
 
 def _family(family: Family, escaping: Escaping, *, timestamps: bool) -> Any:
@@ -130,7 +107,7 @@ def _fill(metric: Any, type_: str, point: Point) -> None:
         case NativeHistogram():
             _fill_native(metric.histogram, point)
         case Summary():
-            metric.summary.sample_count, metric.summary.sample_sum = _count(point.count), point.sum
+            metric.summary.sample_count, metric.summary.sample_sum = bounded_count(point.count), point.sum
             for quantile, value in point.quantiles:
                 metric.summary.quantile.add(quantile=quantile, value=value)
             _created(metric.summary, point)
@@ -145,21 +122,21 @@ def _fill_number(target: Any, type_: str, point: Number) -> None:
 
 
 def _fill_histogram(target: Any, point: Histogram) -> None:
-    target.sample_count, target.sample_sum = _count(point.count), point.sum
+    target.sample_count, target.sample_sum = bounded_count(point.count), point.sum
     _created(target, point)
     for bound, count in zip(point.bounds, accumulate(point.counts), strict=False):
-        target.bucket.add(cumulative_count=_count(count), upper_bound=bound)
+        target.bucket.add(cumulative_count=bounded_count(count), upper_bound=bound)
     for exemplar in point.exemplars:
         place = bisect_left(point.bounds, exemplar.value)
         if place == len(target.bucket):
-            target.bucket.add(cumulative_count=_count(point.count), upper_bound=float("inf"))
+            target.bucket.add(cumulative_count=bounded_count(point.count), upper_bound=float("inf"))
         _fill_exemplar(target.bucket[place].exemplar, exemplar)
 
 
 def _fill_native(target: Any, point: NativeHistogram) -> None:
-    target.sample_count, target.sample_sum = _count(point.count), point.sum
-    target.schema, target.zero_count = point.scale, _count(point.zero_count)
-    target.zero_threshold = point.zero_threshold or _ZERO_THRESHOLD
+    target.sample_count, target.sample_sum = bounded_count(point.count), point.sum
+    target.schema, target.zero_count = point.scale, bounded_count(point.zero_count)
+    target.zero_threshold = point.zero_threshold or ZERO_THRESHOLD
     _created(target, point)
     _fill_buckets(target.positive_span, target.positive_delta, point.positive)
     _fill_buckets(target.negative_span, target.negative_delta, point.negative)
@@ -170,25 +147,10 @@ def _fill_native(target: Any, point: NativeHistogram) -> None:
 
 
 def _fill_buckets(spans: Any, deltas: Any, buckets: Mapping[int, int]) -> None:
-    """Write counts as spans of neighbours, and as differences to the bucket before; Prometheus numbers from one on."""
-    last = before = 0
-    span = None
-    for index in sorted(buckets):
-        own = index + 1
-        if span is None or own - last > _LARGEST_GAP + 1:
-            span = spans.add(offset=own if span is None else own - last - 1, length=0)
-        else:
-            for _ in range(own - last - 1):
-                deltas.append(-before)
-                span.length, before = span.length + 1, 0
-        count = _count(buckets[index])
-        deltas.append(count - before)
-        span.length, before, last = span.length + 1, count, own
-
-
-def _count(value: int) -> int:
-    """Return a count that the messages can hold; absurd ones are the largest."""
-    return min(value, _LARGEST_COUNT)
+    found, differences = spans_of(buckets)
+    for offset, length in found:
+        spans.add(offset=offset, length=length)
+    deltas.extend(differences)
 
 
 def _fill_exemplar(target: Any, exemplar: Exemplar) -> None:

@@ -13,9 +13,9 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import AggregationTemporality
 from untrace_pipeline.conditions.values import to_json
 from untrace_pipeline.data.codecs.values import read_attributes
 from untrace_plugins.exporters.prometheus.config import PrometheusConfig
-from untrace_plugins.exporters.prometheus.labels import Labelling, Labels
-from untrace_plugins.exporters.prometheus.names import metric_name
-from untrace_plugins.exporters.prometheus.points import Number, Point, Times, read_point
+from untrace_plugins.prometheus.labels import Labelling, Labels
+from untrace_plugins.prometheus.names import metric_name
+from untrace_plugins.prometheus.points import Number, Point, Times, read_point
 
 __all__ = ["Family", "Sample", "Store"]
 
@@ -62,7 +62,12 @@ class Store:
     """What the page shows."""
 
     def __init__(self, config: PrometheusConfig) -> None:
-        self._labelling = Labelling(config)
+        self._labelling = Labelling(
+            escapes=config.translation.escapes,
+            scopes=not config.without_scope_info,
+            conversion=config.resource_to_telemetry_conversion,
+            constant=config.const_labels,
+        )
         self._translation = config.translation
         self._namespace = config.namespace
         self._expiration = config.metric_expiration

@@ -8,9 +8,10 @@ from collections.abc import Iterable, Iterator
 from itertools import accumulate
 
 from untrace_plugins.exporters.prometheus.escaping import escape, is_legacy
-from untrace_plugins.exporters.prometheus.labels import Labels
 from untrace_plugins.exporters.prometheus.negotiation import Form, Wish
-from untrace_plugins.exporters.prometheus.points import (
+from untrace_plugins.exporters.prometheus.store import Family
+from untrace_plugins.prometheus.labels import Labels
+from untrace_plugins.prometheus.points import (
     Exemplar,
     Histogram,
     NativeHistogram,
@@ -18,7 +19,6 @@ from untrace_plugins.exporters.prometheus.points import (
     Point,
     Summary,
 )
-from untrace_plugins.exporters.prometheus.store import Family
 
 __all__ = ["render_text"]
 

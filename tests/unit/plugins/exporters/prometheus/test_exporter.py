@@ -21,10 +21,10 @@ from untrace_plugins.exporters.prometheus import FACTORY
 from untrace_plugins.exporters.prometheus.config import PrometheusConfig
 from untrace_plugins.exporters.prometheus.exporter import PrometheusExporter
 from untrace_plugins.exporters.prometheus.negotiation import Escaping, Form, Wish
-from untrace_plugins.exporters.prometheus.points import Histogram
 from untrace_plugins.exporters.prometheus.protobuf import render_protobuf
 from untrace_plugins.exporters.prometheus.store import Store
 from untrace_plugins.exporters.prometheus.text import render_text
+from untrace_plugins.prometheus.points import Histogram
 
 DELTA, CUMULATIVE = 1, 2
 

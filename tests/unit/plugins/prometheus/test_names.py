@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from untrace_plugins.exporters.prometheus.escaping import escape
-from untrace_plugins.exporters.prometheus.names import label_name, metric_name
 from untrace_plugins.exporters.prometheus.negotiation import Escaping
+from untrace_plugins.prometheus.names import label_name, metric_name
 
 
 @pytest.mark.parametrize(

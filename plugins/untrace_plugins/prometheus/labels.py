@@ -1,4 +1,4 @@
-"""What identifies a series on the page."""
+"""What identifies a series."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 
 from untrace_pipeline.conditions.values import as_string
 from untrace_pipeline.data import Value
-from untrace_plugins.exporters.prometheus.config import PrometheusConfig
-from untrace_plugins.exporters.prometheus.names import label_name
+from untrace_plugins.prometheus.config import ResourceConversionConfig
+from untrace_plugins.prometheus.names import label_name
 
 __all__ = ["Labelling", "Labels"]
 
@@ -23,11 +23,22 @@ _RESERVED = frozenset({"name", "version", "schema_url"})
 class Labelling:
     """Makes labels of attributes as the options say."""
 
-    def __init__(self, config: PrometheusConfig) -> None:
-        self._escapes = config.translation.escapes
-        self._scopes = not config.without_scope_info
-        self._conversion = config.resource_to_telemetry_conversion
-        self._constant = [(self._name(name), value) for name, value in config.const_labels.items()]
+    def __init__(
+        self,
+        *,
+        escapes: bool,
+        scopes: bool,
+        conversion: ResourceConversionConfig,
+        constant: Mapping[str, str],
+        constant_wins: bool = True,
+    ) -> None:
+        """``constant`` are labels of every series; ``constant_wins`` over others of the same name."""
+        self._escapes = escapes
+        self._scopes = scopes
+        self._conversion = conversion
+        self.constant = {self._name(name): value for name, value in constant.items()}
+        """Labels of every series, by their names in Prometheus."""
+        self._constant_wins = constant_wins
 
     def of_resource(self, attributes: Mapping[str, Value]) -> list[tuple[str, str]]:
         """Return the labels that all series of a resource have: ``job``, ``instance``, and its attributes if wanted."""
@@ -46,21 +57,26 @@ class Labelling:
         return own + more
 
     def of_series(self, attributes: Mapping[str, Value], outer: Iterable[tuple[str, str]]) -> Labels:
-        """Return all labels of a series. Values whose names become the same are joined; constant ones win."""
+        """Return all labels of a series. Values whose names become the same are joined."""
         merged = {name: as_string(value) for name, value in attributes.items()} | dict(outer)
-        labels = self._distinct(merged)
-        labels.update(self._constant)
+        labels = self._with_constant(self._distinct(merged))
         return tuple(sorted(labels.items()))
 
-    def target_info(self, attributes: Mapping[str, Value]) -> tuple[Labels, Labels] | None:
-        """Return what identifies a target, and all that is told of it; ``None`` for what is none."""
-        target = _target(attributes)
-        if {name for name, value in target if value} != {"job", "instance"}:
+    def target_info(self, attributes: Mapping[str, Value], *, complete: bool = True) -> tuple[Labels, Labels] | None:
+        """Return what identifies a target, and all that is told of it; ``None`` for what is none.
+
+        With ``complete``, ``job`` and ``instance`` are both needed; without, one of them.
+        """
+        target = [(name, value) for name, value in _target(attributes) if value]
+        if not target or (complete and len(target) < len(("job", "instance"))):
             return None
         told = {name: as_string(value) for name, value in attributes.items() if name not in _SERVICE}
         labels = self._distinct(told)
         labels.update(target)
         return tuple(target), tuple(sorted(labels.items()))
+
+    def _with_constant(self, labels: dict[str, str]) -> dict[str, str]:
+        return {**labels, **self.constant} if self._constant_wins else {**self.constant, **labels}
 
     def _distinct(self, named: Mapping[str, str]) -> dict[str, str]:
         labels: dict[str, str] = {}
