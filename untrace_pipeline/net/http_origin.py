@@ -10,6 +10,7 @@ import asyncio
 import logging
 import ssl
 from collections import deque
+from functools import cache
 from urllib.parse import urlsplit
 
 from untrace_pipeline.errors import StartError
@@ -49,6 +50,7 @@ class Origin:
         self.proxy_authorization = self._detour.authorization if self._detour and not self.is_secure else ""
         """The value of ``Proxy-Authorization`` that each request must have; empty if none."""
         self._tls = ClientTls(tls)
+        self._is_plain_tls = tls == ClientTlsConfig()
         self._server_name = tls.server_name_override or self.host
         self._context: ssl.SSLContext | None = None
         self._connect_timeout = connect_timeout
@@ -63,7 +65,7 @@ class Origin:
         self._loop = asyncio.get_running_loop()
         self._closed = False
         if self.is_secure:
-            self._context = self._tls.ssl_context()
+            self._context = _default_context() if self._is_plain_tls else self._tls.ssl_context()
 
     def close(self) -> None:
         """Close all connections; calls under way fail."""
@@ -161,3 +163,9 @@ class Origin:
         """Close connections that are idle since then or longer."""
         while self._idle and self._idle[0].idle_since <= since:
             self._idle.popleft().abort()
+
+
+@cache
+def _default_context() -> ssl.SSLContext:
+    """Return the context of all servers without ``tls`` options: loading the system's authorities takes 30 ms."""
+    return ClientTls(ClientTlsConfig()).ssl_context()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from functools import partial
 
-from untrace_pipeline.api import ConsumeError, Credentials, Host, Intake, ServerAuthenticator, Settings
+from untrace_pipeline.api import ConsumeError, Credentials, Host, Intake, ServerAuthenticator, Settings, Status
+from untrace_pipeline.delivery import Circuit
 from untrace_pipeline.net.auth import find_server_authenticator
 from untrace_pipeline.net.endpoint import Endpoint
 from untrace_pipeline.net.http_message import Request, metadata
@@ -36,13 +37,15 @@ class LlmProxyReceiver:
         self.meters = Meters(settings.meter)
         self.limits = Limits(config.limits)
         self._upstreams = {
-            name: Upstream(name, options, settings.logger, partial(self.meters.circuit, name))
+            name: Upstream(name, options, settings.logger, partial(self._circuit_changed, name))
             for name, options in config.upstreams.items()
         }
         self.router = Router(config, self._upstreams)
         self.capture = CaptureQueue(config, settings, next, self.limits, self.meters)
         self._server = HttpServer(config, {"/*": {"*": self._handle}}, settings.logger, render, settings.meter)
         self._emptying: asyncio.Task[None] | None = None
+        self._host: Host | None = None
+        self._left_alone: set[str] = set()
 
     @property
     def endpoint(self) -> Endpoint:
@@ -51,10 +54,12 @@ class LlmProxyReceiver:
 
     async def start(self, host: Host) -> None:
         """Listen. Raises :class:`StartError`."""
+        self._host = host
         self._authenticator = find_server_authenticator(host, self.config.auth)
         await asyncio.to_thread(self.limits.load)
-        for upstream in self._upstreams.values():
+        for name, upstream in self._upstreams.items():
             upstream.origin.start()
+            self.meters.circuit(name, Circuit.CLOSED)
         self._emptying = host.spawn(self.capture.run(), name=f"{self._settings.id}: spans of calls")
         await self._server.start()
 
@@ -83,6 +88,14 @@ class LlmProxyReceiver:
             return await self._authenticator.authenticate(metadata(request.headers))
         except ConsumeError as error:
             raise refused(error, self._authenticator.challenge) from error
+
+    def _circuit_changed(self, name: str, state: Circuit) -> None:
+        self.meters.circuit(name, state)
+        (self._left_alone.discard if state is Circuit.CLOSED else self._left_alone.add)(name)
+        if self._host is not None:
+            names = ", ".join(sorted(self._left_alone))
+            message = f"upstreams that are left alone, because most calls failed: {names}" if names else ""
+            self._host.report(Status.RECOVERABLE_ERROR if names else Status.OK, message)
 
     async def _handle(self, request: Request) -> StreamedResponse:
         return await Call(self, request).answer()

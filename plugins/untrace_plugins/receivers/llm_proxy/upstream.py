@@ -66,6 +66,9 @@ class Upstream:
         self.provider = config.provider or provider or _PROVIDERS[self.kind]
         self.config = config
         proxy = config.proxy_url or environment_proxy(config.base_url)
+        if proxy and not proxy.startswith("http://"):
+            logger.warning("upstream %s: the proxy that the environment names is no HTTP proxy, and is not used", name)
+            proxy = None
         self.origin = Origin(
             config.base_url,
             config.tls,

@@ -76,7 +76,10 @@ class UpstreamConfig(ConfigModel):
     @field_validator("proxy_url")
     @classmethod
     def _is_url(cls, url: str) -> str:
-        return check_url(url)
+        if urlsplit(check_url(url)).scheme not in {"", "http"}:
+            msg = 'the URL of an HTTP proxy, such as "http://proxy:3128"'
+            raise ValueError(msg)
+        return url
 
     @field_validator("api_key")
     @classmethod

@@ -52,6 +52,7 @@ def test_keys_of_clients_with_auth(keys: str, passes: bool) -> None:
         ({"upstreams": {"x": {"base_url": "https://me:secret@x"}}}, "a URL without user"),
         ({"upstreams": {"x": {"base_url": "https://x?a=1"}}}, "a URL without user"),
         ({"upstreams": {"x": {"base_url": "https://x", "api_key": "two words"}}}, "one word, not empty"),
+        ({"upstreams": {"x": {"base_url": "https://x", "proxy_url": "https://x"}}}, "the URL of an HTTP proxy"),
         ({"upstreams": {"x": {"base_url": "https://x", "api_key": " "}}}, "one word, not empty"),
         ({"routes": [{"path": "v1", "upstreams": ["openai"]}]}, "a path such as"),
         ({"routes": [{"path": "/a*b", "upstreams": ["openai"]}]}, "a path such as"),

@@ -11,6 +11,7 @@ import pytest
 
 from tests.support.llm_upstream import LlmUpstream
 from tests.support.proxying import proxying
+from untrace_pipeline.api import Status
 from untrace_plugins.genai import names
 
 CHAT = "/v1/chat/completions"
@@ -116,6 +117,8 @@ async def test_circuit_passes_over_and_refuses(two: tuple[LlmUpstream, LlmUpstre
             assert (await proxy.ask(CHAT, HELLO)).status == 200
         assert (len(first.requests), len(second.requests)) == (2, 3)
         assert proxy.count("llm_proxy_circuit_state", upstream="openai") == 2
+        left_alone = "upstreams that are left alone, because most calls failed: openai"
+        assert proxy.running.host.reports[-1] == (Status.RECOVERABLE_ERROR, left_alone)
         second.script(["status_503"] * 3)
         for _ in range(3):
             assert (await proxy.ask(CHAT, HELLO)).status == 503
