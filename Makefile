@@ -88,10 +88,14 @@ type: $(VENV)/.dev  ## Type check, strict
 
 docs: $(VENV)/.dev  ## Write the generated parts of the documentation
 	$(BIN)/python -m untrace_pipeline.config.document
+	$(BIN)/python -m untrace_pipeline.config.destination_pages
+	$(BIN)/python -m tests.support.destinations.fields
 	$(BIN)/python -m untrace_pipeline.telemetry.document
 
 docs-check: $(VENV)/.dev
 	$(BIN)/python -m untrace_pipeline.config.document --check
+	$(BIN)/python -m untrace_pipeline.config.destination_pages --check
+	$(BIN)/python -m tests.support.destinations.fields --check
 	$(BIN)/python -m untrace_pipeline.telemetry.document --check
 
 fuzz: $(VENV)/.dev  ## Coverage-guided fuzzing of the decoders and the config loader, a minute each (SECONDS_EACH=60)

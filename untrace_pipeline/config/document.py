@@ -1,16 +1,19 @@
 """Option tables for README files, from the classes and docstrings of the configuration.
 
 ``python -m untrace_pipeline.config.document`` rewrites what stands between ``<!-- options -->`` and
-``<!-- /options -->`` in the README of every first-party component; ``--check`` only says which are out of date.
+``<!-- /options -->`` in the README of every first-party component, and after ``<!-- options: module:Class -->`` in
+pages of ``docs``; ``--check`` only says which are out of date.
 """
 
 from __future__ import annotations
 
 import enum
 import inspect
+import re
 import sys
 import types
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -18,20 +21,21 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from untrace_pipeline.api.config import ComponentConfig, Duration, Secret, Size, format_duration
-from untrace_pipeline.api.factory import Factory
+from untrace_pipeline.api.config import Duration, Secret, Size, format_duration
 from untrace_pipeline.config.options import arms, deprecation, element, model_of
 from untrace_pipeline.registry import Registry
 
-__all__ = ["main", "options_table"]
+__all__ = ["main", "meaning_of", "options_table"]
 
 _BEGIN, _END = "<!-- options -->", "<!-- /options -->"
+_NAMED = re.compile(r"<!-- options: ([\w.]+):(\w+) -->")
+_DOCS = Path(__file__).resolve().parents[2] / "docs"
 _PACKAGE = "untrace-pipeline"
 _NAMES = {str: "string", int: "integer", float: "number", bool: "boolean", type(None): "null", Any: "any"}
 _KIB = 1024
 
 
-def options_table(config: type[ComponentConfig]) -> str:
+def options_table(config: type[BaseModel]) -> str:
     """Return a markdown table of all options, nested ones by dotted path; lists of mappings as ``table[].key``."""
     rows = list(_rows(config, "", {}))
     if not rows:
@@ -54,7 +58,7 @@ def _rows(
         below, suffix = _below(option.annotation)
         nested = default if isinstance(default, BaseModel) else None
         known = shown.get(below) if below is not None and nested is None else None
-        meaning = _meaning(option) + (f" Options as in `{known}`." if known else "")
+        meaning = meaning_of(option) + (f" Options as in `{known}`." if known else "")
         yield path, _type(_declared(option)), _default(option, default), meaning
         if below is not None and not known:
             shown.setdefault(below, f"{path}{suffix}")
@@ -168,7 +172,8 @@ def _yaml(value: Any) -> str:
     return str(value) if str(value) else '""'
 
 
-def _meaning(option: FieldInfo) -> str:
+def meaning_of(option: FieldInfo) -> str:
+    """Return what an option means, on one line of Markdown."""
     text = " ".join((option.description or "").replace("``", "`").split()).replace("|", "\\|")
     successor = deprecation(option)
     return text if successor is None else f"**Deprecated**{f': {successor}' if successor else ''}. {text}"
@@ -178,9 +183,9 @@ def main(arguments: list[str]) -> int:
     """Rewrite or check the README files; returns 1 if one is missing, or with ``--check`` out of date."""
     only_check = "--check" in arguments
     failed = False
-    for path, factory in _pages():
+    for path, begin, config in (*_readmes(), *_pages()):
         old = path.read_text(encoding="utf-8") if path.exists() else ""
-        new = _with_table(old, factory)
+        new = _with_table(old, begin, config)
         if new is None:
             sys.stdout.write(f"no page with {_BEGIN} and {_END}: {path}\n")
             failed = True
@@ -192,21 +197,28 @@ def main(arguments: list[str]) -> int:
     return 1 if failed else 0
 
 
-def _pages() -> Iterator[tuple[Path, Factory[Any]]]:
+def _pages() -> Iterator[tuple[Path, str, type[BaseModel]]]:
+    """Yield pages that name a class whose options they show."""
+    for path in sorted(_DOCS.glob("*.md")):
+        for found in _NAMED.finditer(path.read_text(encoding="utf-8")):
+            yield path, found[0], getattr(import_module(found[1]), found[2])
+
+
+def _readmes() -> Iterator[tuple[Path, str, type[BaseModel]]]:
     """Yield README files of first-party components; those that are made of presets have pages of their own."""
     registry = Registry()
     for one in registry.installed():
         own = one.package == _PACKAGE and not one.is_preset
         factory = registry.load(one.kind, one.type_name) if own else None
         if factory is not None and one.type_name == factory.type_name:
-            yield Path(inspect.getfile(factory.config)).parent / "README.md", factory
+            yield Path(inspect.getfile(factory.config)).parent / "README.md", _BEGIN, factory.config
 
 
-def _with_table(text: str, factory: Factory[Any]) -> str | None:
+def _with_table(text: str, mark: str, config: type[BaseModel]) -> str | None:
     """Return a page with its table renewed, or ``None`` if it has no place for one."""
-    before, begin, rest = text.partition(_BEGIN)
+    before, begin, rest = text.partition(mark)
     _, end, after = rest.partition(_END)
-    return f"{before}{_BEGIN}\n{options_table(factory.config)}\n{_END}{after}" if begin and end else None
+    return f"{before}{begin}\n{options_table(config)}\n{_END}{after}" if begin and end else None
 
 
 if __name__ == "__main__":

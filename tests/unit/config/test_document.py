@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 import yaml
 from jsonschema.exceptions import best_match
 
-from tests.support.plugins import SEND, SendConfig, TagConfig
+from tests.support.plugins import SendConfig, TagConfig
 from untrace_pipeline.api import ComponentConfig, ConfigModel, Duration, Size
 from untrace_pipeline.config import document
 from untrace_pipeline.config.document import options_table
@@ -91,12 +92,18 @@ def test_pages_are_rewritten_between_the_markers(tmp_path: Path, monkeypatch: py
     """``main`` writes what is out of date and leaves the rest of the page; ``--check`` only tells."""
     page = tmp_path / "README.md"
     page.write_text("before\n<!-- options -->\nold\n<!-- /options -->\nafter\n")
-    monkeypatch.setattr(document, "_pages", lambda: [(page, SEND)])
+    monkeypatch.setattr(document, "_readmes", lambda: [(page, "<!-- options -->", SendConfig)])
+    monkeypatch.setattr(document, "_DOCS", tmp_path)
+    named = tmp_path / "NAMED.md"
+    mark = f"<!-- options: {SendConfig.__module__}:SendConfig -->"
+    named.write_text(f"{mark}\n<!-- /options -->\n")
+    monkeypatch.setattr(document, "import_module", lambda _name: sys.modules[__name__])
     assert document.main(["--check"]) == 1
     assert "old" in page.read_text()
     assert document.main([]) == 0
     table = options_table(SendConfig)
     assert page.read_text() == f"before\n<!-- options -->\n{table}\n<!-- /options -->\nafter\n"
+    assert named.read_text() == f"{mark}\n{table}\n<!-- /options -->\n"
     assert document.main(["--check"]) == 0
     page.unlink()
     assert document.main([]) == 1
