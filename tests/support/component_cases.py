@@ -98,6 +98,9 @@ CASES = {
     (Kind.RECEIVER, "otlp"): Case(fixed(protocols=OTLP), send=post_otlp),
     (Kind.RECEIVER, "otlp_json_file"): Case(json_file),
     (Kind.RECEIVER, "webhook"): Case(fixed(endpoint="127.0.0.1:0", sources=WEBHOOKS)),
+    (Kind.RECEIVER, "prometheus"): Case(
+        fixed(config={"scrape_configs": [{"job_name": "none", "static_configs": [{"targets": ["127.0.0.1:1"]}]}]})
+    ),
     (Kind.RECEIVER, "untrace"): Case(fixed(endpoint="127.0.0.1:0"), send=post_ingest),
     (Kind.PROCESSOR, "attributes"): Case(fixed(actions=ACTIONS)),
     (Kind.PROCESSOR, "batch"): Case(fixed(timeout="20ms")),
