@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from tests.support.background import BackgroundServer, post_ingest, post_otlp
 from tests.support.faulty_server import FaultyServer
@@ -78,6 +80,14 @@ def kafka(_directory: Path, stack: ExitStack) -> dict[str, Any]:
     return {"brokers": stack.enter_context(MockCluster()).bootstrap}
 
 
+def s3(_directory: Path, stack: ExitStack) -> dict[str, Any]:
+    """Return options of an exporter to a bucket that takes every object."""
+    keys = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing"}
+    stack.enter_context(patch.dict(os.environ, keys))
+    place = {"endpoint": stack.enter_context(FaultyServer()).url, "s3_bucket": "b", "s3_force_path_style": True}
+    return {"s3uploader": place}
+
+
 def stream(_directory: Path, stack: ExitStack) -> dict[str, Any]:
     """Return options of an exporter to a stream that takes every record."""
     keys = {"access_key_id": "testing", "secret_access_key": "testing"}
@@ -136,6 +146,7 @@ CASES = {
     (Kind.CONNECTOR, "llm_metrics"): Case(fixed(exclude_dimensions=["server.address"])),
     (Kind.CONNECTOR, "span_metrics"): Case(fixed(dimensions=[{"name": "gen_ai.request.model"}])),
     (Kind.EXPORTER, "clickhouse"): Case(fixed(endpoint="http://127.0.0.1:9", retry_on_failure={"enabled": False})),
+    (Kind.EXPORTER, "awss3"): Case(s3),
     (Kind.EXPORTER, "debug"): Case(fixed(verbosity="detailed")),
     (Kind.EXPORTER, "elasticsearch"): Case(fixed(endpoint="http://127.0.0.1:9", retry_on_failure={"enabled": False})),
     (Kind.EXPORTER, "file"): Case(lambda directory, _stack: {"path": str(directory / "out.jsonl")}),

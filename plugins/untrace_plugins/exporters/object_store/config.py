@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from datetime import UTC, tzinfo
 from enum import StrEnum
-from typing import Literal, Self
+from typing import Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, field_validator, model_validator
 
@@ -14,7 +16,7 @@ from untrace_pipeline.data import Signal
 from untrace_pipeline.delivery import BatchConfig, BatchSizer, DeliveryConfig, QueueConfig, QueueSizer, RetryConfig
 from untrace_plugins.stores import StoreConfig
 
-__all__ = ["Compression", "Format", "ObjectStoreConfig"]
+__all__ = ["Compression", "Format", "ObjectStoreConfig", "check_partition", "zone_of"]
 
 
 class Format(StrEnum):
@@ -34,6 +36,27 @@ class Compression(StrEnum):
 
 
 _MOST_LEVEL = {Compression.GZIP: 9, Compression.ZSTD: 22}
+
+
+def check_partition(text: str) -> str:
+    """Return a format of partitions. Raises ``ValueError`` for what is none."""
+    try:
+        time.strftime(text.format(signal="traces"), time.gmtime(0))
+    except (ValueError, KeyError, IndexError) as error:
+        msg = "a format of strftime with {signal}, such as year=%Y/month=%m/{signal}"
+        raise ValueError(msg) from error
+    return text
+
+
+def zone_of(name: str) -> tzinfo | None:
+    """Return a time zone; ``None`` is the local one. Raises ``ValueError`` for a name that there is not."""
+    if name.lower() == "local":
+        return None
+    try:
+        return UTC if name == "UTC" else ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        msg = "UTC, local or the name of a time zone, such as Europe/Berlin"
+        raise ValueError(msg) from error
 
 
 class StoreBatchConfig(BatchConfig):
@@ -95,8 +118,8 @@ class ObjectStoreConfig(StoreConfig, DeliveryConfig):
     Example: ``service.name``."""
     partition_format: str = "year=%Y/month=%m/day=%d/hour=%H/minute=%M"
     """Next in keys: when the data arrived, as strftime writes it; ``{signal}`` becomes traces, metrics or logs."""
-    partition_timezone: Literal["UTC", "local"] = "UTC"
-    """Whose clock that is: ``UTC`` or ``local``."""
+    partition_timezone: str = "UTC"
+    """Whose clock that is: ``UTC``, ``local`` or a name such as ``Europe/Berlin``."""
     file_prefix: str = ""
     """Before the name of the signal in the last part of keys."""
     timeout: Duration = Field(60.0, ge=0)
@@ -109,12 +132,13 @@ class ObjectStoreConfig(StoreConfig, DeliveryConfig):
     @field_validator("partition_format")
     @classmethod
     def _is_format(cls, text: str) -> str:
-        try:
-            time.strftime(text.format(signal="traces"), time.gmtime(0))
-        except (ValueError, KeyError, IndexError) as error:
-            msg = "a format of strftime with {signal}, such as year=%Y/month=%m/{signal}"
-            raise ValueError(msg) from error
-        return text
+        return check_partition(text)
+
+    @field_validator("partition_timezone")
+    @classmethod
+    def _is_zone(cls, name: str) -> str:
+        zone_of(name)
+        return name
 
     @model_validator(mode="after")
     def _level_fits(self) -> Self:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import re
-import time
 import uuid
 from collections.abc import Iterator
+from datetime import datetime
 
 from untrace_pipeline.data import Batch, Signal, attribute
 from untrace_pipeline.data.fields import Field, Level
 from untrace_pipeline.delivery import Request
 from untrace_pipeline.errors import DecodeError
-from untrace_plugins.exporters.object_store.config import ObjectStoreConfig
+from untrace_plugins.exporters.object_store.config import ObjectStoreConfig, zone_of
 
 __all__ = ["Keys", "arrival"]
 
@@ -31,7 +31,7 @@ class Keys:
 
     def __init__(self, config: ObjectStoreConfig) -> None:
         self._config = config
-        self._clock = time.gmtime if config.partition_timezone == "UTC" else time.localtime
+        self._zone = zone_of(config.partition_timezone)
 
     def parts(self, batch: Batch) -> Iterator[tuple[str, Batch]]:
         """Yield what goes to the same place, with the prefix that says which."""
@@ -50,7 +50,7 @@ class Keys:
         """Return the key of what a request has for one prefix."""
         config, since = self._config, arrival(request)
         signal = request.batch.signal
-        place = time.strftime(config.partition_format.format(signal=signal), self._clock(since))
+        place = datetime.fromtimestamp(since, self._zone).strftime(config.partition_format.format(signal=signal))
         name = f"{config.file_prefix}{signal}_{_unique(since, f'{request.key}/{prefix}')}{extension}"
         return "/".join(
             part for whole in (config.base_prefix, prefix, place, name) for part in whole.split("/") if part
@@ -58,8 +58,8 @@ class Keys:
 
 
 def clean(value: str) -> str:
-    """Return a value as one part of a key: no slashes, nothing that a directory understands in its own way."""
-    return _STRANGE.sub("_", value).strip(".")
+    """Return a value as a part of a key: slashes part it further, and nothing in it leads elsewhere."""
+    return "/".join(filter(None, (_STRANGE.sub("_", part).strip(".") for part in value.split("/"))))
 
 
 def arrival(request: Request) -> float:

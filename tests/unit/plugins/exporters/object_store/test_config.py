@@ -40,7 +40,7 @@ def test_part_of_a_batch() -> None:
         ({"compression": "snappy"}, "'none', 'gzip' or 'zstd'"),
         ({"partition_format": "{tenant}"}, "a format of strftime with {signal}"),
         ({"partition_format": "{"}, "a format of strftime with {signal}"),
-        ({"partition_timezone": "Mars"}, "'UTC' or 'local'"),
+        ({"partition_timezone": "Mars"}, "UTC, local or the name of a time zone"),
         ({"format": "csv"}, "'otlp_json', 'otlp_proto' or 'parquet'"),
     ],
 )

@@ -92,21 +92,22 @@ def test_arrival() -> None:
     ("value", "expected"),
     [
         ("chat", "chat"),
-        ("../etc", "_etc"),
+        ("../etc/", "etc"),
         ("..", ""),
-        ("a/b\\c", "a_b_c"),
+        ("a/b\\c", "a/b_c"),
         ("ü x", "ü_x"),
         ("", ""),
         ("a\n\x00b", "a_b"),
     ],
 )
 def test_values_in_keys(value: str, expected: str) -> None:
-    """A value is one part of a path, and none that leads elsewhere."""
+    """A value may be a path, but none that leads elsewhere."""
     assert clean(value) == expected
 
 
 def test_local_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The clock may be the local one."""
+    """The clock may be the local one, or that of a place."""
+    assert keys(partition_timezone="Asia/Tokyo", partition_format="%H").key(request_of(at(NOON)), "", "")[:3] == "21/"
     import time  # noqa: PLC0415
 
     monkeypatch.setenv("TZ", "Asia/Tokyo")

@@ -1,0 +1,27 @@
+"""Exporter ``awss3``: ``object_store`` for S3 alone, with the options and defaults of the Collector's ``awss3``.
+
+For configurations of the Collector; whoever writes a new one takes ``object_store``, which has all of this and more.
+"""
+
+from untrace_pipeline.api import Exporter, ExporterFactory, Settings, Stability
+from untrace_plugins.exporters.awss3.config import AwsS3Config
+from untrace_plugins.exporters.object_store import FACTORY as OBJECT_STORE
+
+__all__ = ["FACTORY"]
+
+
+def _create(config: AwsS3Config, settings: Settings) -> Exporter:
+    from untrace_plugins.exporters.object_store.exporter import ObjectStoreExporter  # noqa: PLC0415
+
+    return ObjectStoreExporter(config.as_object_store(), settings)
+
+
+FACTORY = ExporterFactory(
+    type_name="awss3",
+    config=AwsS3Config,
+    description="writes OTLP JSON or protobuf to S3, configured as the Collector's awss3",
+    stability=Stability.BETA,
+    extra="aws",
+    metrics=OBJECT_STORE.metrics,
+    create=_create,
+)
