@@ -14,7 +14,7 @@ from tests.support.destination import Destination
 from tests.support.wait import HasLog, wait_until
 from untrace_pipeline.data import Signal
 
-__all__ = ["SeenSpan", "SpanSink"]
+__all__ = ["SeenSpan", "SpanSink", "spans_of"]
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class SpanSink(Destination):
         if answered[0] == 200:
             with self._lock:
                 self.raw.append(data)
-                self._spans += _spans_of(data)
+                self._spans += spans_of(data)
         return answered
 
     @property
@@ -76,7 +76,8 @@ class SpanSink(Destination):
         return self.spans
 
 
-def _spans_of(data: bytes) -> list[SeenSpan]:
+def spans_of(data: bytes) -> list[SeenSpan]:
+    """Return the spans of a request."""
     request = ExportTraceServiceRequest.FromString(data)
     return [
         _seen(span, _attributes(group.resource.attributes))

@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+
 from tests.support.exchanges import exchange
 from tests.support.streams import typed_events
 from untrace_pipeline.data.compose import NewSpan
 from untrace_plugins.genai import names
 from untrace_plugins.genai.providers.exchange import Api, Capture
 from untrace_plugins.genai.providers.span import to_span
+
+pytestmark = pytest.mark.once
 
 HEAD = {"id": "msg_1", "type": "message", "role": "assistant", "model": "claude-sonnet-4-5-20250929", "content": []}
 START_USAGE = {

@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+
 from tests.support.exchanges import exchange
 from tests.support.streams import typed_events
 from untrace_plugins.genai import names
 from untrace_plugins.genai.providers.exchange import Api, Capture
 from untrace_plugins.genai.providers.span import to_span
+
+pytestmark = pytest.mark.once
 
 
 def found(api: Api, request: Any, response: Any, **more: Any) -> dict[str, Any]:

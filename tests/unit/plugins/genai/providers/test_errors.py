@@ -8,6 +8,8 @@ import pytest
 
 from untrace_plugins.genai.providers.errors import LONGEST_MESSAGE, failure, failure_of_status, masked
 
+pytestmark = pytest.mark.once
+
 
 @pytest.mark.parametrize(
     ("answer", "expected"),

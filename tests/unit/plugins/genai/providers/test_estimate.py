@@ -6,6 +6,8 @@ import pytest
 
 from untrace_plugins.genai.providers.estimate import estimated_tokens
 
+pytestmark = pytest.mark.once
+
 TEXT = "The quick brown fox jumps over the lazy dog, and then it does so again because it can. "
 
 

@@ -13,6 +13,8 @@ from untrace_plugins.genai import names
 from untrace_plugins.genai.providers.exchange import Api, Capture
 from untrace_plugins.genai.providers.span import to_span
 
+pytestmark = pytest.mark.once
+
 ANSWER: dict[str, Any] = {
     "candidates": [
         {

@@ -12,6 +12,8 @@ from untrace_plugins.genai import names
 from untrace_plugins.genai.providers.exchange import Api, Capture
 from untrace_plugins.genai.providers.span import to_span
 
+pytestmark = pytest.mark.once
+
 HEAD = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "gpt-4o-2024-08-06"}
 ASKED = {"model": "gpt-4o", "messages": [{"role": "user", "content": "hi"}], "stream": True}
 

@@ -14,6 +14,8 @@ from untrace_plugins.genai import names
 from untrace_plugins.genai.providers.exchange import Api, Capture
 from untrace_plugins.genai.providers.span import to_span
 
+pytestmark = pytest.mark.once
+
 SEARCH = {"type": "web_search_call", "id": "ws_1", "status": "completed", "action": {"type": "search", "query": "q"}}
 OUTPUT: list[dict[str, Any]] = [
     {"type": "reasoning", "id": "rs_1", "summary": [{"type": "summary_text", "text": "hm"}], "encrypted_content": "x"},

@@ -11,11 +11,13 @@ import pytest
 
 from tests.support import llm_requests
 from tests.support.exchanges import MILLISECOND, asked, seen
-from tests.support.llm_upstream import Ask, Recorded, Truth, truth_of
+from tests.support.llm_upstream import Truth, truth_of
 from untrace_pipeline.data.compose import NewSpan
 from untrace_plugins.genai import names
 from untrace_plugins.genai.providers.exchange import Capture
 from untrace_plugins.genai.providers.span import to_span, usage_of
+
+pytestmark = pytest.mark.once
 
 
 def calls() -> Iterator[Any]:
@@ -214,24 +216,20 @@ def test_error_within_a_stream(make: Any) -> None:
     assert said(attributes(span), "text")
 
 
-def cuts(make: Any, **more: Any) -> Iterator[tuple[Recorded, Ask, bytes]]:
-    """Yield a call and every beginning of its answer."""
-    recorded, ask = asked(*make(llm_requests.QUESTION, **more))
-    whole = b"".join(seen(recorded, ask).response.chunks)
-    for end in range(len(whole)):
-        yield recorded, ask, whole[:end]
+CUTS = 97
+"""Places at which an answer is cut: too few for the suite to take long, and not at the end of every event."""
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
 @pytest.mark.parametrize("make", llm_requests.APIS)
 def test_client_gone_at_any_byte(make: Any, stream: bool) -> None:
     """However early it ended: a span that says so, and of the answer no more than had come."""
+    recorded, ask = asked(*make(llm_requests.QUESTION, **({"stream": True, "thinks": True} if stream else {})))
+    call = seen(recorded, ask, error="client_disconnect")
+    whole, times = b"".join(call.response.chunks), call.response.times[:1]
     longest = 0
-    for number, (recorded, ask, part) in enumerate(cuts(make, **({"stream": True, "thinks": True} if stream else {}))):
-        if number % 7:
-            continue
-        call = seen(recorded, ask, error="client_disconnect")
-        call.response = replace(call.response, chunks=[part], times=call.response.times[:1])
+    for cut in range(CUTS):
+        call.response = replace(call.response, chunks=[whole[: len(whole) * cut // CUTS]], times=times)
         span = to_span(call, Capture.FULL)
         assert (span.status_code, span.attributes[names.ERROR_TYPE]) == (2, "client_disconnect")
         found = attributes(span)

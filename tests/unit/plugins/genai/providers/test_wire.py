@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 import pytest
 import zstandard
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from untrace_plugins.genai.providers import decoding
@@ -18,6 +18,8 @@ from untrace_plugins.genai.providers.decoding import decoded
 from untrace_plugins.genai.providers.exchange import Body
 from untrace_plugins.genai.providers.json_pieces import array_items, item_end, recovered
 from untrace_plugins.genai.providers.sse import is_stream, payloads
+
+pytestmark = pytest.mark.once
 
 EVENTS = b': hi\n\nevent: a\ndata: {"n": 1}\n\ndata:{"n":\ndata: 2}\nid: 7\n\n\n\nretry: 5\n\ndata: {"n": 3}'
 
@@ -49,12 +51,13 @@ def test_when_an_event_had_come() -> None:
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
-    max_leaves=20,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
+    max_leaves=12,
 )
 
 
-@given(st.dictionaries(st.text(min_size=1), JSON, min_size=1), st.data())
+@settings(max_examples=60)
+@given(st.dictionaries(st.text(min_size=1, max_size=5), JSON, min_size=1, max_size=4), st.data())
 def test_beginning_of_an_object(value: dict[str, Any], data: st.DataObject) -> None:
     """Whatever is whole in it is read; nothing that is not there, nothing twice."""
     text = orjson.dumps(value)
@@ -103,7 +106,8 @@ def test_end_of_an_object() -> None:
     assert recovered(b"", tail) == {"n": {"a": 1, "b": 2}, "usage": {"in": 3, "out": {"x": 4, "y": 5}}, "id": "late"}
 
 
-@given(st.lists(st.dictionaries(st.text(), JSON), min_size=1), st.data())
+@settings(max_examples=30)
+@given(st.lists(st.dictionaries(st.text(max_size=5), JSON, max_size=4), min_size=1, max_size=5), st.data())
 def test_items_of_an_array(items: list[dict[str, Any]], data: st.DataObject) -> None:
     """Those that are whole, in order, and where each ends."""
     text = orjson.dumps(items, option=orjson.OPT_INDENT_2)
@@ -170,7 +174,7 @@ def test_raw_deflate() -> None:
 def test_bombs(coding: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """What grows beyond the bound is not read; memory stays near it."""
     monkeypatch.setattr(decoding, "DECODED_BYTES", 1 << 20)
-    packed = CODINGS[coding](bytes(64 << 20))
+    packed = CODINGS[coding](bytes(8 << 20))
     text = decoded(Body([packed], [1], len(packed), encoding=coding))
     assert text is not None
     assert not text.complete
