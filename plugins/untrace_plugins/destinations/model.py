@@ -37,8 +37,8 @@ class Encoding(StrEnum):
 
     PROTO = "proto"
     JSON = "json"
-    STRICT_JSON = "strict_json"
-    """Every field is there, and integers are numbers."""
+    UNTRACE_JSON = "untrace_json"
+    """As the server of Untrace checks it: every field is there, integers are numbers, errors have the status 1."""
 
 
 class Check(StrEnum):

@@ -10,7 +10,7 @@ from untrace_plugins.genai.names import Form
 
 __all__ = ["about"]
 
-_COMMON = ("endpoint", "form", "encoding", "compression", "long_values")
+_COMMON = ("endpoint", "form", "encoding", "compression", "long_values", "requests_per_minute")
 """Options of all platforms that have something of their own on each."""
 _CHECKS = {
     Check.IDS: "spans whose ids OTLP does not allow are given up before they spoil a request",

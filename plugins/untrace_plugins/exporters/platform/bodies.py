@@ -1,4 +1,4 @@
-"""What goes over the wire: OTLP as protobuf or JSON, or JSON for servers that check every field."""
+"""What goes over the wire: OTLP as protobuf or JSON, or JSON as the server of Untrace checks it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,11 @@ def content_type(encoding: Encoding) -> str:
     return PROTOBUF if encoding is Encoding.PROTO else JSON
 
 
-def _strict(batch: Batch) -> bytes:
+_STATUS = {1: 0, 2: 1}
+"""OTLP's codes for success and error in Untrace's, which knows 1 as the error."""
+
+
+def _untrace(batch: Batch) -> bytes:
     """Return JSON in which every span has all its fields, and integers are numbers, which OTLP writes as texts."""
     request = orjson.loads(batch.to_json())
     for resource in request.get("resourceSpans", []):
@@ -43,7 +47,8 @@ def _complete(span: dict[str, Any]) -> None:
         span[name] = [{**one, "attributes": _numbers(one.get("attributes"))} for one in span.get(name, [])]
     span.setdefault("kind", 0)
     span.setdefault("name", "")
-    span["status"] = {"code": 0, **span.get("status", {})}
+    status = span.get("status", {})
+    span["status"] = {**status, "code": _STATUS.get(status.get("code"), 0)}
     for name in ("startTimeUnixNano", "endTimeUnixNano"):
         span.setdefault(name, "0")
     if not span.get("parentSpanId"):
@@ -63,5 +68,5 @@ def _numbers(value: Any) -> Any:
 _ENCODERS: Mapping[Encoding, Callable[[Batch], bytes]] = {
     Encoding.PROTO: Batch.to_otlp,
     Encoding.JSON: Batch.to_json,
-    Encoding.STRICT_JSON: _strict,
+    Encoding.UNTRACE_JSON: _untrace,
 }

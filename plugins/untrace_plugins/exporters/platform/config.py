@@ -66,6 +66,9 @@ class PlatformConfig(OtlpHttpConfig):
     """Queue between the pipelines and the platform; requests are merged, because platforms count them."""
     long_values: LongValuesConfig = LongValuesConfig()
     """What happens to values that are longer than the platform takes."""
+    requests_per_minute: int | None = Field(None, ge=0)
+    """How many requests to make at most; ``0`` = no limit; absent = what the platform is known to take, unless
+    ``endpoint`` names an installation of your own."""
 
     @model_validator(mode="after")
     def _has_endpoint(self) -> Self:
@@ -119,6 +122,11 @@ class PlatformConfig(OtlpHttpConfig):
             if text is not None and name.lower() not in given:
                 headers[name] = Secret(text)
         return self.model_copy(update={"headers": headers})
+
+    def budget(self) -> int | None:
+        """Return how many requests to make per minute at most, ``None`` for no limit."""
+        known = None if self.endpoint else self.destination.rate.requests_per_minute
+        return (known if self.requests_per_minute is None else self.requests_per_minute) or None
 
     def references(self) -> Mapping[str, tuple[str, ...]]:
         """Return the extensions that are named."""

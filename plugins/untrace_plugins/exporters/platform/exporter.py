@@ -41,7 +41,7 @@ class PlatformExporter:
             reads_headers=told.rate.headers,
             hidden=config.secrets(),
         )
-        self._pace = Pace(told.rate.requests_per_minute)
+        self._pace = Pace(config.budget())
         self.wait_seconds = self._pace.wait_seconds
         self._preparation: Preparation | None = None
         self._delivery = Delivery(config, self, settings)
@@ -61,6 +61,7 @@ class PlatformExporter:
                 msg = f"exporter {self._id}: {self._told.title} takes no {signal}"
                 raise StartError(msg)
         self._host = host
+        self._pace.share(host.workers.count)
         self._preparation = Preparation(self._config, open_store(self._config.long_values, host))
         await self._client.start(host)
         await self._delivery.start(host)

@@ -25,6 +25,11 @@ class Pace:
         self._filled_at = now()
         self._closed_until = 0.0
 
+    def share(self, count: int) -> None:
+        """Take a part of the budget only: as many processes send to the same destination."""
+        self._per_second /= count
+        self._most = self._left = max(1.0, self._most / count)
+
     def wait_seconds(self) -> float:
         """Return how long to wait, or take a request from the bucket and return 0."""
         now = self._now()

@@ -150,3 +150,17 @@ def test_secrets_are_masked_wherever_options_are_shown() -> None:
     assert "very-secret" not in repr(found)
     assert "very-secret" not in found.model_dump_json()
     assert found.secrets() == ("very-secret",)
+
+
+@pytest.mark.parametrize(
+    ("options", "budget"),
+    [
+        ({}, 1000),
+        ({"endpoint": "http://own"}, None),
+        ({"requests_per_minute": 0}, None),
+        ({"requests_per_minute": 5}, 5),
+    ],
+)
+def test_the_budget_of_requests(options: dict[str, Any], budget: int | None) -> None:
+    """The platform's, unless the user says otherwise or has an installation of his own."""
+    assert config("langfuse", public_key="p", secret_key="s", **options).budget() == budget

@@ -53,3 +53,12 @@ def test_429_closes_for_everybody() -> None:
     assert pace.wait_seconds() == 0.0
     pace.refused(RetryableError("slow down", retry_after=4, code=Code.RESOURCE_EXHAUSTED))
     assert pace.wait_seconds() == 4.0
+
+
+def test_several_processes_share_a_budget() -> None:
+    """Together they stay within it."""
+    clock = Clock()
+    pace = Pace(60, clock)
+    pace.share(2)
+    assert [pace.wait_seconds() for _ in range(31)].count(0.0) == 30
+    assert pace.wait_seconds() == 2.0

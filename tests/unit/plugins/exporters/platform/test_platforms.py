@@ -12,7 +12,8 @@ from tests.support.destinations.server import ContractServer, Judgement
 from tests.support.exporters import QUICK_RETRY, Running, running
 from untrace_pipeline.api import ExporterFactory, Kind
 from untrace_pipeline.cli.examples import example_trace
-from untrace_pipeline.data import Batch, Signal
+from untrace_pipeline.data import Batch, Field, Level, Signal
+from untrace_pipeline.data.compose import NewSpan, Scope, compose_spans
 from untrace_pipeline.registry import Registry
 from untrace_pipeline.testing import make_batch
 
@@ -122,3 +123,85 @@ async def test_no_secret_in_what_is_shown(name: str, caplog: pytest.LogCaptureFi
         shown = [caplog.text, repr(r.exporter._config)]
         assert "HTTP 400" in caplog.text
         assert not [secret for secret in secrets for text in shown if secret in text]
+
+
+@pytest.mark.parametrize("name", ["keywords_ai", "langwatch", "otel_collector"])
+async def test_partial_success_is_counted(name: str) -> None:
+    """What a platform rejects of a request is not sent again, and not lost sight of."""
+    said = Judgement(200, b'{"partialSuccess":{"rejectedSpans":"2","errorMessage":"too old"}}')
+    async with ContractServer(PLATFORMS[name].rules, said) as server, sending(name, server) as r:
+        await r.consume(example_trace())
+        await r.until_idle()
+        assert r.meter.value("exporter_rejected_spans") == 2
+        assert r.meter.value("exporter_sent_spans") == 3
+        assert server.received == []
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "meaning"),
+    [
+        ("langwatch", 402, "the plan is used up"),
+        ("langfuse", 403, "the quota of the plan is used up"),
+        ("phoenix", 415, "Phoenix reads protobuf alone"),
+        ("mlflow", 501, "start it with a database"),
+        ("posthog", 400, "larger than PostHog takes, or the quota is used up"),
+    ],
+)
+async def test_terminal_refusals_say_what_they_mean(
+    name: str, status: int, meaning: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """In the log, after one attempt."""
+    async with ContractServer(PLATFORMS[name].rules, Judgement(status)) as server, sending(name, server) as r:
+        await r.consume(example_trace())
+        await r.until_idle()
+        assert server.refused == [status]
+        assert meaning in caplog.text
+        assert r.dropped == {"permanent": 5}
+
+
+async def test_a_duplicate_counts_as_delivered() -> None:
+    """LangSmith answers 409 to what it has already: a request whose answer was lost."""
+    async with (
+        ContractServer(PLATFORMS["langsmith"].rules, Judgement(409)) as server,
+        sending("langsmith", server) as r,
+    ):
+        await r.consume(example_trace())
+        await r.until_idle()
+        assert len(server.refused) == 1
+        assert r.meter.value("exporter_sent_spans") == 5
+
+
+async def test_a_bad_span_does_not_spoil_a_request() -> None:
+    """Langfuse would refuse all of it."""
+    bad = example_trace()
+    bad.set(Field(Level.ITEM, "span_id"), [b""], [0])
+    async with ContractServer(PLATFORMS["langfuse"].rules) as server, sending("langfuse", server) as r:
+        await r.consume(bad)
+        await r.until_idle()
+        assert server.refused == []
+        assert server.item_count == 4
+        assert r.dropped == {"permanent": 1}
+
+
+async def test_spans_that_posthog_would_drop_are_left_out_and_counted() -> None:
+    """It would answer 200 and say nothing."""
+    made = [NewSpan(b"\1" * 16, bytes([7, number] * 4), "GET /", 1, 2) for number in range(3)]
+    plain = Batch(Signal.TRACES, compose_spans({"service.name": "web"}, Scope("test"), made))
+    async with ContractServer(PLATFORMS["posthog"].rules) as server, sending("posthog", server) as r:
+        await r.consume(Batch.merge([example_trace(), plain]))
+        await r.until_idle()
+        assert (server.item_count, server.ignored) == (5, 0)
+        assert r.meter.value("dropped_items", reason="filtered") == 3
+
+
+async def test_a_rate_limit_is_kept_before_it_is_exceeded() -> None:
+    """An answer that leaves nothing holds the next request back."""
+    last = Judgement(200, headers={"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "0.2"})
+    rules = PLATFORMS["langfuse"].rules
+    async with ContractServer(rules, last) as server, sending("langfuse", server, sending_queue={}) as r:
+        await r.consume(example_trace())
+        await r.until_idle()
+        await r.consume(example_trace())
+        await r.until_idle()
+        assert server.item_count == 5
+        assert r.meter.value("exporter_paced_waits") == 1
