@@ -153,6 +153,7 @@ CASES = {
     (Kind.EXPORTER, "kafka"): Case(kafka),
     (Kind.EXPORTER, "kinesis"): Case(stream),
     (Kind.EXPORTER, "load_balancing"): Case(backends),
+    (Kind.EXPORTER, "loki_push"): Case(fixed(endpoint="http://127.0.0.1:9", retry_on_failure={"enabled": False})),
     (Kind.EXPORTER, "object_store"): Case(lambda directory, _stack: {"url": f"file://{directory}/out"}),
     (Kind.EXPORTER, "opensearch"): Case(fixed(endpoint="http://127.0.0.1:9", retry_on_failure={"enabled": False})),
     (Kind.EXPORTER, "otlp_grpc"): Case(backend("grpc")),
