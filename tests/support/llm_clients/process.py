@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import subprocess
@@ -39,7 +40,6 @@ CASES: Mapping[str, tuple[str, ...]] = {
         "embeddings",
         "completions",
         "models",
-        "upload",
         "azure",
         "azure_stream",
     ),
@@ -79,8 +79,8 @@ class Seen:
 
     result: Any
     error: dict[str, Any] | None
-    responses: list[tuple[int, int, str]]
-    """Status, size and digest of each response's body, as it came over the wire."""
+    responses: list[tuple[int, bytes]]
+    """Status and body of each response, as it came over the wire, to where the client stopped reading."""
     headers: list[list[tuple[str, str]]]
     """Headers of each response."""
 
@@ -106,8 +106,8 @@ class ClientProcess:
         return Seen(
             answer.get("result"),
             answer.get("error"),
-            [(one["status"], one["size"], one["digest"]) for one in answer["http"]],
-            [[(name.lower(), value) for name, value in one["headers"]] for one in answer["http"]],
+            [(one["status"], base64.b64decode(one["body"])) for one in answer["http"]],
+            [[(name, value) for name, value in one["headers"]] for one in answer["http"]],
         )
 
     def __enter__(self) -> Self:

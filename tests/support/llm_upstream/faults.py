@@ -23,6 +23,7 @@ FAULTS: Mapping[str, str] = {
     "reset_mid": "resets the connection after half of the answer",
     "close_mid": "closes the connection after half of the answer, as if it were all",
     "slow": "waits so many milliseconds before each piece",
+    "late_end": "waits so many milliseconds before it says that a stream has ended, after its last event",
     "first": "waits so many milliseconds before the first piece of the body",
     "invalid_json": "sends a body, or events, that are no JSON",
     "html": "sends a web page with status 502, as a gateway does",
@@ -42,7 +43,7 @@ FAULTS: Mapping[str, str] = {
     "empty": "answers 200 without a body",
 }
 _NUMBERED = re.compile(r"^([a-z_]+?)(?:_(\d+))?$")
-_DEFAULTS = {"status": 500, "slow": 20, "first": 50, "huge": 50, "pieces": 7}
+_DEFAULTS = {"status": 500, "slow": 20, "first": 50, "late_end": 300, "huge": 50, "pieces": 7}
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,8 @@ _RESET = struct.pack("ii", 1, 0)
 """SO_LINGER with no time: closing sends RST."""
 _EXTRA_BYTES = 64
 _PAUSE_SECONDS = 0.0005
-"""Between pieces, so that each one is a segment of its own."""
+"""Between pieces, so that what comes before is a segment of its own."""
+_PIECES_AT_ONCE = 8
 
 
 class LlmUpstream:
@@ -236,6 +237,8 @@ class _Connection(asyncio.Protocol):
             await asyncio.sleep(10 * _PAUSE_SECONDS)  # let it arrive before the connection breaks
             await self._end_badly(fault)
             return
+        if fault.name == "late_end":
+            await asyncio.sleep(fault.number / 1000)
         if chunked:
             self._write(b"0\r\n\r\n")
         if fault.name in {"no_length", "long_length", "short_length"}:
@@ -247,7 +250,7 @@ class _Connection(asyncio.Protocol):
         for number, piece in enumerate(pieces):
             if fault.name == "slow":
                 await asyncio.sleep(fault.number / 1000)
-            elif number and fault.name == "pieces":
+            elif number % _PIECES_AT_ONCE == 1 and fault.name == "pieces":
                 await asyncio.sleep(_PAUSE_SECONDS)
             await self._writable.wait()
             self._write(b"%x\r\n%b\r\n" % (len(piece), piece) if chunked and piece else piece)

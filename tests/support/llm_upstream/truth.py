@@ -102,7 +102,6 @@ def truth_of(ask: Ask) -> Truth:
     thought = len(REASONING) // BYTES_PER_TOKEN if thinks else 0
     said = len((text + "".join(call.json for call in calls)).encode()) // BYTES_PER_TOKEN
     asked = 11 + ask.size // BYTES_PER_TOKEN
-    embeds = operation == "embeddings"
     return Truth(
         api=ask.api,
         provider=ask.provider,
@@ -115,7 +114,7 @@ def truth_of(ask: Ask) -> Truth:
         reasoning=reasoning,
         tool_calls=calls,
         finish=("tool_call" if calls else "length" if cut else "stop") if speaks else None,
-        input_tokens=asked if speaks or embeds else None,
+        input_tokens=asked if speaks or ask.api == "openai.embeddings" else None,
         output_tokens=said + thought if speaks else None,
         cached_tokens=asked // CACHED_SHARE if speaks and _caches(ask) else 0,
         reasoning_tokens=thought if ask.api != "cohere.chat" else 0,  # it does not say
