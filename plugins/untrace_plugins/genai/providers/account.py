@@ -19,8 +19,14 @@ from untrace_plugins.genai.values import load
 
 __all__ = ["CONTENT", "Account", "read_bodies"]
 
-CONTENT: Final = (names.INPUT_MESSAGES, names.OUTPUT_MESSAGES, names.SYSTEM_INSTRUCTIONS, names.TOOL_DEFINITIONS)
-"""Attributes that hold what was said."""
+CONTENT: Final = (
+    names.INPUT_MESSAGES,
+    names.OUTPUT_MESSAGES,
+    names.SYSTEM_INSTRUCTIONS,
+    names.TOOL_DEFINITIONS,
+    names.REQUEST_STOP_SEQUENCES,
+)
+"""Attributes that hold what was said, or words that the application expects to be said."""
 FAILED: Final = 400
 """HTTP statuses from here on are errors."""
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from untrace_plugins.genai.media import first
 from untrace_plugins.genai.providers.reader import Json, mapping
 
-__all__ = ["Failure", "failure", "failure_of_status", "masked"]
+__all__ = ["Failure", "failure", "failure_of_status", "masked", "without"]
 
 LONGEST_MESSAGE: Final = 1024
 MASK: Final = "***"
+SHORTEST_SECRET: Final = 6
 
 _WORD = re.compile(r"[A-Za-z_][\w.-]{0,63}")
 """What may be a type: it becomes a label of metrics."""
@@ -72,3 +74,11 @@ def _message(given: Json) -> str:
 def masked(text: str) -> str:
     """Return a text without keys, and not longer than a message needs to be."""
     return _KEY.sub(MASK, text[: 2 * LONGEST_MESSAGE])[:LONGEST_MESSAGE]
+
+
+def without(text: str, secrets: Iterable[str]) -> str:
+    """Return a text without these secrets; those that are too short to be one would make it unreadable."""
+    for secret in secrets:
+        if len(secret) >= SHORTEST_SECRET:
+            text = text.replace(secret, MASK)
+    return text

@@ -161,3 +161,5 @@ class Exchange:
     ``connect_error`` …; a status from 400 on is an error without it."""
     attempts: Sequence[Attempt] = ()
     attribution: Attribution = field(default_factory=Attribution)
+    secrets: Sequence[str] = field(default=(), repr=False)
+    """Keys that the provider was sent, or the proxy was. Some quote them in errors; they are masked in spans."""

@@ -12,6 +12,7 @@ from untrace_plugins.genai.dialects import OTEL_GENAI
 from untrace_plugins.genai.pricing import Request, Usage
 from untrace_plugins.genai.providers.account import FAILED, Account, read_bodies
 from untrace_plugins.genai.providers.apis import READERS
+from untrace_plugins.genai.providers.errors import without
 from untrace_plugins.genai.providers.exchange import Capture, Exchange
 from untrace_plugins.genai.values import dump, load
 
@@ -46,7 +47,9 @@ def to_span(exchange: Exchange, capture: Capture, *, estimate: bool = False) -> 
     error = _error(exchange, account)
     if error:
         attributes[names.ERROR_TYPE] = error
-    message = account.failure.message if account.failure is not None and capture is Capture.FULL else ""
+    message = ""
+    if account.failure is not None and capture is Capture.FULL:
+        message = without(account.failure.message, exchange.secrets)
     trace, start = exchange.trace, exchange.start_unix_nano
     return NewSpan(
         trace.trace_id,

@@ -15,7 +15,13 @@ from untrace_pipeline.net.http_origin_connection import Failure
 from untrace_pipeline.net.http_streaming import BodyWriter, StreamedResponse
 from untrace_plugins.genai.providers.exchange import Api, Body, Capture, Exchange
 from untrace_plugins.receivers.llm_proxy.config import OnDisconnect
-from untrace_plugins.receivers.llm_proxy.headers import attribution, kept_request, kept_response, response_lines
+from untrace_plugins.receivers.llm_proxy.headers import (
+    attribution,
+    kept_request,
+    kept_response,
+    response_lines,
+    secrets,
+)
 from untrace_plugins.receivers.llm_proxy.refusals import ProxyError
 from untrace_plugins.receivers.llm_proxy.routing import Plan
 from untrace_plugins.receivers.llm_proxy.sending import Sending
@@ -267,6 +273,7 @@ class Call:
             error=self._error,
             attempts=() if sending is None else sending.attempts,
             attribution=attribution(request.headers),
+            secrets=[*secrets(request.first, request.query), *upstream.secrets],
         )
         limit = self._proxy.config.max_capture_bytes
         encoding = request.header("content-encoding")

@@ -5,13 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Final
+from urllib.parse import parse_qsl
 
 import orjson
 
 from untrace_pipeline.data.fields import Value
 from untrace_plugins.genai.providers.exchange import REQUEST_HEADERS, RESPONSE_HEADERS, Attribution
 
-__all__ = ["CREDENTIALS", "attribution", "kept_request", "kept_response", "request_lines", "response_lines"]
+__all__ = [
+    "CREDENTIALS",
+    "attribution",
+    "kept_request",
+    "kept_response",
+    "request_lines",
+    "response_lines",
+    "secrets",
+]
 
 Header = tuple[bytes, bytes]
 
@@ -35,6 +44,22 @@ _REQUEST_OWN: Final = _CONNECTION | {b"host", b"content-length", b"expect"}
 TRACE: Final = frozenset({b"traceparent", b"tracestate"})
 CREDENTIALS: Final = frozenset({b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key"})
 """Where the providers look for a key."""
+_SECRETS: Final = (
+    *CREDENTIALS,
+    b"proxy-authorization",
+    b"ocp-apim-subscription-key",
+    b"x-amz-security-token",
+    b"cookie",
+    b"x-untrace-key",
+    b"helicone-auth",
+    b"x-portkey-api-key",
+    b"x-portkey-virtual-key",
+    b"cf-aig-authorization",
+    b"x-litellm-api-key",
+    b"x-auth-token",
+)
+"""Where gateways look for one, too."""
+_SECRET_PARAMETERS: Final = frozenset({"key", "api_key", "access_token", "sig", "X-Amz-Signature", "X-Amz-Credential"})
 _CONTROL: Final = (b"x-untrace-", b"helicone-")
 """How headers begin that speak to a proxy; no provider gets them."""
 
@@ -157,3 +182,11 @@ def _put_all(metadata: dict[str, Value], text: str) -> None:
         for name, value in found.items():
             plain = isinstance(value, str | int | float | bool)
             _put(metadata, name, value if plain else orjson.dumps(value).decode())
+
+
+def secrets(headers: Mapping[bytes, bytes], query: str) -> list[str]:
+    """Return the keys that a request brings, as they stand there."""
+    found = [headers[name].decode("latin-1").rpartition(" ")[2] for name in _SECRETS if name in headers]
+    if query:
+        found += [value for name, value in parse_qsl(query) if name in _SECRET_PARAMETERS]
+    return found

@@ -91,6 +91,8 @@ class Upstream:
             self._own_lines += b"proxy-authorization: %b\r\n" % proof.encode("latin-1")
         key = config.api_key
         self._key_line = _KEY_LINES[self.kind] % key.reveal().encode("latin-1") if key else b""
+        self.secrets = [one.reveal() for one in (key, *config.headers.values()) if one is not None]
+        """Keys that it is sent whoever calls."""
 
     def _on_circuit(self, state: Circuit, why: str) -> None:
         self._logger.warning("upstream %s: circuit is %s: %s", self.name, state.name.lower().replace("_", "-"), why)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from untrace_plugins.genai.providers.errors import LONGEST_MESSAGE, failure, failure_of_status, masked
+from untrace_plugins.genai.providers.errors import LONGEST_MESSAGE, failure, failure_of_status, masked, without
 
 pytestmark = pytest.mark.once
 
@@ -89,3 +89,9 @@ def test_no_keys(text: str) -> None:
 def test_length() -> None:
     """A message is no page."""
     assert len(masked("x" * 10_000)) == LONGEST_MESSAGE
+
+
+def test_secrets_that_are_known_are_taken_out() -> None:
+    """Wherever they stand, of whatever form; not what is too short to be one."""
+    text = "team a does not allow hunter2-of-ours (hunter2-of-ours) for this model"
+    assert without(text, ["hunter2-of-ours", "a"]) == "team a does not allow *** (***) for this model"

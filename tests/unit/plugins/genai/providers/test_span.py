@@ -71,6 +71,22 @@ def test_metadata() -> None:
     assert bare.attributes[names.RESPONSE_FINISH_REASONS] == ["tool_call"]
 
 
+def test_stop_sequences_are_contents() -> None:
+    """They are words that the application expects to be said."""
+    request = {"model": "m", "messages": [], "stop": ["secret"]}
+    full, bare = (to_span(exchange(Api.OPENAI_CHAT, request, RESPONSE), capture) for capture in list(Capture)[:2])
+    assert full.attributes[names.REQUEST_STOP_SEQUENCES] == ["secret"]
+    assert "secret" not in repr(bare)
+
+
+def test_keys_that_errors_quote_are_masked() -> None:
+    """Also those that look like no key."""
+    error = {"error": {"message": "hunter2-of-ours is not welcome", "type": "denied"}}
+    call = exchange(Api.OPENAI_CHAT, {"model": "m"}, error, status=403)
+    call.secrets = ["hunter2-of-ours"]
+    assert to_span(call, Capture.FULL).status_message == "*** is not welcome"
+
+
 def test_metadata_of_an_error() -> None:
     """Providers quote in errors what they were sent, so only the type is told."""
     error = {"error": {"message": "secret-question is too long", "type": "invalid_request_error", "code": None}}

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from untrace_pipeline.net.http_message import Request
 from untrace_pipeline.net.http_origin_connection import AnswerHead
 from untrace_plugins.genai.providers.exchange import Api
-from untrace_plugins.receivers.llm_proxy.headers import attribution, response_lines
+from untrace_plugins.receivers.llm_proxy.headers import attribution, response_lines, secrets
 from untrace_plugins.receivers.llm_proxy.paths import Named, api_of, azure_path, kind_of, named_upstream, openai_path
 from untrace_plugins.receivers.llm_proxy.refusals import ProxyError, render
 from untrace_plugins.receivers.llm_proxy.retrying import delay_before
@@ -322,3 +322,9 @@ async def test_pause_before_another_attempt(headers: dict[str, str], seconds: fl
         return
     assert 0.18 < delay_before(call, 1) < 0.32
     assert 0.75 <= delay_before(call, 3) <= 1.25
+
+
+def test_secrets_of_a_request_are_known() -> None:
+    """Without the scheme before them; those of the query as they are meant."""
+    headers = {b"authorization": b"Bearer one", b"cookie": b"two", b"accept": b"*/*"}
+    assert sorted(secrets(headers, "alt=sse&key=thr%65e")) == ["one", "three", "two"]
