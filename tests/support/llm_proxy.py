@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from tests.support.llm_upstream import Truth
+from tests.support.llm_upstream import FAULT_HEADER, Truth
 from tests.support.span_sink import SeenSpan
 from untrace_plugins.genai import names
 
-__all__ = ["UPSTREAMS", "differences", "proxy_config"]
+__all__ = ["CHAT", "UPSTREAMS", "Answer", "ask", "chat", "differences", "proxy_config"]
+
+CHAT = "/v1/chat/completions"
 
 UPSTREAMS = ("openai", "azure_openai", "anthropic", "cohere", "gemini")
 """One of each kind, named for it."""
@@ -33,6 +37,60 @@ def proxy_config(upstream: str, sink: str, **options: Any) -> dict[str, Any]:
             "telemetry": {"metrics": {"address": "127.0.0.1:${env:METRICS_PORT}"}},
         },
     }
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a caller got."""
+
+    status: int | None
+    """`None` if there was no answer at all."""
+    headers: Mapping[str, str]
+    """Names in lower case."""
+    body: bytes
+    """So much of it as came."""
+    broken: str = ""
+    """The exception that ended it; empty if it was whole."""
+
+
+def chat(*, stream: bool = False, **more: Any) -> dict[str, Any]:
+    """Return the body of a chat completion."""
+    counted = {"stream": True, "stream_options": {"include_usage": True}} if stream else {}
+    messages = [{"role": "user", "content": "Where is my parcel?"}]
+    return {"model": "gpt-4o-mini", "messages": messages, **counted, **more}
+
+
+def ask(
+    endpoint: str,
+    body: bytes | dict[str, Any],
+    *,
+    path: str = CHAT,
+    fault: str = "",
+    headers: Mapping[str, str] | None = None,
+    timeout: float = 30.0,
+) -> Answer:
+    """Post a request to `host:port` and read the answer to its end, or to where it breaks."""
+    connection = http.client.HTTPConnection(endpoint, timeout=timeout)
+    given = {"Content-Type": "application/json", "Authorization": "Bearer sk-test", **(headers or {})}
+    given |= {FAULT_HEADER: fault} if fault else {}
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    status: int | None = None
+    found: dict[str, str] = {}
+    chunks: list[bytes] = []
+    try:
+        connection.request("POST", path, data, given)
+        answer = connection.getresponse()
+        status = answer.status
+        found = {name.lower(): value for name, value in answer.getheaders()}
+        while chunk := answer.read1(65536):
+            chunks.append(chunk)
+        missing = int(found.get("content-length", 0)) - sum(map(len, chunks))
+        broken = f"{missing} bytes missing" if missing > 0 else ""
+    except (OSError, http.client.HTTPException) as error:
+        broken = type(error).__name__
+    finally:
+        connection.close()
+    return Answer(status, found, b"".join(chunks), broken)
 
 
 def differences(truth: Truth, span: SeenSpan) -> dict[str, tuple[Any, Any]]:

@@ -24,10 +24,10 @@ _KINDS = {
 _OPENAI_CODES = {401: "invalid_api_key", 404: "model_not_found", 429: "rate_limit_exceeded"}
 
 
-def error_body(ask: Ask, status: int, key: str = "") -> dict[str, Any]:
+def error_body(ask: Ask, status: int, key: str = "", text: str = "") -> dict[str, Any]:
     """Return the body of an error; some quote the key that they were given."""
-    kind, word, text = _KINDS[status]
-    text = text.format(key=key)
+    kind, word, usual = _KINDS[status]
+    text = text or usual.format(key=key)
     match ask.dialect:
         case "anthropic":
             error = {"type": kind, "message": text}

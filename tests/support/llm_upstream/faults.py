@@ -16,6 +16,7 @@ __all__ = ["FAULTS", "FAULT_HEADER", "NO_FAULT", "Fault", "fault_of"]
 FAULT_HEADER = "x-upstream-fault"
 FAULTS: Mapping[str, str] = {
     "status": "answers with this status and an error in the provider's words; 429 and 503 say when to come back",
+    "quotes": "refuses with 403 and quotes the key in a sentence of its own",
     "hang": "takes the request and never answers",
     "hang_mid": "sends half of the answer and then nothing",
     "reset": "resets the connection instead of answering",

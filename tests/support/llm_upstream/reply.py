@@ -56,7 +56,9 @@ def reply_to(request: Recorded, ask: Ask, fault: Fault) -> Reply:
     key = next((value for name in _KEY_HEADERS if (value := request.header(name))), "").removeprefix("Bearer ")
     if fault.name == "status" or "invalid" in key:
         status = fault.number if fault.name == "status" else 401
-        return _error(ask, status, key)
+        return _error(ask, status, error_body(ask, status, key))
+    if fault.name == "quotes":
+        return _error(ask, 403, error_body(ask, 403, text=f"Team 7 does not allow {key} for this model."))
     if fault.name == "html":
         page = b"<html><head><title>502 Bad Gateway</title></head><body>nginx</body></html>"
         return Reply(502, (("Content-Type", "text/html"), ("Server", "nginx")), [page], chunked=False)
@@ -98,8 +100,8 @@ def _headers(ask: Ask, kind: str) -> tuple[tuple[str, str], ...]:
     )
 
 
-def _error(ask: Ask, status: int, key: str) -> Reply:
-    text = json.dumps(error_body(ask, status, key), indent=2).encode()
+def _error(ask: Ask, status: int, body: dict[str, Any]) -> Reply:
+    text = json.dumps(body, indent=2).encode()
     headers = _headers(ask, "application/json")
     if status in {429, 503}:
         headers += (("Retry-After", RETRY_AFTER_SECONDS), ("x-should-retry", "true"))
