@@ -45,6 +45,10 @@ class ComponentConfig(ConfigModel):
         """
         return {}
 
+    def addresses(self) -> Iterable[str]:
+        """Return the URLs that data goes to although no option names them, for ``validate --environment``."""
+        return ()
+
     def unshared(self) -> Mapping[str, str]:
         """Return what several worker processes cannot have in common, by dotted option path: why.
 

@@ -52,7 +52,8 @@ def unreachable(component: ComponentSpec) -> list[str | None]:
     """Return for each address among the options of an exporter what is wrong with it, ``None`` if somebody answers."""
     config, path = component.config, f"{component.id.kind}.{component.id}"
     found = ((name, _check(component.id, owner, name, value)) for _, owner, name, value in _options(config, path))
-    return [check() for name, check in found if check is not None and (name in _LISTS or name.endswith("endpoint"))]
+    named = [check() for name, check in found if check is not None and (name in _LISTS or name.endswith("endpoint"))]
+    return [*named, *(_destination(url) for url in dict.fromkeys(config.addresses()))]
 
 
 def _library_checks(spec: ServiceSpec) -> Iterator[tuple[str, Check]]:
@@ -81,6 +82,8 @@ def _component_checks(spec: ServiceSpec) -> Iterator[tuple[str, Check]]:
             check = _check(id, owner, name, value)
             if check is not None:
                 yield path, check
+        for url in dict.fromkeys(spec.components[id].config.addresses()):
+            yield f"{id.kind}.{id}", partial(_destination, url)
 
 
 def _telemetry_checks(spec: ServiceSpec) -> Iterator[tuple[str, Check]]:

@@ -160,3 +160,23 @@ def test_send_test_needs_a_configured_exporter(tmp_path: Path, capsys: pytest.Ca
         assert "did you mean: langfuse?" in capsys.readouterr().err
         assert main(["destinations", "send-test", *config, "langfuse", "--signal", "logs"]) == 2
         assert "gets no logs" in capsys.readouterr().err
+
+
+def test_a_file_of_ones_own_is_shown_and_its_mistakes_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All that is wrong at once, with code 2."""
+    monkeypatch.setenv("UNTRACE_DESTINATION_PRESETS_DIR", str(tmp_path))
+    page = (Path(__file__).resolve().parents[3] / "docs/adding-destinations.md").read_text()
+    example = page.partition("```yaml\n")[2].partition("```")[0]
+    (tmp_path / "acme.yaml").write_text(example)
+    assert main(["destinations", "show", "acme"]) == 0
+    assert "Acme Observability" in capsys.readouterr().out
+    (tmp_path / "acme.yaml").write_text(
+        example.replace("title:", "titel:").replace("category: observability", "category: x")
+    )
+    assert main(["destinations", "show", "acme"]) == 2
+    told = capsys.readouterr().err
+    assert "titel" in told
+    assert "category" in told
+    assert str(tmp_path) in told

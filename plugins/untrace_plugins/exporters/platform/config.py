@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -122,6 +122,11 @@ class PlatformConfig(OtlpHttpConfig):
             if text is not None and name.lower() not in given:
                 headers[name] = Secret(text)
         return self.model_copy(update={"headers": headers})
+
+    def addresses(self) -> Iterable[str]:
+        """Return the platform's own address, where no option names another."""
+        urls = (self.url(signal) for signal in self.destination.urls)
+        return () if self.endpoint else [url for url in urls if url is not None]
 
     def budget(self) -> int | None:
         """Return how many requests to make per minute at most, ``None`` for no limit."""

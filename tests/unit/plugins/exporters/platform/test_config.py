@@ -164,3 +164,9 @@ def test_secrets_are_masked_wherever_options_are_shown() -> None:
 def test_the_budget_of_requests(options: dict[str, Any], budget: int | None) -> None:
     """The platform's, unless the user says otherwise or has an installation of his own."""
     assert config("langfuse", public_key="p", secret_key="s", **options).budget() == budget
+
+
+def test_the_platforms_own_address_can_be_checked() -> None:
+    """``validate --environment`` finds no option that names it."""
+    assert list(config("phoenix").addresses()) == ["http://localhost:6006/v1/traces"]
+    assert list(config("phoenix", endpoint="http://mine:1").addresses()) == []
