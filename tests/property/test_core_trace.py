@@ -12,7 +12,8 @@ from untrace_pipeline.data import Batch, Signal
 from untrace_pipeline.data.compose import NewSpan, Scope, compose_spans
 from untrace_plugins.core_trace.model import read_trace
 from untrace_plugins.core_trace.spans import Origin, resource_of, span_of, trace_ids
-from untrace_plugins.core_trace.traces import span_rows, trace_of
+from untrace_plugins.core_trace.traces import trace_of
+from untrace_plugins.rows.spans import read_spans
 
 ORIGIN = Origin("made-up", 1_800_000_000_000_000_000, {})
 
@@ -90,7 +91,7 @@ def there(given: Any) -> tuple[dict[str, Any], NewSpan]:
 def back(resource: dict[str, Any], span: NewSpan) -> dict[str, Any]:
     """Return the core trace of a span."""
     batch = Batch(Signal.TRACES, compose_spans(resource, Scope("test"), [span]))
-    (row,) = span_rows(batch)
+    (row,) = read_spans(batch)
     return trace_of(row)
 
 

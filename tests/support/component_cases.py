@@ -94,6 +94,12 @@ def stream(_directory: Path, stack: ExitStack) -> dict[str, Any]:
     return {"aws": {"stream_name": "s", "kinesis_endpoint": stack.enter_context(FaultyServer()).url} | keys}
 
 
+def webhook(_directory: Path, stack: ExitStack) -> dict[str, Any]:
+    """Return options of an exporter to a real HTTP server that takes everything."""
+    server = stack.enter_context(BackgroundServer("http"))
+    return {"endpoint": f"http://{server.address}/hook", "form": "otlp_json", "allow_private": True}
+
+
 ACTIONS = [{"key": "added", "value": 1, "action": "insert"}]
 OTLP = {"grpc": {"endpoint": "127.0.0.1:0"}, "http": {"endpoint": "127.0.0.1:0"}}
 WEBHOOKS = {"logs": {"scheme": "none", "log": {}}, "spans": {"scheme": "none", "span": {"name": "$.name"}}}
@@ -162,6 +168,7 @@ CASES = {
         fixed(endpoint="http://127.0.0.1:9/api/v1/write", retry_on_failure={"enabled": False})
     ),
     (Kind.EXPORTER, "prometheus"): Case(fixed(endpoint="127.0.0.1:0")),
+    (Kind.EXPORTER, "webhook"): Case(webhook),
     (Kind.EXTENSION, "basic_auth"): Case(fixed(htpasswd={"inline": "user:{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g="})),
     (Kind.EXTENSION, "bearer_token_auth"): Case(fixed(token="secret")),
     (Kind.EXTENSION, "file_storage"): Case(lambda directory, _stack: {"directory": str(directory)}),

@@ -37,7 +37,7 @@ COMPONENTS = {"api", "data", "delivery", "conditions", "statements", "net", "adm
 PLUGINS = ROOT / "plugins/untrace_plugins"
 SHARED = {
     "clouds": set(),
-    "core_trace": {"genai"},
+    "core_trace": {"genai", "rows"},
     "bulk": {"rows"},
     "destinations": {"genai"},
     "detectors": {"scanning"},

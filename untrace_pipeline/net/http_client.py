@@ -143,8 +143,11 @@ class HttpClient:
         *,
         reads_headers: bool = False,
         hidden: Iterable[str] = (),
+        guarded: bool = False,
     ) -> None:
-        """With ``reads_headers``, answers have all their headers, which the native client does not tell.
+        """``guarded`` connects to public addresses only, and through no proxy, which would resolve names itself.
+
+        With ``reads_headers``, answers have all their headers, which the native client does not tell.
 
         ``hidden`` are secrets besides the values of headers, which never show in an error: what was encoded in one.
         """
@@ -152,6 +155,7 @@ class HttpClient:
         self._logger = logger
         self._statuses = statuses
         self._reads_headers = reads_headers
+        self._guarded = guarded
         self._tls = ClientTls(config.tls)
         own = {"User-Agent": user_agent()}
         if config.compression is not Compression.NONE:
@@ -187,7 +191,7 @@ class HttpClient:
         headers.update(proof)
         if "authorization" in self._names or any(name.lower() == "authorization" for name in proof):
             url = _without_user(url)
-        proxy = self._config.proxy_url or environment_proxy(url)
+        proxy = self._proxy(url)
         pool = self._pool if proxy is None else self._beside("where the environment names a proxy")
         if pool is None:
             raise RetryableError("the client is closed")
@@ -219,7 +223,7 @@ class HttpClient:
         pool = self._beside("for methods other than POST")
         if pool is None:
             raise RetryableError("the client is closed")
-        proxy = self._config.proxy_url or environment_proxy(url)
+        proxy = self._proxy(url)
         try:
             answer = await pool.request(method, url, data, {**(headers or {}), **proof}, proxy)
             if judge is not None and (refused := judge(answer)) is not None:
@@ -254,13 +258,21 @@ class HttpClient:
                 self._closing.add(task)
                 task.add_done_callback(self._closing.discard)
 
+    def _proxy(self, url: str) -> str | None:
+        return None if self._guarded else self._config.proxy_url or environment_proxy(url)
+
     def _made(self) -> NativePool | PortablePool:
         if native.egress().is_native:
-            reason = "it does not tell all headers" if self._reads_headers else not_native(self._config)
+            reason = self._why_not_native()
             if not reason:
                 return NativePool(self._config, self._tls, self._headers)
             self._logger.info("the native HTTP client is not used: %s", reason)
         return self._portable()
+
+    def _why_not_native(self) -> str:
+        if self._guarded:
+            return "it does not look at the addresses that it connects to"
+        return "it does not tell all headers" if self._reads_headers else not_native(self._config)
 
     async def _proof(self) -> Mapping[str, str]:
         """Return the headers of the authenticator; picks up changed certificates, too."""
@@ -278,7 +290,7 @@ class HttpClient:
         return self._detour
 
     def _portable(self) -> PortablePool:
-        return PortablePool(self._config, self._tls, self._headers)
+        return PortablePool(self._config, self._tls, self._headers, guarded=self._guarded)
 
 
 @lru_cache(maxsize=256)

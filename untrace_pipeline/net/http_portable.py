@@ -6,9 +6,11 @@ import asyncio
 import io
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from untrace_pipeline.errors import ConsumeError
 from untrace_pipeline.net.compression import compressor
+from untrace_pipeline.net.guarded import check_host, guarded_connector
 from untrace_pipeline.net.http_answer import Answer, translate
 from untrace_pipeline.net.tls import ClientTls, ClientTlsConfig
 
@@ -30,14 +32,19 @@ WHOLE_BODY_BYTES = 1024 * 1024
 class PortablePool:
     """A session of aiohttp. Raises :class:`StartError` for unusable TLS files."""
 
-    def __init__(self, config: HttpClientConfig, tls: ClientTls, headers: Mapping[str, str]) -> None:
+    def __init__(
+        self, config: HttpClientConfig, tls: ClientTls, headers: Mapping[str, str], *, guarded: bool = False
+    ) -> None:
+        """``guarded``: connect to public addresses only."""
         import aiohttp  # noqa: PLC0415  validating a configuration must not load it
 
         self._server_name = config.tls.server_name_override
         self._headers = headers
         self._compressor = compressor(config.compression, config.compression_params.level)
         secure = config.endpoint.startswith("https:") or config.tls != ClientTlsConfig()
-        connector = aiohttp.TCPConnector(
+        self._guarded = guarded
+        make_connector = guarded_connector if guarded else aiohttp.TCPConnector
+        connector = make_connector(
             limit=0,
             limit_per_host=config.max_conns_per_host,
             force_close=config.disable_keep_alives,
@@ -73,6 +80,8 @@ class PortablePool:
     async def _exchange(
         self, method: str, url: str | URL, data: bytes, headers: Mapping[str, str], proxy: str | None
     ) -> Answer:
+        if self._guarded:
+            check_host(urlsplit(str(url)).hostname or "")
         if self._compressor is not None:
             data = await self._compressor.compress(data)
         try:

@@ -6,38 +6,21 @@ its ``attributes``.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Final, cast
+from collections.abc import Mapping
+from typing import Any, Final
 
-from untrace_pipeline.data import ATTRIBUTES, Batch, Field, Level
 from untrace_plugins.core_trace.spans import ID, PARENT_ID
 from untrace_plugins.genai import names
 from untrace_plugins.genai.emit.chat import chat, finish_reasons, tools
 from untrace_plugins.genai.emit.content import Message
 from untrace_plugins.genai.emit.span import Span
 from untrace_plugins.genai.values import load, structure
+from untrace_plugins.rows.spans import SpanRow
 
-__all__ = ["SpanRow", "span_rows", "trace_of"]
+__all__ = ["trace_of"]
 
 _NANOS_PER_MS = 1_000_000
 _FAILED = 2
-_FIELDS = tuple(
-    Field(Level.ITEM, name)
-    for name in (
-        "trace_id",
-        "span_id",
-        "parent_span_id",
-        "name",
-        "start_time_unix_nano",
-        "end_time_unix_nano",
-        "status.code",
-        "status.message",
-        ATTRIBUTES,
-    )
-)
-_RESOURCE = Field(Level.RESOURCE, ATTRIBUTES)
-_EVENT = (Field(Level.EVENT, "name"), Field(Level.EVENT, ATTRIBUTES))
 _USAGE: Final = {
     names.USAGE_INPUT: "prompt_tokens",
     names.USAGE_OUTPUT: "completion_tokens",
@@ -60,37 +43,6 @@ _METADATA: Final = {
 _REQUEST = "gen_ai.request."
 
 
-@dataclass(frozen=True, slots=True)
-class SpanRow:
-    """A span, as far as a core trace says it. Times are Unix nanoseconds."""
-
-    trace_id: bytes
-    span_id: bytes
-    parent_span_id: bytes
-    name: str
-    start: int
-    end: int
-    status_code: int
-    status_message: str
-    attributes: Mapping[str, Any]
-    resource: Mapping[str, Any]
-    exception: Mapping[str, Any]
-    """Attributes of its last event ``exception``."""
-
-
-def span_rows(batch: Batch) -> Iterator[SpanRow]:
-    """Yield the spans of a batch, in order."""
-    exceptions: list[Mapping[str, Any]] = [{}] * batch.item_count
-    if batch.row_count(Level.EVENT):
-        parents = batch.parents(Level.EVENT, Level.ITEM)
-        for parent, name, attributes in zip(parents, *cast("Any", batch.columns(_EVENT)), strict=True):
-            if name == "exception":
-                exceptions[parent] = attributes
-    columns: Any = batch.columns((*_FIELDS, _RESOURCE), Level.ITEM)
-    for values in zip(*columns, exceptions, strict=True):
-        yield SpanRow(*values)
-
-
 def trace_of(row: SpanRow) -> dict[str, Any]:
     """Return the core trace of a span; what is absent is left out."""
     left = {key: value for key, value in row.attributes.items() if key != names.DIALECT}
@@ -109,12 +61,13 @@ def trace_of(row: SpanRow) -> dict[str, Any]:
         "model": left.pop(names.REQUEST_MODEL, None) or left.get(names.RESPONSE_MODEL),
         "request": _request(span, left),
         "response": _response(span, left),
-        "metadata": _metadata(left, row.resource),
+        "metadata": _metadata(left, row.source.resource),
         "tags": left.pop(names.TAGS, None),
         "metrics": _metrics(left, row),
     }
-    if row.status_code == _FAILED or row.exception:
-        trace["error"] = _error(left, row)
+    exception = _exception(row)
+    if row.status_code == _FAILED or exception:
+        trace["error"] = _error(left, row, exception)
     trace |= _others("trace", left)
     trace["attributes"] = left
     return {key: value for key, value in trace.items() if value not in (None, {}) or key == "request"}
@@ -180,11 +133,15 @@ def _metrics(left: dict[str, Any], row: SpanRow) -> dict[str, Any]:
     first = left.pop(names.RESPONSE_TIME_TO_FIRST_CHUNK, None)
     if isinstance(first, int | float):
         metrics["time_to_first_token_ms"] = first * 1000
-    return {"latency_ms": max(0, row.end - row.start) / _NANOS_PER_MS, **metrics, **_others("metrics", left)}
+    return {"latency_ms": row.duration / _NANOS_PER_MS, **metrics, **_others("metrics", left)}
 
 
-def _error(left: dict[str, Any], row: SpanRow) -> dict[str, Any]:
-    said = row.exception
+def _exception(row: SpanRow) -> Mapping[str, Any]:
+    """Return what the last exception of a span says."""
+    return next((event.attributes for event in reversed(row.events) if event.name == "exception"), {})
+
+
+def _error(left: dict[str, Any], row: SpanRow, said: Mapping[str, Any]) -> dict[str, Any]:
     kind = left.pop(names.ERROR_TYPE, None) or said.get("exception.type")
     message = row.status_message or said.get("exception.message")
     known = {"type": kind, "message": message, "stack": said.get("exception.stacktrace")}
