@@ -126,11 +126,10 @@ class Reading:
         found = _listed(tree)
         return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
 
-    def tokens(self, counts: Iterable[tuple[str, object]], *sources: str) -> None:
+    def tokens(self, counts: Iterable[tuple[str, Any]], *sources: str) -> None:
         """Set token counts that are numbers; others say nothing."""
         for canonical, value in counts:
-            if isinstance(value, (int, float, str)):
-                self.put(canonical, integer(value), *sources)
+            self.put(canonical, integer(value), *sources)
 
 
 def _plain(value: Value) -> Value:
