@@ -142,12 +142,20 @@ class Request:
         chunks = self._chunks
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
+    def release(self) -> None:
+        """Forget the body and whom to tell: for a handler that keeps the request longer than its answer takes."""
+        self._chunks.clear()
+        self._gone = self._admit = None
+
     def on_growth(self, admit: Callable[[int], HttpError | None]) -> None:
         """Ask, with the bytes that have come, whenever another MiB of the body is there: memory may be short by now."""
         self._admit = admit
 
-    def on_gone(self, call: Callable[[], None]) -> None:
-        """Be told when the client goes before it has its whole answer; closing its sending half counts as going."""
+    def on_gone(self, call: Callable[[], None] | None) -> None:
+        """Be told when the client goes before it has its whole answer; closing its sending half counts as going.
+
+        ``None`` ends it.
+        """
         self._gone = call
 
     # ------------------------------------------------- for the connection only

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Call"]
 
+OBJECT_BYTES: Final = 8000
+"""About what a call takes besides its bodies."""
 CANCELLED: Final = "cancelled"
 """The daemon had to stop before the call had ended."""
 DISCONNECTED: Final = "client_disconnect"
@@ -49,6 +51,7 @@ class Call:
     """Handles one request. What it was is asked of it later, off the path: :meth:`exchange`."""
 
     __slots__ = (
+        "_asked",
         "_body",
         "_ended",
         "_error",
@@ -77,6 +80,7 @@ class Call:
         self._waited = 0  # nanoseconds until the client had sent its body
         self._trace = trace_of(request.first)
         self._body = b""
+        self._asked = Body()
         self._plan: Plan | None = None
         self._sending: Sending | None = None
         self._stripper: UsageStripper | None = None
@@ -133,7 +137,7 @@ class Call:
         request.on_gone(self._client_gone)
         call = await sending.run()
         if self._gone:  # and the call is to be read to its end all the same
-            call.pass_on(_discard)
+            call.release()
             await call.finished()
             raise ClientGoneError
         return call
@@ -172,7 +176,8 @@ class Call:
         try:
             if not call.ended:
                 body.pause, body.resume = call.pause, call.resume
-            call.pass_on(self._sink(body))
+            if not self._gone:
+                call.pass_on(self._sink(body))
             await call.finished()
             if call.error is None and not self._gone:
                 body.write(self._stripper.rest() if self._stripper is not None else b"")
@@ -189,8 +194,6 @@ class Call:
         self._end(self._left if self._gone else broken)
 
     def _sink(self, body: BodyWriter) -> Callable[[bytes], None]:
-        if self._gone:
-            return _discard
         if (stripper := self._stripper) is None:
             return body.write
 
@@ -209,7 +212,7 @@ class Call:
         heard = call.tee.end(LOOKED_AT_BYTES) if call is not None and call.tee is not None else b""
         self._left = None if has_ended(heard) else DISCONNECTED
         if call is not None:
-            call.pass_on(_discard)
+            call.release()
         if self._proxy.config.on_client_disconnect is OnDisconnect.CANCEL:
             assert self._task is not None
             self._task.cancel()
@@ -234,8 +237,23 @@ class Call:
         call = None if sending is None else sending.call
         status = call.head.status if call is not None and call.head is not None else None
         self._proxy.meters.ended(sending.upstream.name if sending else "", status, error)
+        self._let_go()
         if self._plan is not None and error != REFUSED:
             self._proxy.capture.put(self)
+
+    def _let_go(self) -> None:
+        """Keep of the request what its span needs: the call may wait for a while."""
+        config, encoding = self._proxy.config, self._request.header("content-encoding")
+        self._asked = (
+            whole(self._body, self._started, config.max_capture_bytes, encoding)
+            if self._is_kept
+            else Body(size=len(self._body))
+        )
+        self._body = b""
+        self._task = None
+        self._request.release()
+        if self._sending is not None:
+            self._sending.release()
 
     @property
     def _is_kept(self) -> bool:
@@ -248,7 +266,7 @@ class Call:
         """About how much memory the call takes until :meth:`exchange` was read."""
         call = None if self._sending is None else self._sending.call
         kept = call.tee.kept if call is not None and call.tee is not None else 0
-        return len(self._body) + kept + 2000
+        return sum(map(len, self._asked.chunks)) + kept + OBJECT_BYTES
 
     def exchange(self) -> Exchange:
         """Return what the call was. Once it has ended."""
@@ -269,16 +287,12 @@ class Call:
             start_unix_nano=self._unix,
             started=self._started,
             ended=self._ended,
+            request=self._asked,
             request_headers=kept_request(request.first),
             error=self._error,
             attempts=() if sending is None else sending.attempts,
             attribution=attribution(request.headers),
             secrets=[*secrets(request.first, request.query), *upstream.secrets],
-        )
-        limit = self._proxy.config.max_capture_bytes
-        encoding = request.header("content-encoding")
-        exchange.request = (
-            whole(self._body, self._started, limit, encoding) if self._is_kept else Body(size=len(self._body))
         )
         if head is not None:
             exchange.status = head.status
@@ -290,7 +304,3 @@ class Call:
 
 def _encoding(headers: list[tuple[bytes, bytes]]) -> str:
     return next((value.decode("latin-1") for name, value in headers if name.lower() == b"content-encoding"), "")
-
-
-def _discard(_piece: bytes) -> None:
-    """Nobody is there to read it."""

@@ -102,6 +102,12 @@ class Sending:
             raise self._nobody()
         return self.call
 
+    def release(self) -> None:
+        """Let go of what only a call under way needs: bodies are large, and cycles of references cost time."""
+        self._body = b""
+        if self.call is not None:
+            self.call.release()
+
     async def _pause(self, number: int) -> bool:
         """Wait before an upstream is tried again; false if it wants to be left alone for too long."""
         assert self.call is not None

@@ -95,6 +95,11 @@ class UpstreamCall:
         if connection is not None:
             connection.abort()
 
+    def release(self) -> None:
+        """Forget the client: what came, and what will come, is thrown away."""
+        self._held.clear()
+        self._sink = _discard
+
     # ------------------------------------------------- called by the connection
 
     def on_head(self, head: AnswerHead) -> None:
@@ -171,3 +176,7 @@ class UpstreamCall:
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+
+
+def _discard(_piece: bytes) -> None:
+    """Nobody is there to read it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -15,6 +16,7 @@ from untrace_pipeline.api import PermanentError, RetryableError
 from untrace_pipeline.data import Batch
 from untrace_pipeline.testing import FailingSink, Sink
 from untrace_plugins.genai import names
+from untrace_plugins.receivers.llm_proxy.call import Call
 
 CHAT = "/v1/chat/completions"
 HELLO = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Hello"}]}
@@ -268,3 +270,16 @@ async def test_client_that_leaves_after_the_last_event(policy: str) -> None:
         await ended_with(proxy, None)
     server.close()
     await server.wait_closed()
+
+
+async def test_calls_are_freed_at_once(upstream: LlmUpstream) -> None:
+    """A call that has become a span takes no memory, and does not wait for the collector of cycles."""
+    gc.disable()
+    try:
+        async with proxying(upstream) as proxy:
+            for body in (HELLO, STREAM):
+                await proxy.ask(CHAT, body)
+            await proxy.spans(2)
+            await proxy.running.until(lambda: not [one for one in gc.get_objects() if isinstance(one, Call)])
+    finally:
+        gc.enable()
