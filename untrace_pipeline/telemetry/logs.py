@@ -162,8 +162,12 @@ def configure_logs(config: LogsConfig, resource: Mapping[str, str] | None = None
     root.addHandler(relay)
     root.setLevel(_LEVELS[config.level])
     logging.captureWarnings(capture=True)
-    for noisy in ("asyncio", "aiohttp", "grpc", "watchfiles"):
+    for noisy in _LIBRARIES:
         logging.getLogger(noisy).setLevel(max(logging.WARNING, _LEVELS[config.level]))
+
+
+_LIBRARIES = ("aiohttp", "asyncio", "azure", "botocore", "google", "grpc", "msal", "urllib3", "watchfiles")
+"""Never heard below a warning: some of them write what they sign, tokens included, when they are asked for details."""
 
 
 class _Relay(logging.Handler):

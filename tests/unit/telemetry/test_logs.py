@@ -44,7 +44,7 @@ def test_console_lines_name_the_component(log: Path) -> None:
 def test_libraries_are_quiet(log: Path) -> None:
     """What libraries tell at info, such as every file that changed beside the configuration, is no line of ours."""
     configure(log)
-    for name in ("asyncio", "aiohttp.access", "grpc", "watchfiles.main"):
+    for name in ("asyncio", "aiohttp.access", "grpc", "watchfiles.main", "botocore.auth", "urllib3.connectionpool"):
         logging.getLogger(name).info("1 change detected")
     assert log.read_text() == ""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -11,8 +12,11 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from tests.support.logs import own_logging
 from tests.support.metadata_server import metadata_server
+from untrace_pipeline.config.model import LogsConfig
 from untrace_pipeline.errors import Code, RetryableError
+from untrace_pipeline.telemetry.logs import configure_logs
 from untrace_plugins.clouds.aws import Signer
 from untrace_plugins.clouds.config import AwsConfig
 
@@ -61,6 +65,18 @@ async def test_fixed_keys() -> None:
         headers["authorization"],
     )
     assert headers["x-amz-security-token"] == "token"
+
+
+async def test_details_of_the_library_stay_out_of_the_log(tmp_path: Path) -> None:
+    """At the level of details the library would write the token that it signs."""
+    with own_logging():
+        configure_logs(LogsConfig.model_validate({"level": "debug", "output_paths": [str(tmp_path / "log")]}), {})
+        keys = {"access_key_id": "AKID", "secret_access_key": "secret", "session_token": "the-token"}
+        await signed(signer(**keys))
+        logging.getLogger("untrace_pipeline").debug("heard")
+    text = (tmp_path / "log").read_text()
+    assert "heard" in text
+    assert "the-token" not in text
 
 
 async def test_environment(monkeypatch: pytest.MonkeyPatch) -> None:
