@@ -14,7 +14,7 @@ from tests.support.receivers import Receiving, receiving
 from untrace_pipeline.data import Item, Signal
 from untrace_plugins.receivers.llm_proxy import FACTORY
 
-__all__ = ["Answer", "Proxying", "ask", "proxying", "spans_of"]
+__all__ = ["Answer", "Proxying", "ask", "proxying", "read_answer", "request_bytes", "spans_of"]
 
 
 @dataclass

@@ -9,7 +9,7 @@ from untrace_pipeline.net.rate_limits import read_delay
 from untrace_plugins.receivers.llm_proxy.upstream_call import UpstreamCall
 from untrace_plugins.receivers.llm_proxy.upstream_config import RouteConfig
 
-__all__ = ["delay_before", "is_failure", "may_retry"]
+__all__ = ["delay_before", "is_failure", "may_retry", "wish_of"]
 
 _BROKEN: Final = frozenset({500, 502, 503, 504, 529})
 """Statuses that speak against the upstream, not against the request or its key."""
@@ -30,15 +30,17 @@ def is_failure(call: UpstreamCall) -> bool:
 
 def delay_before(call: UpstreamCall, number: int) -> float:
     """Return the seconds before attempt ``number`` (from 1) at the same upstream: its wish, or a growing pause."""
-    wish = None if call.head is None else _wish(call.head.headers)
+    wish = wish_of(call)
     if wish is not None:
         return wish
     return _FIRST_DELAY_SECONDS * 2.0 ** (number - 1) * random.uniform(0.75, 1.25)  # noqa: S311  no secret
 
 
-def _wish(headers: list[tuple[bytes, bytes]]) -> float | None:
-    """Return the seconds that an answer asks for."""
-    said = {name.lower(): value.decode("latin-1").strip() for name, value in headers}
+def wish_of(call: UpstreamCall) -> float | None:
+    """Return the seconds for which an answer asks to be left alone, if it does."""
+    if call.head is None:
+        return None
+    said = {name.lower(): value.decode("latin-1").strip() for name, value in call.head.headers}
     milliseconds = (read_delay(said.get(name)) for name in _MILLISECONDS)
     precise = next((delay / 1000 for delay in milliseconds if delay is not None), None)
     return read_delay(said.get(b"retry-after")) if precise is None else precise

@@ -23,8 +23,6 @@ _HINTS = (
     (b"api-key", UpstreamKind.AZURE_OPENAI),
 )
 """Headers that tell whose API a path belongs to that several have: ``/v1/models``."""
-_FORBIDDEN = {"CONNECT", "TRACE"}
-"""One would lead anywhere, the other would show a client the key that the daemon adds."""
 _UNROUTED = RouteConfig(path="/*", upstreams=["-"])
 """What holds for a path without a route."""
 
@@ -57,11 +55,12 @@ class Router:
         self._names = [*upstreams, *UpstreamKind]
 
     def plan(self, request: Request) -> Plan:
-        """Return what to try. Raises :class:`ProxyError`: 404 where there is nothing; 405, 400 for what no API has."""
-        if request.method in _FORBIDDEN:
-            raise ProxyError(HTTPStatus.METHOD_NOT_ALLOWED, "method_not_allowed", f"no {request.method} through here")
-        if not request.path.startswith("/"):
-            raise ProxyError(HTTPStatus.BAD_REQUEST, "invalid_path", "a path that begins with a slash is expected")
+        """Return what to try. Raises :class:`ProxyError`: 404 where there is nothing, 405 for TRACE.
+
+        That would show a client the key that the daemon adds.
+        """
+        if request.method == "TRACE":
+            raise ProxyError(HTTPStatus.METHOD_NOT_ALLOWED, "method_not_allowed", "no TRACE through here")
         named = named_upstream(request.path, self._names)
         if named is None:
             path, kind = request.path, self._kind(request, request.path)

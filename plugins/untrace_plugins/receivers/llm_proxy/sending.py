@@ -15,7 +15,7 @@ from untrace_pipeline.net.http_origin_connection import CallError, Failure, Orig
 from untrace_plugins.genai.providers.exchange import Attempt, TraceContext
 from untrace_plugins.receivers.llm_proxy.meters import Meters
 from untrace_plugins.receivers.llm_proxy.refusals import ProxyError
-from untrace_plugins.receivers.llm_proxy.retrying import delay_before, is_failure, may_retry
+from untrace_plugins.receivers.llm_proxy.retrying import delay_before, is_failure, may_retry, wish_of
 from untrace_plugins.receivers.llm_proxy.routing import Plan
 from untrace_plugins.receivers.llm_proxy.tee import Tee
 from untrace_plugins.receivers.llm_proxy.upstream import Upstream
@@ -23,6 +23,8 @@ from untrace_plugins.receivers.llm_proxy.upstream_call import UpstreamCall
 
 __all__ = ["Sending"]
 
+LONGEST_WISH_SECONDS: Final = 60.0
+"""An upstream that wants to be left alone for longer is asked again all the same."""
 _UNENCODED: Final = frozenset({b"accept-encoding"})
 _AS_IT_IS: Final = frozenset[bytes]()
 
@@ -140,7 +142,8 @@ class Sending:
             call = await self._send_on_kept(upstream, data) or await self._send_on_new(upstream, data)
         finally:
             failed = None if call is None else is_failure(call)
-            upstream.breaker.record(self._loop.time(), failed=failed, probe=probe)
+            wish = min(wish_of(call) or 0.0, LONGEST_WISH_SECONDS) if call is not None and failed else 0.0
+            upstream.breaker.record(self._loop.time(), failed=failed, probe=probe, wish=wish)
             self._note(upstream, call, begun)
         return call
 

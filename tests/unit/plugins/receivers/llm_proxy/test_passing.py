@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
+import ssl
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pytest
+import trustme
 
 from tests.support.llm_requests import APIS
 from tests.support.llm_upstream import LlmUpstream
-from tests.support.proxying import Answer, ask, proxying
+from tests.support.proxying import Answer, ask, proxying, read_answer
 from untrace_pipeline.data import Field, Item, Level
 from untrace_plugins.genai import names
 
@@ -243,3 +246,60 @@ async def test_nothing_but_upstreams_is_reached(upstream: LlmUpstream) -> None:
         answer = await proxy.ask("/passthrough/169.254.169.254/latest", headers={"Host": "169.254.169.254"})
     assert answer.status == 404
     assert answer.json["error"]["code"] == "no_upstream"
+
+
+async def test_tls_to_the_upstream() -> None:
+    """The provider is called over TLS, and only if its certificate is good."""
+    authority = trustme.CA()
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    tls = {"ca_pem": authority.cert_pem.bytes().decode()}
+    with LlmUpstream(tls=context) as upstream:
+        async with proxying(upstreams={"openai": {"base_url": upstream.url, "tls": tls}}) as proxy:
+            for _ in range(2):
+                assert (await proxy.ask(CHAT, HELLO)).status == 200
+        assert upstream.connections == 1
+        async with proxying(upstream) as proxy:
+            answer = await proxy.ask(CHAT, HELLO)
+            assert proxy.count("llm_proxy_calls", upstream="openai", outcome="connect_error") == 1
+    assert answer.status == 502
+    assert "certificate verify failed" in answer.json["error"]["message"].lower().replace("_", " ")
+
+
+async def test_request_in_chunks(upstream: LlmUpstream) -> None:
+    """The provider gets the whole body with its length, however it came."""
+    async with proxying(upstream) as proxy:
+        reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
+        head = f"POST {CHAT} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n"
+        writer.write(head.encode())
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 100 ")
+        body = json.dumps(HELLO).encode()
+        for piece in (body[:10], body[10:]):
+            writer.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+        writer.write(b"0\r\n\r\n")
+        assert (await read_answer(reader)).status == 200
+        writer.close()
+    assert upstream.last.body == body
+    seen = {name.lower(): value for name, value in upstream.last.headers}
+    assert seen["content-length"] == str(len(body))
+    assert not {"transfer-encoding", "expect"} & seen.keys()
+
+
+@pytest.mark.parametrize(("method", "status"), [("TRACE", 405), ("CONNECT", 404)])
+async def test_methods_that_lead_astray(upstream: LlmUpstream, method: str, status: int) -> None:
+    """One would show the key that the daemon adds, the other would lead anywhere."""
+    async with proxying(upstream) as proxy:
+        target = "example.com:443" if method == "CONNECT" else "/v1/models"
+        assert (await proxy.ask(target, method=method)).status == status
+    assert not upstream.requests
+
+
+async def test_page_may_ask_first(upstream: LlmUpstream) -> None:
+    """With ``cors`` the daemon answers preflight requests, whatever the path."""
+    headers = {"Origin": "https://a.example.com", "Access-Control-Request-Method": "POST"}
+    async with proxying(upstream, cors={"allowed_origins": ["https://*.example.com"]}) as proxy:
+        answer = await proxy.ask(CHAT, method="OPTIONS", headers=headers)
+        assert answer.header("access-control-allow-methods") == "POST"
+        assert not upstream.requests
+        answer = await proxy.ask(CHAT, HELLO, headers={"Origin": "https://a.example.com"})
+    assert answer.header("access-control-allow-origin") == "https://a.example.com"
