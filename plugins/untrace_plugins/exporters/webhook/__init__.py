@@ -1,7 +1,7 @@
 """Exporter ``webhook``: sends events to any URL, signed as Standard Webhooks says.
 
 Spans go as core traces, CloudEvents, OTLP/JSON, or in a shape of your own; log records, too. An event keeps its id over
-all attempts. URLs lead to public addresses only, unless the options allow more. Costs some 60 µs per span.
+all attempts. URLs lead to public addresses only, unless the options allow more. Costs some 110 µs per span.
 """
 
 from untrace_pipeline.api import Exporter, ExporterFactory, MetricKind, MetricSpec, Settings, Stability

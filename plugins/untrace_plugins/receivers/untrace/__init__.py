@@ -1,7 +1,7 @@
 """Untrace's REST API: traces as JSON, one or many per request, from applications without OpenTelemetry.
 
 A request is acknowledged when every pipeline has accepted it. The same id gives the same span, so what is sent twice
-can be recognised; with ``X-Idempotency-Key`` it is not taken twice. Costs some 60 µs per trace.
+can be recognised; with ``X-Idempotency-Key`` it is not taken twice. Costs some 130 µs per trace.
 """
 
 from __future__ import annotations

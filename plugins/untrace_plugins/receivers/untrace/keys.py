@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Iterator, Sequence
 from http import HTTPStatus
 
-from untrace_pipeline.api import ConsumeError, Credentials, Host, StartError
+from untrace_pipeline.api import ConsumeError, Credentials, Host, ServerAuthenticator, StartError
 from untrace_pipeline.net.auth import ServerAuthConfig, find_server_authenticator
 from untrace_pipeline.net.http_message import HttpError, Request, metadata
 from untrace_pipeline.net.refusal import http_refusal
@@ -30,6 +30,7 @@ class Guard:
         self._files = {key.key_file: SecretFile(key.key_file, logger) for key in keys if key.key_file is not None}
         self._keys = keys
         self._auth = auth
+        self._authenticator: ServerAuthenticator | None = None
         self._salt = secrets.token_bytes(16)
         self._known: dict[bytes, KeyConfig] = {}
         self._versions: list[int] = []

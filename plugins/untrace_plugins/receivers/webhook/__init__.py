@@ -1,7 +1,7 @@
 """Webhooks: signed events of other services become spans or log records, by presets or by JSONPath.
 
 An event is acknowledged when every pipeline has accepted it, and one that comes again within the window is not taken
-twice. Costs some 50 µs per event.
+twice. Costs some 30 µs per event.
 """
 
 from __future__ import annotations
