@@ -21,6 +21,8 @@ class Asked:
 
     method: str
     path: str
+    raw_path: str
+    """With the query, as it came."""
     query: Mapping[str, str]
     headers: Mapping[str, str]
     body: bytes
@@ -71,7 +73,9 @@ class HttpPeer:
 
     async def _handle(self, request: web.Request) -> web.Response:
         headers = {name.lower(): value for name, value in request.headers.items()}
-        asked = Asked(request.method, request.path, dict(request.query), headers, await request.read())
+        asked = Asked(
+            request.method, request.path, request.raw_path, dict(request.query), headers, await request.read()
+        )
         self.asked.append(asked)
         reply = self.script.pop(0) if self.script else self.rule(asked)
         body = reply.body if isinstance(reply.body, bytes) else json.dumps(reply.body).encode()

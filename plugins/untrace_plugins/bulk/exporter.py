@@ -11,22 +11,23 @@ from urllib.parse import quote
 
 import orjson
 
-from untrace_pipeline.api import Host, Secret, Settings
+from untrace_pipeline.api import Host, ProbeResult, Secret, Settings
 from untrace_pipeline.data import Batch
 from untrace_pipeline.delivery import Delivery, Outcome, Request
 from untrace_pipeline.errors import Code, ConsumeError, PermanentError, RetryableError
 from untrace_pipeline.net.client import one_line
 from untrace_pipeline.net.compression import Compression, compressor
-from untrace_pipeline.net.http_answer import Answer, Statuses, refusal
+from untrace_pipeline.net.http_answer import Answer, Judge, Statuses, refusal
 from untrace_pipeline.net.http_client import HttpClient, host_of
 from untrace_pipeline.net.nodes import Nodes
+from untrace_pipeline.net.probing import ask
 from untrace_plugins.bulk.config import BulkConfig
 from untrace_plugins.bulk.documents import Documents, to_json
 from untrace_plugins.bulk.encoding import Chunk, chunks
 from untrace_plugins.bulk.tally import Tally
 from untrace_plugins.bulk.template import templates
 
-__all__ = ["BulkExporter", "Dialect"]
+__all__ = ["BulkExporter", "Dialect", "Sign"]
 
 NDJSON, JSON = "application/x-ndjson", "application/json"
 TOLD = "errors,items.*.status,items.*.error"
@@ -51,6 +52,20 @@ class Dialect:
     """Adds a signature to the headers of a request: method, URL, headers, body."""
 
 
+def _judge(answer: Answer) -> ConsumeError | None:
+    """Return the error of a whole request: by its type, because reasons may quote what was sent."""
+    if answer.status in _OK:
+        return None
+    error = refusal(answer, STATUSES)
+    try:
+        kind = orjson.loads(answer.body)["error"]["type"]
+    except (ValueError, LookupError, TypeError):
+        pass
+    else:
+        error.args = (f"HTTP {answer.status}: {one_line(str(kind))}",)
+    return error
+
+
 class BulkExporter:
     """Sends each request as bulk requests, and reads what became of each document."""
 
@@ -61,7 +76,7 @@ class BulkExporter:
         self._documents = Documents(config, time_series=time_series)
         self._nodes = Nodes(config.nodes)
         self._compressor = compressor(config.compression, config.compression_params.level)
-        self._path = f"/_bulk?filter_path={quote(TOLD, safe=',*')}"
+        self._path = f"/_bulk?filter_path={quote(TOLD, safe='')}"
         if config.pipeline:
             self._path += f"&pipeline={quote(config.pipeline, safe='')}"
         self._client = HttpClient(_without_compression(config, dialect.credentials), settings.logger)
@@ -108,6 +123,10 @@ class BulkExporter:
                 break
         return tally.outcome()
 
+    async def probe(self) -> Sequence[ProbeResult]:
+        """Ask for the health of the cluster."""
+        return await ask(self._ask_node("GET", "/_cluster/health", b"", {}, self._config.nodes[0], judge=None))
+
     def _encode(self, batch: Batch) -> Sequence[Chunk]:
         return list(chunks(self._documents.of(batch), self._config.max_bulk_bytes))
 
@@ -138,25 +157,20 @@ class BulkExporter:
         """Return an answer that is a success; raises what any other one stands for."""
         return await self._nodes.ask(partial(self._ask_node, method, path, body, headers))
 
-    async def _ask_node(self, method: str, path: str, body: bytes, headers: Mapping[str, str], node: str) -> Answer:
+    async def _ask_node(
+        self,
+        method: str,
+        path: str,
+        body: bytes,
+        headers: Mapping[str, str],
+        node: str,
+        *,
+        judge: Judge | None = _judge,
+    ) -> Answer:
         url = node + path
         if self._dialect.sign is not None:
             headers = await self._dialect.sign(method, url, headers, body)
-        return await self._client.request(method, url, body, headers, judge=_judge)
-
-
-def _judge(answer: Answer) -> ConsumeError | None:
-    """Return the error of a whole request: by its type, because reasons may quote what was sent."""
-    if answer.status in _OK:
-        return None
-    error = refusal(answer, STATUSES)
-    try:
-        kind = orjson.loads(answer.body)["error"]["type"]
-    except (ValueError, LookupError, TypeError):
-        pass
-    else:
-        error.args = (f"HTTP {answer.status}: {one_line(str(kind))}",)
-    return error
+        return await self._client.request(method, url, body, headers, judge=judge)
 
 
 def _at_once(error: ConsumeError) -> RetryableError:

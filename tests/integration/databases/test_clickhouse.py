@@ -15,7 +15,7 @@ from untrace_pipeline.data.compose import NewEvent, NewLink, NewLog, NewSpan, Sc
 from untrace_pipeline.testing import make_batch
 from untrace_plugins.exporters.clickhouse import FACTORY
 
-pytestmark = [pytest.mark.peer, pytest.mark.timeout(240), pytest.mark.xdist_group("clickhouse")]
+pytestmark = [pytest.mark.once, pytest.mark.peer, pytest.mark.timeout(240), pytest.mark.xdist_group("clickhouse")]
 
 TRACE, SPAN = bytes(range(16)), bytes(range(8))
 START = 1_760_000_000_123_456_789
@@ -55,6 +55,7 @@ async def test_a_span_is_read_back_as_it_was_sent(clickhouse: ClickHouse) -> Non
         await r.consume(span_batch())
         await r.until_idle(60)
         assert r.dropped == {}
+        assert [one.ok for one in await r.exporter.probe()] == [True, True]
     [row] = clickhouse.query("SELECT *, toUnixTimestamp64Nano(Timestamp) AS nanos FROM spans.otel_traces")
     assert int(row.pop("nanos")) == START
     assert row == {

@@ -13,7 +13,7 @@ from untrace_pipeline.data import Batch, Field, Level, Signal
 from untrace_pipeline.testing import make_batch
 from untrace_plugins.exporters.opensearch import FACTORY
 
-pytestmark = [pytest.mark.peer, pytest.mark.timeout(240), pytest.mark.xdist_group("opensearch")]
+pytestmark = [pytest.mark.once, pytest.mark.peer, pytest.mark.timeout(240), pytest.mark.xdist_group("opensearch")]
 
 LONG = "word " * 10_000
 """Longer than any keyword may be."""
@@ -68,6 +68,7 @@ async def test_times_keep_their_nanoseconds(opensearch: OpenSearch) -> None:
     async with storing(opensearch, "nanos") as r:
         await r.consume(make_batch(Signal.LOGS, 20))
         await r.until_idle(60)
+        assert [one.ok for one in await r.exporter.probe()] == [True, True]
     nanos = {"field": "@timestamp", "format": "strict_date_optional_time_nanos"}
     wanted = {"size": 20, "sort": [{"@timestamp": "desc"}], "docvalue_fields": [nanos]}
     opensearch.ask("POST", "/nanos-logs/_refresh")

@@ -17,7 +17,7 @@ from untrace_pipeline.data import Batch, Signal
 from untrace_pipeline.testing.generate import to_any_value
 from untrace_plugins.exporters.prometheus_remote_write import FACTORY
 
-pytestmark = [pytest.mark.peer, pytest.mark.timeout(120), pytest.mark.xdist_group("prometheus_write")]
+pytestmark = [pytest.mark.once, pytest.mark.peer, pytest.mark.timeout(120), pytest.mark.xdist_group("prometheus_write")]
 
 V1, V2 = "prometheus.WriteRequest", "io.prometheus.write.v2.Request"
 CONFIG: dict[str, Any] = {"storage": {"exemplars": {"max_exemplars": 1000}}}
@@ -89,6 +89,7 @@ async def test_points_of_all_kinds_are_read_back(prometheus: Prometheus, version
         assert r.dropped == {}
         assert r.meter.value("exporter_sent_metric_points") == 15
         assert r.exporter._message == version, "the real one takes it"
+        assert [one.ok for one in await r.exporter.probe()] == [True, True]
     labels = f'job="{test}",instance="one",cluster="c1",otel_scope_name="tests"'
     assert value(prometheus, f'{test}_queue_ratio{{gen_ai_request_model="gpt-4o",{labels}}}') == 0.75
     assert value(prometheus, f"{test}_tokens_total{{{labels}}}") == 21

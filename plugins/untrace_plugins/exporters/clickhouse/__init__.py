@@ -4,7 +4,7 @@ What is accepted is inserted, once where the table knows repeated blocks (those 
 cannot take goes to the dead letters alone. Costs about 21 µs per LLM span.
 """
 
-from untrace_pipeline.api import Exporter, ExporterFactory, Settings, Stability
+from untrace_pipeline.api import About, Exporter, ExporterFactory, Settings, Stability
 from untrace_plugins.exporters.clickhouse.config import ClickhouseConfig
 
 __all__ = ["FACTORY"]
@@ -21,5 +21,18 @@ FACTORY = ExporterFactory(
     config=ClickhouseConfig,
     description="inserts into the Collector's tables of ClickHouse",
     stability=Stability.BETA,
+    about=About(
+        title="ClickHouse",
+        category="stores",
+        docs="https://clickhouse.com/docs/observability",
+        minimal={"endpoint": "http://localhost:8123"},
+        options=("username", "password", "database", "ttl", "create_schema", "json_columns", "table_engine"),
+        facts=(
+            ("What is sent", "rows of the Collector's tables, over HTTP"),
+            ("Sent again", "inserted once, where the table remembers blocks: those that the exporter makes do"),
+            ("Refused rows", "found by halves; dead letters, each with its reason"),
+        ),
+        look="`SELECT * FROM otel_traces`, or Grafana's data source for ClickHouse",
+    ),
     create=_create,
 )

@@ -8,13 +8,14 @@ from functools import partial
 from typing import NamedTuple
 from urllib.parse import urlencode
 
-from untrace_pipeline.api import Host, Settings
+from untrace_pipeline.api import Host, ProbeResult, Settings
 from untrace_pipeline.data import Batch
 from untrace_pipeline.delivery import Delivery, Outcome, Refused, Request
 from untrace_pipeline.errors import Code, ConsumeError, OversizeError, PermanentError, RetryableError
 from untrace_pipeline.net.client import one_line
 from untrace_pipeline.net.http_client import HttpClient, host_of
 from untrace_pipeline.net.nodes import Nodes
+from untrace_pipeline.net.probing import ask
 from untrace_plugins.exporters.clickhouse.answers import BadRowError, MissingTableError, judge
 from untrace_plugins.exporters.clickhouse.config import ClickhouseConfig
 from untrace_plugins.exporters.clickhouse.records import Record, Records
@@ -95,6 +96,11 @@ class ClickhouseExporter:
             except ConsumeError as error:
                 ends.refuse(insert, error)
         return ends.outcome()
+
+    async def probe(self) -> Sequence[ProbeResult]:
+        """Ask for a number, which needs an account that may ask."""
+        url = f"{self._config.nodes[0]}/?{urlencode({'query': 'SELECT 1'})}"
+        return await ask(self._client.request("POST", url))
 
     async def _insert(self, insert: Insert, key: str, ends: _Ends) -> None:
         """Insert rows. Where one cannot be taken, or all are too large together, they are inserted in halves."""

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Mapping, Sequence
+from typing import Any
 
-from untrace_pipeline.api import Host, Secret, Settings
+from untrace_pipeline.api import Host, ProbeResult, Secret, Settings
 from untrace_pipeline.data import Batch
 from untrace_pipeline.delivery import DELIVERED, Delivery, Outcome, Request
 from untrace_pipeline.errors import Code, ConsumeError, OversizeError, PermanentError, RetryableError
 from untrace_pipeline.net.compression import Compression
 from untrace_pipeline.net.http_answer import Answer, Statuses, refusal
 from untrace_pipeline.net.http_client import HttpClient, host_of
+from untrace_pipeline.net.probing import ask
 from untrace_plugins.exporters.loki_push.config import Encoding, LokiPushConfig
 from untrace_plugins.exporters.loki_push.encoding import encode_json, encode_protobuf
 from untrace_plugins.exporters.loki_push.entries import Entries, Entry
@@ -46,6 +48,9 @@ class LokiPushExporter:
         tenant = {TENANT: Secret(config.tenant)} if config.tenant else {}
         update: dict[str, object] = {"headers": {**tenant, **config.headers}}
         if config.encoding is Encoding.PROTOBUF:
+            from cramjam import snappy  # noqa: PLC0415  of an extra
+
+            self._snappy: Any = snappy
             update["compression"] = Compression.NONE
         self._client = HttpClient(config.model_copy(update=update), settings.logger)
         self._delivery = Delivery(config, self, settings)
@@ -85,6 +90,11 @@ class LokiPushExporter:
         cause = RetryableError(str(self._too_long()), retry_after=0.0, code=Code.RESOURCE_EXHAUSTED)
         return Outcome(outcome.rejected, outcome.message, rest, cause)
 
+    async def probe(self) -> Sequence[ProbeResult]:
+        """Push nothing, which Loki refuses without harm."""
+        headers, body = self._encode([])
+        return await ask(self._client.request("POST", self._config.url, body, headers), also={400, 422})
+
     async def _push(self, entries: Sequence[Entry]) -> Outcome:
         headers, body = await asyncio.to_thread(self._encode, entries)
         found = _Found(len(entries))
@@ -94,9 +104,7 @@ class LokiPushExporter:
     def _encode(self, entries: Sequence[Entry]) -> tuple[Mapping[str, str], bytes]:
         if self._config.encoding is Encoding.JSON:
             return {"Content-Type": "application/json"}, encode_json(entries)
-        from cramjam import snappy  # noqa: PLC0415  of an extra
-
-        body = bytes(snappy.compress_raw(encode_protobuf(entries)))
+        body = bytes(self._snappy.compress_raw(encode_protobuf(entries)))
         return {"Content-Type": "application/x-protobuf", "Content-Encoding": "snappy"}, body
 
     def _fits(self, entry: Entry) -> bool:

@@ -2,10 +2,40 @@
 
 from __future__ import annotations
 
-from untrace_plugins.bulk.config import BulkConfig
+from enum import StrEnum
+from typing import Self
 
-__all__ = ["OpensearchConfig"]
+from pydantic import model_validator
+
+from untrace_plugins.bulk.config import BulkConfig
+from untrace_plugins.clouds.config import AwsConfig
+
+__all__ = ["OpensearchConfig", "Service", "SigningConfig"]
+
+
+class Service(StrEnum):
+    """A service of AWS that runs OpenSearch."""
+
+    MANAGED = "es"
+    SERVERLESS = "aoss"
+
+
+class SigningConfig(AwsConfig):
+    """``aws``: signs requests, for domains and collections of Amazon OpenSearch Service."""
+
+    service: Service = Service.MANAGED
+    """``es`` for domains, ``aoss`` for serverless collections."""
 
 
 class OpensearchConfig(BulkConfig):
-    """Those of ``elasticsearch`` without what only Elastic has."""
+    """Those of ``elasticsearch`` without what only Elastic has, and signatures."""
+
+    aws: SigningConfig | None = None
+    """Present (``aws: {}`` is enough) = requests are signed with Signature Version 4; needs the extra ``aws``."""
+
+    @model_validator(mode="after")
+    def _one_proof(self) -> Self:
+        if self.aws is not None and (self.user or self.auth is not None):
+            msg = "either aws, or user and auth: a request has one signature"
+            raise ValueError(msg)
+        return self

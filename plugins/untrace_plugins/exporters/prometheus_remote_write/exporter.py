@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from cramjam import snappy
 
-from untrace_pipeline.api import Host, Settings
+from untrace_pipeline.api import Host, ProbeResult, Settings
 from untrace_pipeline.data import Batch
 from untrace_pipeline.delivery import Delivery, Outcome, Refused, Request
 from untrace_pipeline.errors import Code, ConsumeError, PermanentError
 from untrace_pipeline.net.http_answer import Answer, Statuses, refusal
 from untrace_pipeline.net.http_client import HttpClient, host_of
+from untrace_pipeline.net.probing import ask
 from untrace_plugins.exporters.prometheus_remote_write.config import ProtobufMessage, RemoteWriteConfig
 from untrace_plugins.exporters.prometheus_remote_write.encoding import encode_v1, encode_v2
 from untrace_plugins.exporters.prometheus_remote_write.series import Writing
@@ -66,6 +67,11 @@ class RemoteWriteExporter:
         if writing.series:
             await self._write(writing)
         return _outcome(batch, writing.refused)
+
+    async def probe(self) -> Sequence[ProbeResult]:
+        """Write nothing."""
+        body = bytes(snappy.compress_raw(b""))
+        return await ask(self._client.request("POST", self._config.endpoint, body, _headers(ProtobufMessage.V1)))
 
     async def _write(self, writing: Writing) -> None:
         if self._message is ProtobufMessage.V2:
