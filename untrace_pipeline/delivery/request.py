@@ -11,7 +11,7 @@ from typing import Protocol, runtime_checkable
 
 from untrace_pipeline.data import Batch
 from untrace_pipeline.delivery.storage import Record
-from untrace_pipeline.errors import Code, ConsumeError, OversizeError, PermanentError, RetryableError
+from untrace_pipeline.errors import Code, ConsumeError, DecodeError, OversizeError, PermanentError, RetryableError
 
 __all__ = [
     "DELIVERED",
@@ -116,6 +116,27 @@ class Request:
         if len(self.entries) == 1 and self.entries[0].key and self.items == self.entries[0].items:
             return self.entries[0].key
         return hashlib.blake2b(self.batch.to_otlp(), digest_size=16).hexdigest()
+
+    def halves(self) -> list[Request]:
+        """Return two requests with half the items each, or nothing if it cannot be cut further."""
+        if self.items <= 1:
+            return []
+        try:
+            parts = self.batch.split(max_items=(self.items + 1) // 2)
+            originals = _cut_alike(self.original, parts) if self.original is not None else [None] * len(parts)
+        except DecodeError:
+            return []
+        return [
+            Request(part, part.item_count, original=original, prepared=self.prepared)
+            for part, original in zip(parts, originals, strict=True)
+        ]
+
+
+def _cut_alike(original: Batch, parts: Sequence[Batch]) -> list[Batch]:
+    """Split what a batch was made of where the batch was split."""
+    numbers = [number for number, part in enumerate(parts) for _ in range(part.item_count)]
+    cut = original.copy().partition(numbers)
+    return [cut[number] for number in range(len(parts))]
 
 
 @dataclass(frozen=True, slots=True)

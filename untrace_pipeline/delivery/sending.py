@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from functools import cached_property
 
 from untrace_pipeline.api.component import Settings
 from untrace_pipeline.api.telemetry import Counter
-from untrace_pipeline.data import Batch
 from untrace_pipeline.delivery.accounting import Accounting
 from untrace_pipeline.delivery.breaker import Breaker, Circuit
 from untrace_pipeline.delivery.config import DeliveryConfig, Oversize, WhenOpen
@@ -31,7 +30,7 @@ from untrace_pipeline.delivery.request import (
 )
 from untrace_pipeline.delivery.retry import LONGEST_WISH_SECONDS, Backoff
 from untrace_pipeline.delivery.truncate import shorten
-from untrace_pipeline.errors import Code, ConsumeError, DecodeError, RetryableError
+from untrace_pipeline.errors import Code, ConsumeError, RetryableError
 
 __all__ = ["Sending"]
 
@@ -215,7 +214,7 @@ class Sending:
     def _make_smaller(self, error: ConsumeError, run: _Run) -> None:
         """Replace the last piece by its halves, or a single item by a shorter form of it; or give it up."""
         piece = run.pieces[-1]
-        if halves := _halves(piece):
+        if halves := piece.halves():
             run.pieces[-1:] = reversed(halves)
             return
         shorter = shorten(piece.batch, piece.batch.byte_size // 2) if self._shortens and _is_large(piece) else None
@@ -281,25 +280,3 @@ class _Run:
 
 def _is_large(request: Request) -> bool:
     return request.batch.byte_size >= SHORTEN_BYTES
-
-
-def _halves(request: Request) -> list[Request]:
-    """Return two requests with half the items each, or nothing if it cannot be cut further."""
-    if request.items <= 1:
-        return []
-    try:
-        parts = request.batch.split(max_items=(request.items + 1) // 2)
-        originals = _cut_alike(request.original, parts) if request.original is not None else [None] * len(parts)
-    except DecodeError:
-        return []
-    return [
-        Request(part, part.item_count, original=original, prepared=request.prepared)
-        for part, original in zip(parts, originals, strict=True)
-    ]
-
-
-def _cut_alike(original: Batch, parts: Sequence[Batch]) -> list[Batch]:
-    """Split what a batch was made of where the batch was split."""
-    numbers = [number for number, part in enumerate(parts) for _ in range(part.item_count)]
-    cut = original.copy().partition(numbers)
-    return [cut[number] for number in range(len(parts))]

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from tests.support.destinations.background import platform
 from tests.support.destinations.platforms import KEY, PLATFORMS
 from tests.support.destinations.server import ContractServer, Judgement
 from untrace_pipeline.cli import main
@@ -21,28 +18,6 @@ from untrace_pipeline.config.loader import load
 pytestmark = pytest.mark.once
 
 SERVICE = "receivers: {otlp: {protocols: {http: {endpoint: '127.0.0.1:0'}}}}\n"
-
-
-@contextmanager
-def platform(name: str, *script: Judgement) -> Iterator[ContractServer]:
-    """Run a platform in a loop of its own: commands have theirs."""
-    server, loop, ready = ContractServer(PLATFORMS[name].rules, *script), asyncio.new_event_loop(), threading.Event()
-
-    async def serve() -> None:
-        async with server:
-            ready.set()
-            await stop.wait()
-
-    stop = asyncio.Event()
-    thread = threading.Thread(target=lambda: loop.run_until_complete(serve()))
-    thread.start()
-    ready.wait()
-    try:
-        yield server
-    finally:
-        loop.call_soon_threadsafe(stop.set)
-        thread.join()
-        loop.close()
 
 
 def configured(directory: Path, exporters: dict[str, dict[str, Any]], signal: str = "traces") -> list[str]:
