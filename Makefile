@@ -118,8 +118,9 @@ peers: $(VENV)/.dev  ## Build the real peers that tests and benchmarks compare w
 	$(BIN)/python -m tests.support.peers build collector h2spec kafka kfake prometheus moto fake-gcs azurite \
 	  llm-clients llm-clients-node litellm clickhouse opensearch schemathesis vendor-sdks vendor-sdks-old
 
-bench: $(VENV)/.dev  ## Side by side with the Go Collector; results in benchmarks/results/ (ARGS=--quick)
+bench: $(VENV)/.dev  ## Side by side with the Go Collector and LiteLLM's proxy; results in benchmarks/results/ (ARGS=--quick)
 	$(BIN)/python -m benchmarks $(ARGS)
+	$(BIN)/python -m benchmarks proxy $(PROXY_ARGS)
 
 SOAK := $(BIN)/python -m tests.soak
 

@@ -21,7 +21,7 @@ from typing import Any, get_args
 
 from benchmarks.llm_traffic import MODEL, Kind, Provider, Traffic, send
 from benchmarks.loadtool import Sinks
-from benchmarks.procfs import RssSampler, cpu_seconds
+from benchmarks.procfs import RssSampler, cpu_seconds, rss_bytes
 from benchmarks.proxy_report import memory_table, table
 from benchmarks.report import environment
 from benchmarks.scenarios import config_text
@@ -76,6 +76,7 @@ def _measure(way: Way, traffic: Traffic, kind: Kind, clients: int, seconds: floa
     }
     if way.pid:
         row["per_cpu_second"] = report["requests"] / (cpu_seconds(way.pid) - before)
+        row["rss_mb"] = rss_bytes(way.pid) / 1e6
     if way.sinks is not None:
         row["lost_spans"] = report["requests"] - way.sinks.stats()["items"]
     return row

@@ -27,6 +27,7 @@ _RATES = (
     ("many", "per_second", "32 clients: calls per second"),
     ("many streams", "per_cpu_second", "32 clients: streams per CPU second"),
     ("many streams", "per_second", "32 clients: streams per second"),
+    ("many", "rss_mb", "32 clients: RSS, MB"),
 )
 NONE = "-"
 
