@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
-from untrace_pipeline.api import ComponentConfig, Duration, Size
+from untrace_pipeline.api import ComponentConfig, Duration, Remark, Size, Surroundings
+from untrace_pipeline.net.endpoint import Endpoint
 from untrace_pipeline.net.http_settings import HttpListenerConfig
 from untrace_plugins.genai.providers.exchange import Capture
 from untrace_plugins.receivers.llm_proxy.capture_config import CaptureQueueConfig
@@ -16,6 +18,8 @@ from untrace_plugins.receivers.llm_proxy.limits_config import LimitConfig
 from untrace_plugins.receivers.llm_proxy.upstream_config import RouteConfig, UpstreamConfig
 
 __all__ = ["ClientKeys", "LlmProxyConfig", "OnDisconnect"]
+
+_LOCAL = {"localhost", "127.0.0.1", "::1"}
 
 
 class OnDisconnect(StrEnum):
@@ -106,3 +110,14 @@ class LlmProxyConfig(HttpListenerConfig, ComponentConfig):
     def references(self) -> Mapping[str, tuple[str, ...]]:
         """Return the authenticator."""
         return {} if self.auth is None else {"auth.authenticator": (self.auth.authenticator,)}
+
+    def review(self, surroundings: Surroundings) -> Iterator[Remark]:
+        """Warn of keys that others can use, or read."""
+        with_keys = {name: urlsplit(one.base_url) for name, one in self.upstreams.items() if one.api_key is not None}
+        endpoint = Endpoint.parse(self.endpoint, unix=self.unix)
+        if with_keys and self.auth is None and not endpoint.path and endpoint.host not in _LOCAL:
+            names = ", ".join(with_keys)
+            yield Remark("endpoint", f"anybody who reaches it may call with the keys of {names}", "auth")
+        for name, url in with_keys.items():
+            if url.scheme == "http" and url.hostname not in _LOCAL:
+                yield Remark(f"upstreams.{name}.base_url", "its api_key is sent without encryption", "https")

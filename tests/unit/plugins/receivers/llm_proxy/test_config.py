@@ -69,3 +69,30 @@ def test_mistakes_are_named(options: dict[str, Any], message: str) -> None:
     """Each with what would be right."""
     with pytest.raises(ValidationError, match=message.replace("*", r"\*")):
         read(**options)
+
+
+@pytest.mark.parametrize(
+    ("options", "remarks"),
+    [
+        ({"endpoint": "0.0.0.0:4321"}, []),
+        (
+            {"endpoint": "0.0.0.0:4321", "upstreams": {"openai": {"base_url": "https://x", "api_key": "k"}}},
+            ["endpoint"],
+        ),
+        ({"upstreams": {"openai": {"base_url": "https://x", "api_key": "k"}}}, []),
+        ({"upstreams": {"openai": {"base_url": "http://localhost:1", "api_key": "k"}}}, []),
+        ({"upstreams": {"openai": {"base_url": "http://x", "api_key": "k"}}}, ["upstreams.openai.base_url"]),
+        (
+            {
+                "endpoint": "0.0.0.0:4321",
+                "auth": {"authenticator": "basic_auth"},
+                "upstreams": {"openai": {"base_url": "https://x", "api_key": "k"}},
+            },
+            [],
+        ),
+    ],
+)
+def test_open_doors_are_remarked_on(options: dict[str, Any], remarks: list[str]) -> None:
+    """Keys that anybody may call with, or read on the way."""
+    found = read(**options).review(None)  # type: ignore[arg-type]
+    assert [one.option for one in found] == remarks
