@@ -13,6 +13,7 @@ import re
 import sys
 import types
 from collections.abc import Iterator
+from datetime import datetime
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -31,7 +32,15 @@ _BEGIN, _END = "<!-- options -->", "<!-- /options -->"
 _NAMED = re.compile(r"<!-- options: ([\w.]+):(\w+) -->")
 _DOCS = Path(__file__).resolve().parents[2] / "docs"
 _PACKAGE = "untrace-pipeline"
-_NAMES = {str: "string", int: "integer", float: "number", bool: "boolean", type(None): "null", Any: "any"}
+_NAMES = {
+    datetime: "time",
+    str: "string",
+    int: "integer",
+    float: "number",
+    bool: "boolean",
+    type(None): "null",
+    Any: "any",
+}
 _KIB = 1024
 
 

@@ -57,7 +57,13 @@ def nanoseconds(when: float | str) -> int:
 Name = Annotated[str, Field(min_length=1, max_length=512)]
 Amount = Annotated[float, Field(ge=0, le=_LAST_MS, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0, lt=1 << 53)]
-_TIME_SCHEMA = {"type": "string", "format": "date-time", "examples": ["2026-01-31T12:00:00.123Z"]}
+_DATE = r"((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))"
+_TIME_SCHEMA = {
+    "type": "string",
+    "description": "ISO 8601; leap days are fine, too.",
+    "pattern": rf"^(19[7-9][1-9]|2[01][0-9]{{2}})-{_DATE}T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{{1,9}})?Z$",
+    "examples": ["2026-01-31T12:00:00.123Z"],
+}
 Time = Annotated[str, AfterValidator(_checked_time), WithJsonSchema(_TIME_SCHEMA)]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from typing import Self
 
 from pydantic import Field, model_validator
@@ -38,6 +39,8 @@ class KeyConfig(ConfigModel):
     """Customer that its traces belong to: the tenant of the context, and ``customerId`` where a trace names none."""
     enabled: bool = True
     """``false`` refuses the key with 403 instead of 401, so that its owner knows why."""
+    expires: datetime | None = None
+    """From then on the key is refused with 401. Example: ``2027-01-31T00:00:00Z``; without a zone UTC."""
     allow: list[Permission] = [Permission.TRACES, Permission.INGEST]
     """What it may do: ``traces`` (``/v1/traces``, ``/v1/traces/batch``), ``ingest`` (``/api/v1/traces/ingest``)."""
 
@@ -50,6 +53,13 @@ class KeyConfig(ConfigModel):
             msg = "a key that is not empty"
             raise ValueError(msg)
         return self
+
+    def is_expired(self, now: float) -> bool:
+        """Whether its time is over; ``now`` in seconds since 1970."""
+        if self.expires is None:
+            return False
+        end = self.expires if self.expires.tzinfo else self.expires.replace(tzinfo=UTC)
+        return end.timestamp() <= now
 
 
 class IdempotencyConfig(ConfigModel):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import logging
 import secrets
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from http import HTTPStatus
 
 from untrace_pipeline.api import ConsumeError, Credentials, Host, ServerAuthenticator, StartError
@@ -26,9 +27,16 @@ _CHALLENGE = (("www-authenticate", 'Bearer realm="untrace"'),)
 class Guard:
     """Says who sends a request: by a key of its own, by an extension, or nobody where neither is configured."""
 
-    def __init__(self, keys: Sequence[KeyConfig], auth: ServerAuthConfig | None, logger: logging.Logger) -> None:
+    def __init__(
+        self,
+        keys: Sequence[KeyConfig],
+        auth: ServerAuthConfig | None,
+        logger: logging.Logger,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self._files = {key.key_file: SecretFile(key.key_file, logger) for key in keys if key.key_file is not None}
         self._keys = keys
+        self._clock = clock
         self._auth = auth
         self._authenticator: ServerAuthenticator | None = None
         self._salt = secrets.token_bytes(16)
@@ -63,6 +71,8 @@ class Guard:
         key = self._present().get(self._digest(given))
         if key is None:
             raise HttpError(HTTPStatus.UNAUTHORIZED, "the key is not known here", _CHALLENGE)
+        if key.is_expired(self._clock()):
+            raise HttpError(HTTPStatus.UNAUTHORIZED, "the key has expired", _CHALLENGE)
         if not key.enabled:
             raise HttpError(HTTPStatus.FORBIDDEN, "the key is disabled")
         if permission not in key.allow:

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from untrace_pipeline.api import ComponentConfig, ConfigModel, Duration, Remark, Secret, Surroundings
+from untrace_pipeline.api import ComponentConfig, ConfigModel, Duration, Remark, Secret, Size, Surroundings
 from untrace_pipeline.data import Signal
 from untrace_pipeline.net.http_settings import HttpServerConfig
 from untrace_plugins.receivers.webhook.presets import PRESETS
@@ -244,7 +244,7 @@ class WebhookReceiverConfig(HttpServerConfig, ComponentConfig):
     """``host:port``, or ``unix:///path``. The default takes local clients only; in a container use ``0.0.0.0:4320``."""
     sources: dict[str, SourceConfig] = Field(min_length=1)
     """Senders, by names that you choose."""
-    max_request_body_size: int = Field(8 * 1024 * 1024, ge=0)
+    max_request_body_size: Size = Field(8 * 1024 * 1024, ge=0)
     """Largest body in bytes, before and after decompression; 0 = 64 MiB."""
     max_event_ids: int = Field(100_000, ge=1, le=10_000_000)
     """How many events are remembered; the oldest goes first. Some 500 bytes each."""

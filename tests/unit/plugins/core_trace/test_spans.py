@@ -72,6 +72,13 @@ def test_times(fields: dict[str, Any], start: int, end: int) -> None:
     assert (made.start_time_unix_nano, made.end_time_unix_nano) == (start, end)
 
 
+@pytest.mark.parametrize("text", ["2024-02-29T00:00:00Z", "1971-01-01T00:00:00.123456789Z", "2199-12-31T23:59:59Z"])
+def test_times_of_the_document_are_taken(text: str) -> None:
+    """What the schema allows is a time, and leap days are, too."""
+    assert nanoseconds(text) > 0
+    assert span(timestamp=text).start_time_unix_nano == nanoseconds(text)
+
+
 def test_whole_milliseconds_are_exact() -> None:
     """No digit is lost of a time in milliseconds."""
     assert nanoseconds(1_767_225_600_123) == 1_767_225_600_123_000_000

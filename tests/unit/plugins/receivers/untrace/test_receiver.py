@@ -22,6 +22,8 @@ KEYS = [
     {"key": "tr_live_1", "name": "production", "tenant": "acme"},
     {"key": "tr_live_2", "enabled": False},
     {"key": "tr_live_3", "allow": ["ingest"]},
+    {"key": "tr_live_4", "expires": "2020-01-01T00:00:00"},
+    {"key": "tr_live_5", "expires": "2999-01-01T00:00:00+02:00"},
 ]
 INGEST: dict[str, Any] = {
     "resourceSpans": [
@@ -172,6 +174,7 @@ async def test_ingest_names_the_field() -> None:
         ({}, 401, "INVALID_API_KEY"),
         ({"x-untrace-key": "wrong"}, 401, "INVALID_API_KEY"),
         ({"authorization": "Bearer wrong"}, 401, "INVALID_API_KEY"),
+        ({"x-untrace-key": "tr_live_4"}, 401, "INVALID_API_KEY"),
         ({"x-untrace-key": "tr_live_2"}, 403, "FORBIDDEN"),
         ({"x-untrace-key": "tr_live_3"}, 403, "FORBIDDEN"),
     ],
@@ -199,6 +202,12 @@ async def test_key_names_the_tenant(header: str) -> None:
         assert header not in batch.context.metadata
         assert json.loads(batch.column(attribute("untrace.metadata"))[0]) == {"customerId": "acme"}
         assert b"tr_live" not in batch.to_otlp()
+
+
+async def test_key_works_until_it_expires() -> None:
+    """A key whose time is not over is a key."""
+    async with running(keys=KEYS) as client:
+        assert (await client.send("/v1/traces", MINIMAL, {"x-untrace-key": "tr_live_5"})).status == 202
 
 
 async def test_keys_of_a_file_are_exchanged(tmp_path: Path) -> None:
