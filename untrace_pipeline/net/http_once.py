@@ -14,6 +14,8 @@ from untrace_pipeline.net.http_message import HttpError, Response
 
 __all__ = ["Once"]
 
+MAX_BYTES = 64 * 1024 * 1024
+"""Of bodies of answers that are remembered; a batch's list of errors can be long."""
 _REPLAYED = (("x-idempotency-replayed", "true"),)
 
 Key = tuple[str, ...]
@@ -28,7 +30,7 @@ class _Answered:
 
 
 class Once:
-    """Remembers the answers of successful requests: for ``ttl`` seconds, ``max_keys`` at most."""
+    """Remembers the answers of successful requests: for ``ttl`` seconds, ``max_keys`` and 64 MiB of them at most."""
 
     def __init__(
         self, ttl: float, max_keys: int, replayed: Counter, clock: Callable[[], float] = time.monotonic
@@ -40,6 +42,7 @@ class Once:
         self._clock = clock
         self._under_way: dict[Key, tuple[bytes, asyncio.Future[Response]]] = {}
         self._answered: OrderedDict[Key, _Answered] = OrderedDict()
+        self._bytes = 0
 
     async def once(self, key: Key, digest: bytes, work: Work) -> Response:
         """Do the work, or return the answer of the request that came before with the same key.
@@ -70,6 +73,7 @@ class Once:
         kept = Response(answer.status, answer.body, answer.content_type, answer.headers)
         result.set_result(kept)
         self._answered[key] = _Answered(digest, kept, self._clock() + self._ttl)
+        self._bytes += len(kept.body)
         return answer
 
     def _replay(self, answer: Response) -> Response:
@@ -81,9 +85,11 @@ class Once:
         now = self._clock()
         while self._answered:
             key, oldest = next(iter(self._answered.items()))
-            if oldest.expires > now and len(self._answered) < self._max_keys:
+            room = len(self._answered) < self._max_keys and self._bytes < MAX_BYTES
+            if room and oldest.expires > now:
                 break
             del self._answered[key]
+            self._bytes -= len(oldest.answer.body)
 
 
 def _compare(before: bytes, now: bytes) -> None:

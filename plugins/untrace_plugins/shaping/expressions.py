@@ -26,6 +26,7 @@ __all__ = ["Evaluate", "View", "compile_expression", "compile_structure", "text_
 
 _SOURCE = re.compile(r"\s*(?:[$@](?=[.\[\s|?]|\Z)|header:)")
 _PIECE = re.compile(r"\{\{|\}\}|\{(\s*(?:[$@]|header:)[^{}]*)\}")
+_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 _MANY = re.compile(r"\[\s*\*|\.\.|\?\(|\[\?|:\d|\d:|\.\*|,")
 
 
@@ -125,7 +126,7 @@ def _stage(text: str) -> Callable[[Any], Any]:
 
 def _finder(path: str) -> Callable[[Any], Any]:
     find = json_finder(path)
-    if _MANY.search(path):
+    if _MANY.search(_QUOTED.sub("", path)):
         return lambda given: find(given) or None
 
     def first(given: Any) -> Any:

@@ -76,6 +76,16 @@ async def test_the_oldest_goes_first(once: Once) -> None:
     assert (await once.once(("a",), b"", work)).body == b"4"
 
 
+async def test_large_answers_go_sooner(clock: Clock, meter: RecordingMeter, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many keys there may be, their answers have a limit in bytes."""
+    monkeypatch.setattr("untrace_pipeline.net.http_once.MAX_BYTES", 10)
+    once, work = Once(10, 1000, meter.counter("replayed"), clock), Work()
+    for key in range(25):
+        await once.once((str(key),), b"", work)
+    assert sum(len(one.answer.body) for one in once._answered.values()) <= 12
+    assert len(once._answered) < 10
+
+
 async def test_a_later_change_of_headers_changes_no_answer(once: Once) -> None:
     """What a server adds to one answer is not in the next."""
     first = await once.once(("a",), b"", Work())

@@ -6,9 +6,8 @@ import time
 from collections.abc import Callable
 from http import HTTPStatus
 
-from untrace_pipeline.api import ConsumeError, Host, PermanentError, RetryableError, Settings, Status
-from untrace_pipeline.data import Batch
-from untrace_pipeline.delivery import DELIVERED, Delivery, Outcome, Refused, Request
+from untrace_pipeline.api import ConsumeError, Host, PermanentError, Settings, Status
+from untrace_pipeline.delivery import DELIVERED, Delivery, Outcome, Prepared, Request
 from untrace_pipeline.net.http_answer import Answer, Statuses, refusal
 from untrace_pipeline.net.http_client import HttpClient, host_of
 from untrace_plugins.exporters.webhook.config import Form, WebhookConfig
@@ -63,37 +62,23 @@ class WebhookExporter:
         finally:
             await self._client.close()
 
-    async def send(self, request: Request) -> Outcome:
-        """Send a request: as one message, or item by item."""
+    async def prepare(self, request: Request) -> Prepared:
+        """Return a request for each item, so that each has attempts of its own; or the request as it is."""
         if not self._one_by_one or request.items == 1:
-            await self._send(request.batch)
-            return DELIVERED
-        return await self._send_each(request.batch.split(max_items=1))
+            request.prepared = True
+            return Prepared([request])
+        return Prepared([Request(part, 1, prepared=True) for part in request.batch.split(max_items=1)])
 
-    async def _send_each(self, parts: list[Batch]) -> Outcome:
-        """Send items in order; what comes after one that has to wait comes again with it."""
-        refused: list[Refused] = []
-        for place, part in enumerate(parts):
-            try:
-                await self._send(part)
-            except PermanentError as error:
-                refused.append(Refused(part, error))
-            except (RetryableError, OSError) as error:
-                if not place:
-                    raise
-                cause = error if isinstance(error, RetryableError) else RetryableError(str(error))
-                return Outcome(rest=Batch.merge(parts[place:]), cause=cause, refused=refused)
-        return Outcome(refused=refused) if refused else DELIVERED
-
-    async def _send(self, batch: Batch) -> None:
-        """Send one message. Raises :class:`ConsumeError`."""
+    async def send(self, request: Request) -> Outcome:
+        """Send one message."""
         if self._is_gone:
             raise PermanentError("the destination said 410 Gone, and is left alone")
-        message = self._write(batch)
+        message = self._write(request.batch)
         headers = dict(signed_headers(self._keys, message.id, int(self._clock()), message.body))
         if not self._own_type:
             headers["Content-Type"] = message.content_type
         await self._client.request(self._config.method, self._config.endpoint, message.body, headers, judge=self._judge)
+        return DELIVERED
 
     @property
     def _is_gone(self) -> bool:

@@ -68,7 +68,7 @@ class IdempotencyConfig(ConfigModel):
     ttl: Duration = Field(3600.0, gt=0)
     """How long an answer is remembered."""
     max_keys: int = Field(10_000, ge=1, le=10_000_000)
-    """How many are; the oldest goes first. Some 500 bytes each, and a batch's list of rejected traces."""
+    """How many are, with 64 MiB of answers at most; the oldest goes first. Some 500 bytes each, besides the answer."""
 
 
 class UntraceReceiverConfig(HttpServerConfig, ComponentConfig):

@@ -10,7 +10,14 @@ from untrace_plugins.shaping.expressions import View, compile_expression, compil
 
 EVENT = {
     "type": "a.b",
-    "data": {"model": "gpt-4o", "n": 5, "none": None, "list": [{"x": 1}, {"x": 2}], "text": '{"model":"inner"}'},
+    "data": {
+        "model": "gpt-4o",
+        "n": 5,
+        "a, b.*": "quoted",
+        "none": None,
+        "list": [{"x": 1}, {"x": 2}],
+        "text": '{"model":"inner"}',
+    },
 }
 VIEW = View(EVENT, {"top": "yes", "events": [EVENT]}, {"x-name": "header"}.get)  # type: ignore[arg-type]
 
@@ -26,6 +33,7 @@ VIEW = View(EVENT, {"top": "yes", "events": [EVENT]}, {"x-name": "header"}.get) 
         ("$.absent.deep", None),
         ("$['data']['model']", "gpt-4o"),
         ("$.data.list[0].x", 1),
+        ("$.data['a, b.*']", "quoted"),
         ("$.data.list[*].x", [1, 2]),
         ("$..x", [1, 2]),
         ("$.data.absent[*]", None),
