@@ -116,7 +116,7 @@ miri: has-cargo  ## Tests of the codec's crates under Miri (needs nightly with m
 
 peers: $(VENV)/.dev  ## Build the real peers that tests and benchmarks compare with (Go Collector: about ten minutes once; Kafka by Maven, object stores by pip, Go and npm)
 	$(BIN)/python -m tests.support.peers build collector h2spec kafka kfake prometheus moto fake-gcs azurite \
-	  llm-clients llm-clients-node litellm clickhouse opensearch schemathesis vendor-sdks vendor-sdks-old
+	  llm-clients llm-clients-node litellm clickhouse opensearch schemathesis vendor-sdks vendor-sdks-old prometheus-collector
 
 bench: $(VENV)/.dev  ## Side by side with the Go Collector and LiteLLM's proxy; results in benchmarks/results/ (ARGS=--quick)
 	$(BIN)/python -m benchmarks $(ARGS)

@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from tests.support.peers.cache import PeerUnavailable
-from tests.support.peers.collector import collector_binary
+from tests.support.peers.collector import collector_binary, prometheus_collector_binary
 from tests.support.peers.databases import clickhouse_environment, opensearch_directory
 from tests.support.peers.h2spec import h2spec_binary
 from tests.support.peers.kafka import kafka_jars
@@ -32,6 +32,7 @@ BUILDERS = {
     "moto": moto_environment,
     "opensearch": opensearch_directory,
     "prometheus": prometheus_binaries,
+    "prometheus-collector": prometheus_collector_binary,
     "schemathesis": schemathesis_environment,
     "vendor-sdks": vendor_sdks,
     "vendor-sdks-old": vendor_sdks_old,

@@ -76,9 +76,15 @@ def _go_build(recipe: Path, target: Path, packages: Sequence[str] = (".",), tags
     scratch.replace(target)
 
 
-def build_go_program(name: str, recipe: Path, override: str | None = None, *, build: bool = True) -> Path:
+def build_go_program(
+    name: str, recipe: Path, override: str | None = None, *, tags: str = "", build: bool = True
+) -> Path:
     """Answer the binary of a Go recipe (a directory with go.mod), building it at the first call; see `build_once`."""
-    return build_once(name, recipe, _go_build, override, build=build)
+
+    def make(recipe: Path, target: Path) -> None:
+        _go_build(recipe, target, tags=tags)
+
+    return build_once(name, recipe, make, override, build=build)
 
 
 def build_go_programs(

@@ -20,6 +20,24 @@ def collector_binary(*, build: bool = True) -> Path:
     return build_go_program("collector", COLLECTOR_RECIPE, COLLECTOR_OVERRIDE, build=build)
 
 
+PROMETHEUS_COLLECTOR_RECIPE = Path(__file__).parent / "prometheus_collector"
+PROMETHEUS_COLLECTOR_OVERRIDE = "UNTRACE_PEER_PROMETHEUS_COLLECTOR"
+
+
+def prometheus_collector_binary(*, build: bool = True) -> Path:
+    """Answer the binary of a Collector that scrapes; `UNTRACE_PEER_PROMETHEUS_COLLECTOR` names another one.
+
+    It is a program of its own, because what it brings of Prometheus would double the time to build the other.
+    """
+    return build_go_program(
+        "prometheus-collector",
+        PROMETHEUS_COLLECTOR_RECIPE,
+        PROMETHEUS_COLLECTOR_OVERRIDE,
+        tags="remove_all_sd",
+        build=build,
+    )
+
+
 class Collector(ConfiguredProcess):
     """A running Collector: `with Collector(config) as peer: peer.endpoint("GRPC_PORT")`."""
 
@@ -28,3 +46,13 @@ class Collector(ConfiguredProcess):
     def command(self, config: Path) -> Sequence[str]:
         """Run the cached binary."""
         return [str(collector_binary()), "--config", str(config)]
+
+
+class PrometheusCollector(ConfiguredProcess):
+    """A running Collector that scrapes."""
+
+    name = "prometheus-collector"
+
+    def command(self, config: Path) -> Sequence[str]:
+        """Run the cached binary."""
+        return [str(prometheus_collector_binary(build=False)), "--config", str(config)]

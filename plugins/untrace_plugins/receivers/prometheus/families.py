@@ -119,8 +119,6 @@ class Families:
         self.groups: dict[tuple[str, str], dict[Key, dict[str, Family]]] = {}
         self.resources: dict[tuple[str, str], dict[str, str]] = {}
         """Attributes of resources, from ``target_info``."""
-        self.scopes: dict[tuple[str, str], dict[tuple[str, str, str], Key]] = {}
-        """Attributes of scopes, from ``otel_scope_info``, by name, version and schema."""
         self._placed: dict[str, tuple[str, str, Form, Metadata]] = {}
 
     def add(self, sample: Sample, exemplar: Exemplar | None = None) -> None:
@@ -129,9 +127,6 @@ class Families:
         resource = (series.job, series.instance)
         if series.name == "target_info":
             self.resources.setdefault(resource, {}).update(series.info)
-            return
-        if series.name == "otel_scope_info":
-            self._describe_scope(resource, series)
             return
         name, base, form, metadata = self._placed.get(series.name) or self._place(series.name)
         families = self.groups.setdefault(resource, {}).setdefault(series.scope, {})
@@ -155,11 +150,6 @@ class Families:
                 placed = (f"{base}_total" if name.endswith("_created") else name, base)
         found = self._placed[name] = (*placed, _FORMS.get(metadata.type, Form.GAUGE), metadata)
         return found
-
-    def _describe_scope(self, resource: tuple[str, str], series: Series) -> None:
-        labels = dict(series.info)
-        scope = tuple(labels.pop(f"otel_scope_{one}", "") for one in ("name", "version", "schema_url"))
-        self.scopes.setdefault(resource, {})[scope] = tuple(labels.items())  # type: ignore[index]
 
 
 def _bound(series: Series, label: str) -> float | None:

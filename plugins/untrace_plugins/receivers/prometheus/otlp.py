@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
@@ -59,10 +59,9 @@ def compose(families: Families, scheme: str, starts: Starts) -> bytes:
         group = request.resource_metrics.add()
         own = resource_attributes(job, instance, scheme)
         group.resource.attributes.extend(_pairs({**own, **families.resources.get((job, instance), {})}.items()))
-        described = families.scopes.get((job, instance), {})
         for labels, metrics in scopes.items():
             scoped = group.scope_metrics.add()
-            _fill_scope(scoped, labels, described)
+            _fill_scope(scoped, labels)
             for family in metrics.values():
                 _Writer(scoped.metrics.add(), family, starts, (job, instance, labels)).write()
     return request.SerializeToString()
@@ -88,14 +87,15 @@ def _is_discernible(host: str) -> bool:
     return not (address.is_loopback or address.is_unspecified)
 
 
-def _fill_scope(scoped: Any, labels: Key, described: Mapping[tuple[str, str, str], Key]) -> None:
+def _fill_scope(scoped: Any, labels: Key) -> None:
     if not labels:
         scoped.scope.name = SCOPE
         return
     given = {name.removeprefix("otel_scope_"): value for name, value in labels}
-    name, version, schema = (given.pop(one, "") for one in ("name", "version", "schema_url"))
-    scoped.scope.name, scoped.scope.version, scoped.schema_url = name, version, schema
-    scoped.scope.attributes.extend(_pairs({**given, **dict(described.get((name, version, schema), ()))}.items()))
+    scoped.scope.name, scoped.scope.version, scoped.schema_url = (
+        given.pop(one, "") for one in ("name", "version", "schema_url")
+    )
+    scoped.scope.attributes.extend(_pairs(given.items()))
 
 
 class _Writer:

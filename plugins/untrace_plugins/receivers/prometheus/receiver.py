@@ -76,11 +76,13 @@ class _Job:
             tasks.append(self._task)
         for task in tasks:
             task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
-        self._running.clear()
         self._task = None
-        await self._fetcher.close()
+        try:
+            if tasks:
+                await asyncio.wait(tasks)
+        finally:
+            self._running.clear()
+            await self._fetcher.close()
 
     async def _watch(self, host: Host) -> None:
         while True:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from untrace_plugins.receivers.prometheus.config import ScrapeConfig
 from untrace_plugins.receivers.prometheus.discovery import Target
@@ -36,6 +36,19 @@ class Scrape:
     """Why the target counts as down."""
 
 
+@dataclass(slots=True)
+class _Tally:
+    """What a scrape brought so far."""
+
+    shown: int = 0
+    kept: int = 0
+    """After relabelling."""
+    added: int = 0
+    """Series that were not known."""
+    found: list[tuple[Sample, Exemplar | None]] = field(default_factory=list)
+    error: str = ""
+
+
 class Scraper:
     """Keeps what must be known of a target from one scrape to the next."""
 
@@ -57,28 +70,26 @@ class Scraper:
         """
         self._number += 1
         now = int(started * 1000)
-        error = ""
-        found: list[tuple[Sample, Exemplar | None]] = []
-        shown = 0
+        tally = _Tally()
         try:
             if isinstance(fetched, ScrapeError):
                 raise fetched
-            shown = self._collect(fetched, now, found)
+            self._collect(fetched, now, tally)
         except (ScrapeError, TextError, LimitError) as problem:
-            error, found = str(problem), []
-        there = {sample.series for sample, _ in found if self._is_tracked(sample.series)}
+            tally.error, tally.found = str(problem), []
+        there = {sample.series for sample, _ in tally.found if self._is_tracked(sample.series)}
         families = Families(self._metadata)
-        for sample, exemplar in found:
+        for sample, exemplar in tally.found:
             families.add(sample, exemplar)
         for series in self._there - there:
             families.add(Sample(series, math.nan, now, stale=True))
-        told = (float(not error), seconds, float(shown), float(len(found)), float(len(there - self._there)))
+        told = (not tally.error, seconds, tally.shown, tally.kept, tally.added)
         for name, value in zip(OWN, told, strict=True):
-            families.add(Sample(self._own[name], value, now))
+            families.add(Sample(self._own[name], float(value), now))
         self._there = there
-        if not error:
+        if not tally.error:
             self._cache.forget()
-        return Scrape(compose(families, self._target.scheme, self._starts), error)
+        return Scrape(compose(families, self._target.scheme, self._starts), tally.error)
 
     def end(self, now: float) -> Scrape:
         """Return a request that marks all series as gone, because the target is."""
@@ -88,27 +99,28 @@ class Scraper:
         self._there = set()
         return Scrape(compose(families, self._target.scheme, self._starts))
 
-    def _collect(self, fetched: Fetched, now: int, found: list[tuple[Sample, Exemplar | None]]) -> int:
-        """Add all samples; return how many the target showed. Raises what makes a scrape fail."""
-        shown = 0
+    def _collect(self, fetched: Fetched, now: int, tally: _Tally) -> None:
+        """Add all samples. Raises what makes a scrape fail."""
         metadata: dict[str, Metadata] = {}
+        most = self._job.sample_limit
         for line in read_text(fetched.text, metadata, openmetrics=fetched.openmetrics):
-            shown += 1
-            series = self._cache.find(line.series)
+            tally.shown += 1
+            series, is_new = self._cache.find(line.series)
             if series is None:
                 continue
+            tally.kept += 1
+            if most and tally.kept > most:
+                continue
+            tally.added += is_new
             timed = line.timestamp is not None and self._job.honor_timestamps
             when = int(line.timestamp) if timed and line.timestamp is not None else now
-            if series.seen == self._number and series.timed == timed and not timed:
+            if series.seen == self._number and not timed:
                 continue  # the same series twice: the first counts, as in Prometheus
             series.seen, series.timed = self._number, timed
-            found.append((Sample(series, line.value, when), line.exemplar))
-            if self._job.sample_limit and len(found) > self._job.sample_limit:
-                raise LimitError(f"it has more than {self._job.sample_limit} samples (sample_limit)")
+            tally.found.append((Sample(series, line.value, when), line.exemplar))
+        if most and tally.kept > most:
+            raise LimitError(f"it has more than {most} samples (sample_limit)")
         self._metadata.update(metadata)
-        return shown
 
     def _is_tracked(self, series: Series) -> bool:
-        if series.name in ("target_info", "otel_scope_info"):
-            return False
-        return not series.timed or self._job.track_timestamps_staleness
+        return series.name != "target_info" and (not series.timed or self._job.track_timestamps_staleness)

@@ -67,13 +67,16 @@ class SeriesCache:
         self._known: dict[str, Series | None] = {}
         self._used: set[str] = set()
 
-    def find(self, text: str) -> Series | None:
-        """Return a series; ``None`` where relabelling drops it. Raises :class:`TextError`, :class:`LimitError`."""
+    def find(self, text: str) -> tuple[Series | None, bool]:
+        """Return a series, and whether it was not known; ``None`` where relabelling drops it.
+
+        Raises :class:`TextError`, :class:`LimitError`.
+        """
         self._used.add(text)
         if text in self._known:
-            return self._known[text]
+            return self._known[text], False
         series = self._known[text] = self._made(read_labels(text))
-        return series
+        return series, True
 
     def forget(self) -> None:
         """Forget what was not asked for since the last time."""

@@ -240,9 +240,8 @@ def test_target_info_describes_the_resource() -> None:
 
 
 def test_scopes_are_scopes() -> None:
-    """Labels ``otel_scope_…`` name the scope, which ``otel_scope_info`` describes."""
-    labels = 'otel_scope_name="lib",otel_scope_version="2"'
-    text = f'otel_scope_info{{{labels},x="y"}} 1\na{{{labels},b="c"}} 1\n'
+    """Labels ``otel_scope_…`` name and describe the scope."""
+    text = 'a{otel_scope_name="lib",otel_scope_version="2",otel_scope_x="y",b="c"} 1\n'
     payload = Bench()._scraper.read(Fetched(text, openmetrics=False), NOW, 0.1).payload
     [group] = ExportMetricsServiceRequest.FromString(payload).resource_metrics
     [scope] = [one for one in group.scope_metrics if one.scope.name == "lib"]
