@@ -36,7 +36,7 @@ class ProbeResult:
     """What a destination answered to a question that changes nothing there."""
 
     what: str
-    """``health`` or ``credentials``."""
+    """``health``, ``credentials``, or ``connection``: somebody listens."""
     ok: bool
     message: str
     """What it said; never a secret."""
@@ -47,4 +47,7 @@ class Probing(Protocol):
     """An exporter that can ask its destination whether it would take data."""
 
     async def probe(self) -> Sequence[ProbeResult]:
-        """Ask, each question with a limit in time. The exporter is started. Raises nothing for a failure there."""
+        """Ask, each question with a limit in time. The exporter is started. Raises nothing for a failure there.
+
+        Where nothing can be asked, the answer is empty: then it is only looked whether somebody listens.
+        """

@@ -49,7 +49,7 @@ class _Trial:
         builder = Builder(self.metrics, dict)
         own = spec.components[exporter]
         if isinstance(own.config, DeliveryConfig):
-            own = replace(own, config=own.config.at_once())
+            own = replace(own, config=_once(own.config))
         self._units: list[Unit] = []
         for extension in extensions_for(spec, [own]):
             self._units.append(builder.make(_blueprint(spec.components[extension], frozenset())))
@@ -83,6 +83,12 @@ def _blueprint(spec: ComponentSpec, signals: frozenset[Signal]) -> Blueprint:
     return Blueprint(UnitId(spec.id), spec, signals, frozenset())
 
 
+def _once(config: DeliveryConfig) -> DeliveryConfig:
+    """Return the options for one attempt, whose answer is what people want to see."""
+    retry = config.retry_on_failure.model_copy(update={"enabled": False})
+    return config.at_once().model_copy(update={"retry_on_failure": retry})
+
+
 def _signals(spec: ServiceSpec, exporter: ComponentId) -> frozenset[Signal]:
     return frozenset(one.id.signal for one in spec.pipelines.values() if exporter in one.exporters)
 
@@ -105,14 +111,14 @@ def check(arguments: argparse.Namespace) -> int:
     )
     results = asyncio.run(_ask_all(spec, list(exporters)))
     if arguments.json:
-        shown = [{"exporter": str(one), **vars_of(result)} for one, found in results.items() for result in found]
+        shown = [{"exporter": str(one), **_as_json(result)} for one, found in results.items() for result in found]
         print(json.dumps(shown, indent=2, ensure_ascii=False))
     else:
         print(table([row for one, found in results.items() for row in _rows(spec.components[one], found)]))
     return 0 if all(result.ok for found in results.values() for result in found) else 1
 
 
-def vars_of(result: ProbeResult) -> dict[str, Any]:
+def _as_json(result: ProbeResult) -> dict[str, Any]:
     """Return a result as JSON."""
     return {"what": result.what, "ok": result.ok, "message": result.message}
 
@@ -126,11 +132,13 @@ async def _ask(spec: ServiceSpec, exporter: ComponentId) -> Sequence[ProbeResult
     try:
         async with asyncio.timeout(PROBE_SECONDS):
             trial = _Trial(spec, exporter)
-            if not isinstance(trial.component, Probing):
-                answers = await asyncio.to_thread(unreachable, spec.components[exporter])
-                return [ProbeResult("connection", answer is None, answer or "something answers") for answer in answers]
-            async with trial:
-                return await trial.component.probe()
+            if isinstance(trial.component, Probing):
+                async with trial:
+                    found = await trial.component.probe()
+                if found:
+                    return found
+            answers = await asyncio.to_thread(unreachable, spec.components[exporter])
+            return [ProbeResult("connection", answer is None, answer or "something answers") for answer in answers]
     except TimeoutError:
         return [ProbeResult("health", ok=False, message=f"no answer within {PROBE_SECONDS:.0f} s")]
     except (PluginError, StartError) as error:

@@ -227,7 +227,6 @@ PLATFORMS: Mapping[str, Platform] = {
             too_large=400,
             max_spans=100,
             ignored=posthog_ignores,
-            probes={"/_health": False},
         ),
         form="posthog",
     ),

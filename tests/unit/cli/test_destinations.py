@@ -77,6 +77,14 @@ def test_check_asks_health_and_credentials(tmp_path: Path, capsys: pytest.Captur
     assert one.received == []
 
 
+def test_check_of_what_answers_no_questions(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """At least somebody listens."""
+    with platform("posthog") as server:
+        assert main(["destinations", "check", *configured(tmp_path, {"posthog": options("posthog", server)})]) == 0
+    assert "connection" in capsys.readouterr().out
+    assert server.received == []
+
+
 def test_check_tells_wrong_credentials_and_hides_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The code is 1, the reason is told, the key is not."""
     with platform("langfuse") as server:
