@@ -15,7 +15,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.support.llm_clients.process import CASES, ClientProcess, Seen
-from tests.support.llm_proxy import differences
+from tests.support.llm_proxy import differences, proxy_config
 from tests.support.llm_upstream import FAULT_HEADER, LlmUpstream, Recorded
 from tests.support.peers import Daemon, PeerUnavailable
 from tests.support.span_sink import SeenSpan, SpanSink
@@ -47,14 +47,14 @@ class Bench:
     def __init__(self, client: ClientProcess, upstream: LlmUpstream, proxy: Daemon, sink: SpanSink) -> None:
         self._client, self._upstream, self._proxy, self._sink = client, upstream, proxy, sink
 
-    def both(self, case: str, fault: str = "") -> Both:
-        """Make a call both ways."""
+    def both(self, case: str, fault: str = "", *, below: str = "") -> Both:
+        """Make a call both ways; ``below`` is a path of the proxy that stands for the provider."""
         headers = {FAULT_HEADER: fault} if fault else {}
         self._upstream.requests.clear()
         self._sink.clear()
         direct = self._client.call(case, self._upstream.url, headers=headers)
         first = list(self._upstream.requests)
-        through = self._client.call(case, f"http://{self._proxy.endpoint('PROXY_PORT')}", headers=headers)
+        through = self._client.call(case, f"http://{self._proxy.endpoint('PROXY_PORT')}{below}", headers=headers)
         requests = self._upstream.requests[len(first) :]
         return Both(direct, through, first, requests, self._sink.wait(len(requests), self._proxy))
 
@@ -169,6 +169,19 @@ def test_odd_answers_are_passed_as_they_are(bench: Bench, fault: str, case: str,
     assert [one.failed for one in made.spans] == [False]
 
 
+@pytest.mark.parametrize(
+    ("bench", "below"),
+    [("openai", "/v1/proxy/openai"), ("openai", "/passthrough/openai"), ("anthropic", "/v1/proxy/anthropic")],
+    indirect=["bench"],
+)
+def test_a_provider_may_be_named_in_the_path(bench: Bench, below: str, upstream: LlmUpstream) -> None:
+    """The provider sees its own path."""
+    made = bench.both("stream_tools", below=below)
+    assert made.through.result == made.direct.result
+    assert made.requests[0].target == made.direct_requests[0].target
+    assert differences(upstream.truth(made.requests[0]), made.spans[0]) == {}
+
+
 @pytest.mark.parametrize("bench", ["openai", "anthropic", "node"], indirect=True)
 def test_who_leaves_after_the_last_event_has_all_of_it(bench: Bench) -> None:
     """Clients close when they have read the event that ends a stream, and do not wait for the end of the body."""
@@ -211,3 +224,26 @@ def test_a_form_of_several_parts_is_passed_as_it_is(bench: Bench) -> None:
     assert bodies[0] == bodies[1]
     assert b"\x00\xff" in bodies[0]
     assert made.spans[0].name == "POST /v1/files"
+
+
+@pytest.mark.parametrize(("client", "case"), [("openai", "stream_uncounted"), ("langchain", "openai_stream")])
+def test_usage_that_nobody_asked_for(
+    client: str, case: str, started: Callable[[str], ClientProcess], upstream: LlmUpstream, sink: SpanSink
+) -> None:
+    """With `inject_usage` the span has the tokens, and the client sees what it would have seen."""
+    try:
+        caller = started(client)
+    except PeerUnavailable as reason:
+        pytest.skip(str(reason))
+    sink.clear()
+    direct = caller.call(case, upstream.url)
+    with Daemon(proxy_config(upstream.url, sink.url, inject_usage=True)) as daemon:
+        through = caller.call(case, f"http://{daemon.endpoint('PROXY_PORT')}")
+        (span,) = sink.wait(1, daemon)
+    seen = [[{**chunk, "id": ""} for chunk in one.result] for one in (through, direct)]  # ids depend on the request
+    assert seen[0] == seen[1]
+    truth = upstream.truth()
+    assert (span.attributes["gen_ai.usage.input_tokens"], span.attributes["gen_ai.usage.output_tokens"]) == (
+        truth.input_tokens,
+        truth.output_tokens,
+    )
