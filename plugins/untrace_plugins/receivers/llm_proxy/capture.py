@@ -22,11 +22,12 @@ from untrace_plugins.receivers.llm_proxy.meters import Meters
 
 __all__ = ["CaptureQueue"]
 
-SPANS_AT_ONCE: Final = 64
-"""Spans of one batch: few, because pipelines work on a batch without letting others in between."""
+SPANS_AT_ONCE, SPANS_AT_MOST = 16, 64
+"""Spans of a batch, and where more calls wait. Few, because pipelines let nobody in between while they work on it; not
+one by one, because then each call of a client would meet the span of the one before."""
 BYTES_AT_ONCE: Final = 4 * 1024 * 1024
 """Bytes of their bodies, about."""
-CALLS_PER_TURN: Final = 50
+CALLS_PER_TURN: Final = 200
 """For as many calls that wait, one more is read before the event loop is let go."""
 LARGE_BYTES: Final = 128 * 1024
 """Bodies from here on are read in a thread, so that the calls of others go on meanwhile."""
@@ -50,6 +51,7 @@ class CaptureQueue:
         self._bytes = 0
         self._taken = 0  # calls that have left the queue, and whose spans have no end yet
         self._wake = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
         self._closing = False
         self._resource = {"service.name": config.service_name}
         name, _, version = user_agent().partition("/")
@@ -64,24 +66,34 @@ class CaptureQueue:
             return
         self._bytes += size
         self._calls.append(call)
-        if len(self._calls) == 1:
-            self._wake.set()
+        self._look()
 
     async def run(self) -> None:
         """Empty the queue until :meth:`close`."""
         while not (self._closing and not self._calls):
             await self._wake.wait()
             self._wake.clear()
-            if not self._closing:
-                await self._gathered()
-            while self._calls:
-                for who, spans in await self._some_spans():
-                    await self._hand_on(who, spans)
+            for who, spans in await self._some_spans():
+                await self._hand_on(who, spans)
+            self._look()
+
+    def _look(self) -> None:
+        """Wake :meth:`run` where there is enough to do, or later."""
+        if self._closing or len(self._calls) >= SPANS_AT_ONCE:
+            self._wake.set()
+        elif self._calls and self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(self._queue.flush_interval, self._on_time)
+
+    def _on_time(self) -> None:
+        self._timer = None
+        self._wake.set()
 
     def close(self) -> None:
         """Let :meth:`run` end when the queue is empty, without waiting for more."""
         self._closing = True
-        self._wake.set()
+        self._look()
+        if self._timer is not None:
+            self._timer.cancel()
 
     def abandon(self) -> None:
         """Count and log what :meth:`run` could not hand on before it was stopped."""
@@ -92,14 +104,6 @@ class CaptureQueue:
         self._taken = 0
         self._calls.clear()
 
-    async def _gathered(self) -> None:
-        """Wait for more to come, but not when the end has."""
-        try:
-            async with asyncio.timeout(self._queue.flush_interval):
-                await self._wake.wait()
-        except TimeoutError:
-            return
-
     # ------------------------------------------------------------------- spans
 
     async def _some_spans(self) -> list[tuple[Credentials, list[bytes]]]:
@@ -109,7 +113,8 @@ class CaptureQueue:
         """
         found: dict[str, tuple[Credentials, list[bytes]]] = {}
         count = total = 0
-        while self._calls and count < SPANS_AT_ONCE and total < BYTES_AT_ONCE:
+        most = min(len(self._calls), SPANS_AT_MOST)
+        while count < most and total < BYTES_AT_ONCE:
             call = self._calls.popleft()
             self._taken += 1
             size = call.byte_size
