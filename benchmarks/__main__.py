@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from benchmarks.capture import measure_capture
+from benchmarks.encoders import measure_encoders
 from benchmarks.loadtool import Sinks, loadgen_binary
 from benchmarks.measure import QUICK, Durations, measure, measure_idle, measure_overload, output_of
 from benchmarks.profile import profile
@@ -31,6 +32,7 @@ EXTRA = ("idle", *(overload.name for overload in OVERLOADS))
 OVERLOAD_SCENARIO = next(scenario for scenario in SCENARIOS if scenario.name == "pass-through grpc, 10/request")
 COMMANDS: Mapping[str, Callable[[Sequence[str]], int]] = {
     "capture": measure_capture,
+    "encoders": measure_encoders,
     "profile": profile,
     "proxy": measure_proxy,
     "stages": measure_stages,

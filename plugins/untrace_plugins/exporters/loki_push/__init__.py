@@ -1,7 +1,7 @@
 """Exporter ``loki_push``: pushes log records, and spans as lines, to Loki by its own API.
 
 Few labels, everything else in the line and in structured metadata. What is accepted is pushed in order for each stream.
-Costs about 28 µs per log record.
+Costs about 35 µs per log record.
 """
 
 from untrace_pipeline.api import About, Exporter, ExporterFactory, Settings, Stability
