@@ -37,7 +37,7 @@ class Encoding(StrEnum):
 
     PROTO = "proto"
     JSON = "json"
-    UNTRACE_JSON = "untrace_json"
+    STRICT_JSON = "strict_json"
     """As the server of Untrace checks it: every field is there, integers are numbers, errors have the status 1."""
 
 

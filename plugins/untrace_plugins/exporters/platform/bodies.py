@@ -68,5 +68,5 @@ def _numbers(value: Any) -> Any:
 _ENCODERS: Mapping[Encoding, Callable[[Batch], bytes]] = {
     Encoding.PROTO: Batch.to_otlp,
     Encoding.JSON: Batch.to_json,
-    Encoding.UNTRACE_JSON: _untrace,
+    Encoding.STRICT_JSON: _untrace,
 }

@@ -14,7 +14,7 @@ def test_untraces_server_gets_what_it_checks() -> None:
     """All fields, numbers as numbers, no empty parents, and its own codes of status."""
     batch = example_trace()
     batch.set(Field(Level.ITEM, "status.code"), [1, 0, 0, 0, 2])
-    request = json.loads(encode(batch, Encoding.UNTRACE_JSON))
+    request = json.loads(encode(batch, Encoding.STRICT_JSON))
     (resource,) = request["resourceSpans"]
     (scope,) = resource["scopeSpans"]
     assert resource["resource"]["attributes"]
@@ -29,7 +29,7 @@ def test_untraces_server_gets_what_it_checks() -> None:
         assert all(isinstance(value, int) for value in integers)
     assert [span["status"]["code"] for span in spans] == [0, 0, 0, 0, 1]
     assert ["parentSpanId" in span for span in spans] == [False, True, True, True, True]
-    assert content_type(Encoding.UNTRACE_JSON) == "application/json"
+    assert content_type(Encoding.STRICT_JSON) == "application/json"
 
 
 def test_the_other_forms_are_those_of_otlp() -> None:
