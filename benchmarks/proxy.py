@@ -83,14 +83,22 @@ def _measure(way: Way, traffic: Traffic, kind: Kind, clients: int, seconds: floa
 
 
 def _measure_memory(way: Way, traffic: Traffic, requests: int) -> dict[str, float]:
-    """Return the resident memory, largest in each tenth of so many requests by 32 clients, in MB."""
+    """Return the resident memory, largest in each tenth of so many requests by 32 clients, in MB.
+
+    Raises `ValueError` if a call has no span.
+    """
     assert way.pid is not None
+    assert way.sinks is not None
+    way.sinks.reset()
     found = {}
     for tenth in range(1, 11):
         with RssSampler(way.pid) as sampler:
             send(traffic, "plain", way.target, clients=MANY, requests=requests // 10)
         found[f"{requests * tenth // 10:,}"] = sampler.peak() / 1e6
     way.settle()
+    if lost := requests // 10 * 10 - way.sinks.stats()["items"]:
+        msg = f"{lost} spans of {requests} calls are lost"
+        raise ValueError(msg)
     return found
 
 
