@@ -10,6 +10,10 @@ from untrace_plugins.bulk.documents import Document, to_json
 __all__ = ["Chunk", "chunks"]
 
 
+MOST_DOCUMENTS = 5000
+"""In one request: if each is refused, with its reason, the answer still fits into what a client reads (4 MiB)."""
+
+
 class Chunk(NamedTuple):
     """One bulk request."""
 
@@ -28,7 +32,7 @@ def chunks(documents: Sequence[Document], max_bytes: int) -> Iterator[Chunk]:
     size = 0
     for document in documents:
         pair = b"%b\n%b\n" % (_action(document), document.body)
-        if held and size + len(pair) > max_bytes:
+        if held and (size + len(pair) > max_bytes or len(held) == MOST_DOCUMENTS):
             yield Chunk(held, b"".join(lines))
             held, lines, size = [], [], 0
         held.append(document)

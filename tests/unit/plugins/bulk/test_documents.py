@@ -176,3 +176,4 @@ def test_bulk_requests_are_pairs_of_lines_within_a_size() -> None:
     assert lines[0] == {"create": {"_index": "logs-generic.otel-default", "_id": stored[0].id}}
     assert len(lines) == 40
     assert [len(part.documents) for part in chunks(stored, 10)] == [1] * 20
+    assert [len(part.documents) for part in chunks(stored * 300, 10**9)] == [5000, 1000]
