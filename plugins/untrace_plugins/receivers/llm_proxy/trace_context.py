@@ -22,7 +22,8 @@ def trace_of(headers: Mapping[bytes, bytes]) -> TraceContext:
     text = headers.get(b"traceparent")
     found = _TRACEPARENT.fullmatch(text.strip()) if text else None
     if found is None or not _is_valid(*found.groups()):
-        return TraceContext(os.urandom(16), os.urandom(8))
+        ids = os.urandom(24)
+        return TraceContext(ids[:16], ids[16:])
     _, trace_id, parent, flags, _ = found.groups()
     state = headers.get(b"tracestate", b"").decode("latin-1").strip()
     return TraceContext(

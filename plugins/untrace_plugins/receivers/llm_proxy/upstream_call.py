@@ -73,6 +73,7 @@ class UpstreamCall:
     async def finished(self) -> None:
         """Wait until the body is complete, or for :attr:`error`."""
         if not self.ended and self.error is None:
+            self._watch_body()
             await self._wait()
 
     def pause(self) -> None:
@@ -107,9 +108,7 @@ class UpstreamCall:
         self.head = head
         self.answered = monotonic_ns()
         self._touched = self._loop.time()
-        if self._timer is not None:
-            self._timer.cancel()
-        self._watch_body()
+        self._settle()
         self._wake()
 
     def on_piece(self, piece: bytes) -> None:
