@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 from tests.support.peers.cache import PeerUnavailable
 from tests.support.peers.collector import collector_binary, prometheus_collector_binary
@@ -17,6 +19,9 @@ from tests.support.peers.prometheus import prometheus_binaries
 from tests.support.peers.schemathesis import schemathesis_environment
 from tests.support.peers.stores import azurite_directory, fake_gcs_binary, moto_environment
 from tests.support.peers.vendor_sdks import vendor_sdks, vendor_sdks_old
+
+AT_A_TIME = 3
+"""Peers that are built beside each other: what is fetched waits, what is compiled does not."""
 
 BUILDERS = {
     "azurite": azurite_directory,
@@ -45,14 +50,19 @@ def main() -> int:
     parser.add_argument("action", choices=["build"])
     parser.add_argument("names", nargs="+", choices=sorted(BUILDERS))
     arguments = parser.parse_args()
-    missing = 0
-    for name in arguments.names:
-        try:
-            print(BUILDERS[name]())
-        except PeerUnavailable as reason:
-            print(f"peer not available: {reason}", file=sys.stderr)
-            missing = 1
-    return missing
+    with ThreadPoolExecutor(AT_A_TIME) as pool:
+        return int(not all(list(pool.map(_build, arguments.names))))
+
+
+def _build(name: str) -> bool:
+    """Build a peer and say where it is, how long it took, or why there is none."""
+    begin = time.monotonic()
+    try:
+        print(f"{BUILDERS[name]()} ({time.monotonic() - begin:.0f} s)", flush=True)
+    except PeerUnavailable as reason:
+        print(f"peer not available: {reason}", file=sys.stderr)
+        return False
+    return True
 
 
 if __name__ == "__main__":
