@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import string
 import uuid
+from functools import lru_cache
 
 __all__ = ["is_readable", "read_uuid", "span_id_of", "trace_id_of"]
 
@@ -14,12 +15,15 @@ SPAN_DIGITS, TRACE_DIGITS = 16, 32
 
 def read_uuid(text: object) -> uuid.UUID | None:
     """Return a UUID in its usual form with or without hyphens, or ``None``."""
-    if isinstance(text, str) and len(text) in (TRACE_DIGITS, TRACE_DIGITS + 4):
-        try:
-            return uuid.UUID(text)
-        except ValueError:
-            return None
-    return None
+    return _read_uuid(text) if isinstance(text, str) and len(text) in (TRACE_DIGITS, TRACE_DIGITS + 4) else None
+
+
+@lru_cache(maxsize=1024)  # a run names the same few ids many times
+def _read_uuid(text: str) -> uuid.UUID | None:
+    try:
+        return uuid.UUID(text)
+    except ValueError:
+        return None
 
 
 def is_readable(text: str) -> bool:

@@ -2,7 +2,7 @@
 
 Targets come from the configuration and from files that are watched. Each has a moment of its own in the interval.
 Series that are gone are marked as stale; a scrape that the pipelines refuse is offered until the next one is due. About
-5 µs per sample of a target whose series are known.
+15 µs per sample of a target whose series are known.
 """
 
 from __future__ import annotations

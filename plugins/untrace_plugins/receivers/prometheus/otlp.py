@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import math
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
@@ -18,6 +19,8 @@ from untrace_plugins.receivers.prometheus.text import Exemplar
 __all__ = ["compose", "resource_attributes"]
 
 SCOPE = "untrace.receiver.prometheus"
+KNOWN_LABELS = 1 << 16
+"""Sets of labels that are kept ready, about 1 KB each: making them is most of what a point costs."""
 _CUMULATIVE = AggregationTemporality.AGGREGATION_TEMPORALITY_CUMULATIVE
 _NO_VALUE = DataPointFlags.DATA_POINT_FLAGS_NO_RECORDED_VALUE_MASK
 _UINT64 = 2.0**64
@@ -134,7 +137,7 @@ class _Writer:
                 continue
             data = target.add()
             data.time_unix_nano = point.timestamp * 1_000_000
-            data.attributes.extend(_pairs(point.attributes))
+            data.attributes.extend(_known_pairs(point.attributes))
             if point.stale:
                 data.flags = _NO_VALUE
                 self._starts.forget(self._key(point))
@@ -212,6 +215,12 @@ def _id(value: str, size: int) -> bytes:
         return bytes.fromhex(value)[:size].rjust(size, b"\0") if size else b""
     except ValueError:
         return b""
+
+
+@lru_cache(maxsize=KNOWN_LABELS)
+def _known_pairs(labels: Key) -> tuple[KeyValue, ...]:
+    """Return what :func:`_pairs` does of labels that come again with the next scrape; must not be changed."""
+    return tuple(_pairs(labels))
 
 
 def _pairs(labels: Iterable[tuple[str, str]]) -> list[KeyValue]:
