@@ -25,8 +25,10 @@ __all__ = ["CaptureQueue"]
 SPANS_AT_ONCE, SPANS_AT_MOST = 16, 64
 """Spans of a batch, and where more calls wait. Few, because pipelines let nobody in between while they work on it; not
 one by one, because then each call of a client would meet the span of the one before."""
-BYTES_AT_ONCE: Final = 4 * 1024 * 1024
+BYTES_AT_ONCE: Final = 2 * 1024 * 1024
 """Bytes of their bodies, about."""
+BATCHES_IN_HAND: Final = 16
+"""Batches that the pipelines may have at once: one by one would be too slow where a ``batch`` processor gathers."""
 CALLS_PER_TURN: Final = 200
 """For as many calls that wait, one more is read before the event loop is let go."""
 LARGE_BYTES: Final = 128 * 1024
@@ -50,6 +52,7 @@ class CaptureQueue:
         self._calls: deque[Call] = deque()
         self._bytes = 0
         self._taken = 0  # calls that have left the queue, and whose spans have no end yet
+        self._hands = asyncio.Semaphore(BATCHES_IN_HAND)
         self._wake = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         self._closing = False
@@ -61,7 +64,7 @@ class CaptureQueue:
     def put(self, call: Call) -> None:
         """Take a call that has ended. Never waits and never raises."""
         size = call.byte_size
-        if len(self._calls) >= self._queue.max_calls or self._bytes + size > self._queue.max_bytes:
+        if len(self._calls) + self._taken >= self._queue.max_calls or self._bytes + size > self._queue.max_bytes:
             self._meters.lost("queue_full", 1)
             return
         self._bytes += size
@@ -70,12 +73,14 @@ class CaptureQueue:
 
     async def run(self) -> None:
         """Empty the queue until :meth:`close`."""
-        while not (self._closing and not self._calls):
-            await self._wake.wait()
-            self._wake.clear()
-            for who, spans in await self._some_spans():
-                await self._hand_on(who, spans)
-            self._look()
+        async with asyncio.TaskGroup() as handing_on:
+            while not (self._closing and not self._calls):
+                await self._wake.wait()
+                self._wake.clear()
+                for who, spans in await self._some_spans():
+                    await self._hands.acquire()
+                    handing_on.create_task(self._hand_on(who, spans))
+                self._look()
 
     def _look(self) -> None:
         """Wake :meth:`run` where there is enough to do, or later."""
@@ -150,6 +155,12 @@ class CaptureQueue:
 
     async def _hand_on(self, who: Credentials, spans: list[bytes]) -> None:
         """Offer spans until they are accepted, refused for good, or too old."""
+        try:
+            await self._offer(who, spans)
+        finally:
+            self._hands.release()
+
+    async def _offer(self, who: Credentials, spans: list[bytes]) -> None:
         payload = join_spans(self._resource, self._scope, spans)
         deadline = asyncio.get_running_loop().time() + self._queue.max_elapsed_time
         pause = FIRST_PAUSE_SECONDS

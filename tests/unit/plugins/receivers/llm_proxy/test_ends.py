@@ -201,6 +201,32 @@ class Stuck(Sink):
         await asyncio.Event().wait()
 
 
+class Gathering(Sink):
+    """Pipelines that accept when several batches have come, as a ``batch`` processor does."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self.offered = 0
+        self._count, self._enough = count, asyncio.Event()
+
+    async def consume(self, batch: Batch) -> None:
+        self.offered += 1
+        if self.offered == self._count:
+            self._enough.set()
+        await self._enough.wait()
+        await super().consume(batch)
+
+
+async def test_pipelines_may_gather_batches(upstream: LlmUpstream) -> None:
+    """The next batch does not wait until the one before is accepted."""
+    sink = Gathering(3)
+    async with proxying(upstream, sink) as proxy:
+        for number in range(1, 4):
+            assert (await proxy.ask(CHAT, HELLO)).status == 200
+            await proxy.running.until(lambda: sink.offered == number)  # noqa: B023 - awaited in the same turn
+        assert len(await proxy.spans(3)) == 3
+
+
 async def test_full_queue_is_a_counted_gap(upstream: LlmUpstream) -> None:
     """Pipelines that hang do not delay a call."""
     async with proxying(upstream, Stuck(), capture_queue={"max_calls": 2, "flush_interval": "10ms"}) as proxy:
