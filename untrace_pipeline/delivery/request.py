@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from untrace_pipeline.data import Batch
 from untrace_pipeline.delivery.storage import Record
@@ -107,8 +107,9 @@ class Request:
     """Whether it was cut because it was too large for the destination."""
     prepared: bool = False
     """Whether :class:`Preparing` has made it."""
-    body: bytes | None = None
-    """What goes over the wire, kept by a sender that would otherwise make it again for each attempt."""
+    body: Any = None
+    """What goes over the wire, kept by a sender that would otherwise make it again for each attempt; of the sender's
+    own type, ``None`` until it is made."""
 
     @property
     def key(self) -> str:

@@ -15,7 +15,20 @@ from untrace_pipeline.net.compression import Compression
 from untrace_plugins.destinations.templates import places
 from untrace_plugins.genai.names import Form
 
-__all__ = ["Category", "Check", "Destination", "Edit", "Encoding", "Limits", "Option", "OptionType", "Probe", "Rate"]
+__all__ = [
+    "OTLP",
+    "Advertised",
+    "Category",
+    "Check",
+    "Destination",
+    "Edit",
+    "Encoding",
+    "Limits",
+    "Option",
+    "OptionType",
+    "Probe",
+    "Rate",
+]
 
 KNOWN = frozenset({"base", "region"})
 """Places of templates that are no options."""
@@ -39,6 +52,17 @@ class Encoding(StrEnum):
     JSON = "json"
     STRICT_JSON = "strict_json"
     """As the server of Untrace checks it: every field is there, integers are numbers, errors have the status 1."""
+    HELICONE = "helicone"
+    """Helicone's custom log: one request for each call, rebuilt as the provider would have got it."""
+    LANGSMITH_RUNS = "langsmith_runs"
+    """LangSmith's own API: runs as parts of a form."""
+    DATADOG_LLM_OBSERVABILITY = "datadog_llm_observability"
+    """Datadog's own API of LLM Observability: span events as JSON."""
+
+
+OTLP = frozenset({Encoding.PROTO, Encoding.JSON, Encoding.STRICT_JSON})
+"""Encodings that say whatever a request says, in whatever form its LLM spans are. The others read the canonical form
+(``form: genai``) and write the platform's own."""
 
 
 class Check(StrEnum):
@@ -48,6 +72,8 @@ class Check(StrEnum):
     """Spans whose ids OTLP does not allow are given up: the destination would refuse all that come with them."""
     LLM_ONLY = "llm_only"
     """Only LLM spans are sent: others are left out, and counted as filtered."""
+    CALLS_ONLY = "calls_only"
+    """Only spans of calls to models are sent, each call once: others are left out, and counted as filtered."""
 
 
 class OptionType(StrEnum):
@@ -117,6 +143,17 @@ class Limits(ConfigModel):
     """Of an attribute that is a list."""
     age: Duration | None = Field(None, gt=0)
     """Older items are refused."""
+
+
+class Advertised(ConfigModel):
+    """Limits that the destination tells itself: keys of the JSON at an address, joined by dots."""
+
+    url: Template
+    """Where; asked with the headers of the destination."""
+    request_bytes: str = ""
+    """Key of the bytes per request."""
+    request_items: str = ""
+    """Key of the items per request."""
 
 
 class Answers(ConfigModel):
@@ -214,6 +251,8 @@ class Destination(ConfigModel):
     """What is looked at before."""
     limits: Limits = Limits()
     """What it takes at most."""
+    advertised: Advertised | None = None
+    """Where it says what it takes at most, which wins."""
     answers: Answers = Answers()
     """What its statuses mean."""
     rate: Rate = Rate()
@@ -233,6 +272,13 @@ class Destination(ConfigModel):
             msg = "either base or regions"
             raise ValueError(msg)
         known = KNOWN | self.options.keys()
+        native = OTLP.isdisjoint(self.encodings)
+        if native and (self.form is not Form.GENAI or self.urls.keys() != {Signal.TRACES}):
+            msg = f"form: genai and urls of traces alone with encodings: {self.encodings}"
+            raise ValueError(msg)
+        if not native and not OTLP.issuperset(self.encodings):
+            msg = "encodings that are all OTLP, or none: a platform's own API is a destination of its own"
+            raise ValueError(msg)
         unknown = {place for text in self._templates() for place in places(text)} - known
         unknown |= {name for group in (*self.any_of, *self.conflicts) for name in group} - known
         if unknown:
@@ -244,7 +290,7 @@ class Destination(ConfigModel):
         yield from (self.base, *self.regions.values(), *self.urls.values())
         yield from (text for alternatives in self.headers.values() for text in alternatives)
         yield from (edit.value for edit in (*self.resource, *self.spans))
-        yield from (probe.url for probe in (self.health, self.credentials) if probe is not None)
+        yield from (one.url for one in (self.health, self.credentials, self.advertised) if one is not None)
 
     def base_only(self, option: str) -> bool:
         """Return whether nothing but the base URL needs an option."""

@@ -10,19 +10,21 @@ import json
 import re
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tests.support.captures import captures
+from tests.support.destinations.native import records
 from tests.support.destinations.platforms import PLATFORMS
 from tests.support.llm_calls import SpanView, spans_by_id
 from untrace_pipeline.api import Kind
-from untrace_pipeline.data import Batch, Signal
+from untrace_pipeline.data import Batch, Field, Level, Signal, Value
 from untrace_pipeline.delivery import Request
 from untrace_pipeline.registry import Registry
 from untrace_pipeline.testing import Sink, make_settings
+from untrace_plugins.exporters.platform.encoders import Encoder, make_encoder
 from untrace_plugins.exporters.platform.preparation import Preparation
 from untrace_plugins.genai import names
 from untrace_plugins.processors.genai_normalizer import FACTORY as NORMALIZER
@@ -30,6 +32,7 @@ from untrace_plugins.processors.llm_cost import FACTORY as COST
 
 __all__ = ["OTLP", "READS", "Filled", "filled", "page"]
 
+HTTP_ERROR = 400
 PAGE = Path(__file__).resolve().parents[3] / "docs/destination-fields.md"
 OTLP = tuple(name for name, capture in sorted(captures().items()) if any(capture.otlp(Signal.TRACES)))
 FIELDS = ("model", "input", "output", "tools", "input tokens", "output tokens", "cost", "session", "user", "error")
@@ -59,10 +62,32 @@ OPENINFERENCE = {
     "session": r"session\.id",
     "user": r"user\.id",
 }
+LLM_OBSERVABILITY = {
+    "model": r"meta\.model_name",
+    "input": r"meta\.input\..+",
+    "output": r"meta\.output\..+",
+    "input tokens": r"metrics\.input_tokens",
+    "output tokens": r"metrics\.output_tokens",
+    "cost": r"metrics\.total_cost",
+    "session": r"session_id",
+    "user": r"tags\.user_id",
+}
 READS: Mapping[str, Mapping[str, str]] = {
     "arize": OPENINFERENCE,
     "braintrust": {**GENAI, "session": r"braintrust\.metadata\.session_id", "user": r"braintrust\.metadata\.user_id"},
     "datadog": {**GENAI, "session": r"session\.id"},
+    "datadog_agent_llm_observability": LLM_OBSERVABILITY,
+    "datadog_llm_observability": LLM_OBSERVABILITY,
+    "helicone": {
+        "model": r"provider(Request|Response)\.json(\.streamed_data\.0)?\.model",
+        "input": r"providerRequest\.json\.(messages|input|prompt|system)",
+        "output": r"providerResponse\.json(\.streamed_data\.0)?\.(choices|content)",
+        "input tokens": r"providerResponse\.json(\.streamed_data\.0)?\.usage(\.prompt_tokens)?",
+        "output tokens": r"providerResponse\.json(\.streamed_data\.0)?\.usage(\.completion_tokens)?",
+        "cost": r"providerResponse\.cost",
+        "session": r"providerRequest\.meta\.Helicone-Session-Id",
+        "user": r"providerRequest\.meta\.Helicone-User-Id",
+    },
     "honeyhive": {
         **GENAI,
         "cost": r"honeyhive_metrics\.cost",
@@ -87,6 +112,16 @@ READS: Mapping[str, Mapping[str, str]] = {
         "user": r"user\.id",
     },
     "langsmith": {**INDEXED, "session": r"langsmith\.trace\.session_id"},
+    "langsmith_runs": {
+        "model": r"outputs\.model|extra\.metadata\.ls_model_name",
+        "input": r"inputs",
+        "output": r"outputs",
+        "input tokens": r"outputs\.usage_metadata\.input_tokens",
+        "output tokens": r"outputs\.usage_metadata\.output_tokens",
+        "cost": r"outputs\.usage_metadata\.total_cost",
+        "session": r"extra\.metadata\.session_id",
+        "user": r"extra\.metadata\.user_id",
+    },
     "langwatch": {
         **GENAI,
         "cost": r"langwatch\.span\.cost",
@@ -121,7 +156,8 @@ READS: Mapping[str, Mapping[str, str]] = {
     },
     "weave": {**GENAI, "session": r"wandb\.thread_id"},
 }
-"""Attributes that each platform takes a field from, as its documentation or its source says; whole names."""
+"""Attributes that each platform takes a field from, as its documentation or its source says; whole names. Of a platform
+with an API of its own, paths into the JSON of its records."""
 
 
 @dataclass(slots=True)
@@ -153,12 +189,41 @@ async def canonical(capture: str) -> list[Batch]:
     return [Batch(Signal.TRACES, batch.to_otlp()) for batch in found if batch is not None]
 
 
-async def sent(platform: str, batches: Iterable[Batch]) -> list[Batch]:
-    """Return what a platform gets of them."""
+async def sent(platform: str, batches: Iterable[Batch]) -> dict[str, SpanView]:
+    """Return what a platform gets of them, by the span's id."""
     config = Registry().load(Kind.EXPORTER, platform).config.model_validate(dict(PLATFORMS[platform].options))
-    preparation = Preparation(config, None)
+    encoder = make_encoder(config)
+    preparation = Preparation(config, None, encoder, lambda: 0.0)
     prepared = [await preparation(Request(batch, batch.item_count)) for batch in batches]
-    return [Batch(Signal.TRACES, request.batch.to_otlp()) for one in prepared for request in one.requests]
+    requests = [Batch(Signal.TRACES, request.batch.to_otlp()) for one in prepared for request in one.requests]
+    reads = PLATFORMS[platform].rules.reads
+    return spans_by_id(requests) if reads is None else dict(_kept(reads, encoder, requests))
+
+
+def _kept(reads: Any, encoder: Encoder, requests: Iterable[Batch]) -> Iterator[tuple[str, SpanView]]:
+    """Yield each span as the record that a platform keeps of it."""
+    for span in (part for request in requests for part in request.split(max_items=1)):
+        body = encoder.encode(span)
+        kept = reads(body.path, {"content-type": body.content_type}, body.data)
+        assert isinstance(kept, Batch), kept
+        (record,) = records([kept])
+        (span_id,) = span.column(Field(Level.ITEM, "span_id"))
+        yield span_id.hex(), SpanView("record", dict(_flat("", record)), _failed(record))  # type: ignore[union-attr]
+
+
+def _flat(path: str, value: Any) -> Iterator[tuple[str, Value]]:
+    """Yield every path into JSON, with what is there: numbers and texts as they are, all else as JSON."""
+    if path:
+        yield path, value if isinstance(value, str | int | float) else json.dumps(value)
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, one in inner:
+        name, colon, rest = one.partition(":") if path == "tags" and isinstance(one, str) else (key, "", one)
+        yield from _flat(f"{path}.{name}" if path else str(name), rest if colon else one)
+
+
+def _failed(record: Mapping[str, Any]) -> bool:
+    status = record.get("providerResponse", {}).get("status", 0)
+    return bool(record.get("error")) or record.get("status") == "error" or status >= HTTP_ERROR
 
 
 async def filled(capture: str) -> dict[str, Filled]:
@@ -168,7 +233,7 @@ async def filled(capture: str) -> dict[str, Filled]:
     called = [call["span"]["span_id"] for call in captures()[capture].expect["calls"] if call.get("span")]
     found = {}
     for platform, reads in READS.items():
-        after = spans_by_id(await sent(platform, batches))
+        after = await sent(platform, batches)
         found[platform] = result = Filled()
         for span_id in called:
             for name, expected in _has(truth[span_id]).items():
@@ -236,11 +301,11 @@ def _equal(value: object, expected: object, _name: str) -> bool:
 
 
 def _sum_of_parts(value: object, expected: object, name: str) -> bool:
-    """Compare a count, or the parts of it in Langfuse's JSON, which do not overlap."""
+    """Compare a count, or the parts of it in Langfuse's and Anthropic's JSON, which do not overlap."""
     if not isinstance(value, str):
         return value == expected
     side = name.partition(" ")[0]
-    return bool(sum(count for key, count in json.loads(value).items() if key.startswith(side)) == expected)
+    return bool(sum(count for key, count in json.loads(value).items() if side in key) == expected)
 
 
 def _close(value: object, expected: object, _name: str) -> bool:

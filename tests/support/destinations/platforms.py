@@ -12,6 +12,7 @@ from typing import Any
 
 import orjson
 
+from tests.support.destinations.native import datadog, helicone, langsmith
 from tests.support.destinations.server import Judgement, Rules
 from untrace_pipeline.data import ATTRIBUTES, Batch, Field, Level, Signal
 
@@ -33,6 +34,15 @@ class Platform:
     """What ``endpoint`` ends in."""
     form: str = "as_is"
     """The words that it reads LLM spans in."""
+    takes: int = 5
+    """How many of the spans of the example it has a use for."""
+    one_by_one: bool = False
+    """Whether it takes one item per request."""
+
+    @property
+    def first(self) -> int:
+        """How many of them are in the first request."""
+        return 1 if self.one_by_one else self.takes
 
 
 def basic(user: str, password: str) -> str:
@@ -96,6 +106,34 @@ PLATFORMS: Mapping[str, Platform] = {
             probes={"/info": False, "/sessions": True},
         ),
         form="genai_legacy",
+    ),
+    "langsmith_runs": Platform(
+        {"api_key": KEY, "project": "my-app"},
+        Rules(
+            traces("/runs/multipart"),
+            {"x-api-key": KEY},
+            content_types=("multipart/form-data",),
+            encodings=("", "zstd"),
+            success=Judgement(202),
+            probes={"/info": False, "/sessions": True},
+            told={"/info": b'{"batch_ingest_config":{"size_limit":100,"size_limit_bytes":20971520}}'},
+            reads=langsmith,
+        ),
+        form="genai",
+    ),
+    "helicone": Platform(
+        {"api_key": KEY},
+        Rules(
+            {f"/{api}/v1/log": Signal.TRACES for api in ("oai", "anthropic", "custom")},
+            BEARER,
+            content_types=("application/json",),
+            encodings=("",),
+            success=Judgement(200, b"ok", "text/plain"),
+            reads=helicone,
+        ),
+        form="genai",
+        takes=3,
+        one_by_one=True,
     ),
     "langfuse": Platform(
         {"public_key": "pk-lf-test", "secret_key": KEY},
@@ -251,6 +289,32 @@ PLATFORMS: Mapping[str, Platform] = {
             content_types=PROTOBUF,
             max_bytes=3_200_000,
             success=Judgement(202),
+        ),
+        form="genai",
+    ),
+    "datadog_llm_observability": Platform(
+        {"api_key": KEY, "ml_app": "my-app"},
+        Rules(
+            traces("/api/v2/llmobs"),
+            {"dd-api-key": KEY},
+            unauthorized=403,
+            content_types=("application/json",),
+            max_bytes=5_000_000,
+            success=Judgement(202, b"{}"),
+            reads=datadog,
+        ),
+        form="genai",
+    ),
+    "datadog_agent_llm_observability": Platform(
+        {},
+        Rules(
+            traces("/evp_proxy/v2/api/v2/llmobs"),
+            content_types=("application/json",),
+            needed={"x-datadog-evp-subdomain": 400},
+            max_bytes=5_000_000,
+            success=Judgement(200, b"{}"),
+            probes={"/info": False},
+            reads=datadog,
         ),
         form="genai",
     ),

@@ -62,6 +62,10 @@ class Rules:
     success: Judgement = Judgement(200, b"{}")
     probes: Mapping[str, bool] = field(default_factory=dict)
     """Paths that answer GET, or POST of JSON; whether they want credentials."""
+    told: Mapping[str, bytes] = field(default_factory=dict)
+    """What some of them say, as JSON."""
+    reads: Callable[[str, Mapping[str, str], bytes], Batch | Judgement] | None = None
+    """What an API of its own makes of path, headers and body: a span for each record, or a refusal."""
     ignored: Callable[[Mapping[str, object]], bool] | None = None
     """Spans, by their attributes, that the platform drops without saying so."""
 
@@ -76,7 +80,7 @@ class Received:
 
 
 class ContractServer:
-    """``script`` answers the next requests, whatever the rules say; all others are judged."""
+    """``script`` answers the next requests, whatever the rules say; all others are judged. Probes are not scripted."""
 
     def __init__(self, rules: Rules, *script: Judgement) -> None:
         self.rules = rules
@@ -117,7 +121,8 @@ class ContractServer:
     async def _answer(self, request: web.Request) -> web.Response:
         raw = await request.read()
         headers = {name.lower(): value for name, value in request.headers.items()}
-        found = self.script.popleft() if self.script else self._judge(request.method, request.path, headers, raw)
+        scripted = self.script and request.path not in self.rules.probes
+        found = self.script.popleft() if scripted else self._judge(request.method, request.path, headers, raw)
         if found.status >= 300:
             self.refused.append(found.status)
         return web.Response(
@@ -128,12 +133,13 @@ class ContractServer:
         rules = self.rules
         known = all(headers.get(name) == value for name, value in rules.credentials.items())
         if path in rules.probes:
-            return Judgement(200, b"{}") if known or not rules.probes[path] else Judgement(rules.unauthorized)
+            said = Judgement(200, rules.told.get(path, b"{}"))
+            return said if known or not rules.probes[path] else Judgement(rules.unauthorized)
         if path not in rules.paths or method != "POST":
             return Judgement(404 if method == "POST" else 405)
         if not known:
             return Judgement(rules.unauthorized, b'{"message":"who are you?"}')
-        if headers.get("content-type") not in rules.content_types:
+        if headers.get("content-type", "").partition(";")[0] not in rules.content_types:
             return Judgement(rules.wrong_type)
         if headers.get("content-encoding", "") not in rules.encodings:
             return Judgement(rules.wrong_encoding)
@@ -146,7 +152,9 @@ class ContractServer:
         rules, signal = self.rules, self.rules.paths[path]
         if rules.max_bytes and len(data) > rules.max_bytes:
             return Judgement(rules.too_large)
-        batch = Batch(signal, data) if headers["content-type"] != "application/json" else Batch.from_json(signal, data)
+        batch = self._decode(path, headers, data)
+        if isinstance(batch, Judgement):
+            return batch
         count = batch.item_count
         if rules.max_spans and count > rules.max_spans:
             return Judgement(400, b'{"message":"too many spans"}')
@@ -161,6 +169,12 @@ class ContractServer:
                 self.ignored += sum(rules.ignored(one) for one in attributes if isinstance(one, dict))
             self.received.append(Received(path, headers, batch))
         return rules.success
+
+    def _decode(self, path: str, headers: Mapping[str, str], data: bytes) -> Batch | Judgement:
+        signal = self.rules.paths[path]
+        if self.rules.reads is not None:
+            return self.rules.reads(path, headers, data)
+        return Batch(signal, data) if headers["content-type"] != "application/json" else Batch.from_json(signal, data)
 
 
 def _valid(trace_id: object, span_id: object) -> bool:

@@ -121,7 +121,7 @@ def test_send_test_goes_through_the_exporter(name: str, tmp_path: Path, capsys: 
     text = capsys.readouterr().out
     assert "arrived" in text
     assert KEY not in text
-    assert server.item_count == (5 if signal == "traces" else 1)
+    assert server.item_count == (PLATFORMS[name].takes if signal == "traces" else 1)
 
 
 def test_send_test_says_what_the_platform_answered(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

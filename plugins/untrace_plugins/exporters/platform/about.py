@@ -15,6 +15,7 @@ _COMMON = ("endpoint", "form", "encoding", "compression", "long_values", "reques
 _CHECKS = {
     Check.IDS: "spans whose ids OTLP does not allow are given up before they spoil a request",
     Check.LLM_ONLY: "only LLM spans are sent, the others are counted as filtered",
+    Check.CALLS_ONLY: "only calls to models are sent, each once; all other spans are counted as filtered",
 }
 
 
@@ -61,6 +62,8 @@ def _facts(destination: Destination) -> Iterator[tuple[str, str]]:
     yield "encodings", ", ".join(destination.encodings)
     yield "compression", ", ".join(destination.compressions)
     yield from (("limit", text) for text in _limits(destination.limits))
+    if destination.advertised is not None:
+        yield "limit", f"what {destination.advertised.url} says, which wins"
     yield from (("check", _CHECKS[check]) for check in destination.checks)
     if destination.rate.requests_per_minute:
         yield "rate", f"{destination.rate.requests_per_minute} requests per minute"

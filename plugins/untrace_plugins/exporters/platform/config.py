@@ -13,7 +13,7 @@ from untrace_pipeline.data import Signal
 from untrace_pipeline.delivery import BatchConfig, QueueConfig
 from untrace_pipeline.net.client import Headers
 from untrace_pipeline.net.compression import Compression
-from untrace_plugins.destinations.model import Destination, Option, OptionType
+from untrace_plugins.destinations.model import OTLP, Destination, Encoding, Option, OptionType
 from untrace_plugins.destinations.templates import render
 from untrace_plugins.exporters.otlp_http.config import OtlpHttpConfig
 from untrace_plugins.genai.names import Form
@@ -90,7 +90,15 @@ class PlatformConfig(OtlpHttpConfig):
         if self.compression not in told.compressions:
             msg = f"compression: {told.title} takes {', '.join(told.compressions)}"
             raise ValueError(msg)
+        if self.writes not in OTLP and self.form not in (Form.GENAI, Form.AS_IS):
+            msg = "form: genai, which requests are written from; or as_is, where a processor writes that"
+            raise ValueError(msg)
         return self
+
+    @property
+    def writes(self) -> Encoding:
+        """What requests are written in; of ``encoding``, each platform has its own choices."""
+        return Encoding(str(self.encoding))
 
     def values(self) -> dict[str, str]:
         """Return what stands for the places of templates. Holds secrets."""

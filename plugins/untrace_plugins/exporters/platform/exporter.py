@@ -6,15 +6,17 @@ import asyncio
 from collections.abc import Sequence
 
 from untrace_pipeline.api import Host, ProbeResult, Settings, StartError
+from untrace_pipeline.data import Batch
 from untrace_pipeline.delivery import Delivery, Outcome, Prepared, Request
 from untrace_pipeline.errors import ConsumeError, OversizeError
 from untrace_pipeline.net.http_answer import Statuses
 from untrace_pipeline.net.http_client import HttpClient, host_of
 from untrace_plugins.destinations.model import Encoding
-from untrace_plugins.exporters._otlp import IDEMPOTENCY_KEY, read_http_answer
-from untrace_plugins.exporters.platform.bodies import content_type, encode
+from untrace_plugins.exporters._otlp import IDEMPOTENCY_KEY
+from untrace_plugins.exporters.platform.advertised import AdvertisedLimits
 from untrace_plugins.exporters.platform.config import PlatformConfig
 from untrace_plugins.exporters.platform.content import open_store
+from untrace_plugins.exporters.platform.encoders import Body, make_encoder
 from untrace_plugins.exporters.platform.pace import Pace
 from untrace_plugins.exporters.platform.preparation import Preparation
 from untrace_plugins.exporters.platform.probes import ask
@@ -32,7 +34,8 @@ class PlatformExporter:
         self._config = config
         self._told = told = config.destination
         self._urls = {signal: config.url(signal) for signal in sorted(settings.signals)}
-        self._encoding = Encoding(config.encoding)
+        self._encodes_in_thread = config.writes is not Encoding.PROTO
+        self._encoder = make_encoder(config)
         answers = told.answers
         self._client = HttpClient(
             config.for_client(),
@@ -44,6 +47,7 @@ class PlatformExporter:
         self._pace = Pace(config.budget())
         self.wait_seconds = self._pace.wait_seconds
         self._preparation: Preparation | None = None
+        self._advertised = None if told.advertised is None else AdvertisedLimits(config, settings.logger)
         self._delivery = Delivery(config, self, settings)
         self.consume = self._delivery.consume
         self.admit = self._delivery.admit
@@ -62,34 +66,49 @@ class PlatformExporter:
                 raise StartError(msg)
         self._host = host
         self._pace.share(host.workers.count)
-        self._preparation = Preparation(self._config, open_store(self._config.long_values, host))
+        self._preparation = Preparation(self._config, open_store(self._config.long_values, host), self._encoder)
         await self._client.start(host)
         await self._delivery.start(host)
 
     async def prepare(self, request: Request) -> Prepared:
         """Make what the platform takes of a request."""
         assert self._preparation is not None
+        if self._advertised is not None:
+            self._preparation.limits = await self._advertised.limits(self._client)
         return await self._preparation(request)
 
     async def send(self, request: Request) -> Outcome:
         """Make one POST."""
-        batch, most = request.batch, self._told.limits.request_bytes
-        if most is not None and batch.byte_size > most:
-            msg = f"{batch.byte_size} bytes: {self._told.title} takes {most}"
-            raise OversizeError(msg)
+        batch = request.batch
         if request.body is None:
-            json = self._encoding is not Encoding.PROTO
-            request.body = await asyncio.to_thread(encode, batch, self._encoding) if json else batch.to_otlp()
+            request.body = await self._encoded(batch)
+        body: Body = request.body
+        self._check(len(body.data))
         extra = {IDEMPOTENCY_KEY: request.key} if self._config.may_repeat else None
         url = self._urls[batch.signal]
         assert url is not None
         try:
-            answer = await self._client.post(url, request.body, content_type(self._encoding), extra)
+            answer = await self._client.post(url + body.path, body.data, body.content_type, extra)
         except ConsumeError as error:
             self._pace.refused(error)
             raise
         self._pace.told(answer.headers)
-        return read_http_answer(batch.signal, answer)
+        return self._encoder.read(batch, answer)
+
+    async def _encoded(self, batch: Batch) -> Body:
+        if not self._encodes_in_thread:
+            return self._encoder.encode(batch)
+        # A handle of its own: what is decoded here must not stay in memory with the request.
+        own = Batch(batch.signal, batch.to_otlp(), batch.context)
+        return await asyncio.to_thread(self._encoder.encode, own)
+
+    def _check(self, size: int) -> None:
+        """Raise :class:`OversizeError` for a body that the platform would refuse."""
+        assert self._preparation is not None
+        most = self._preparation.limits.request_bytes
+        if most is not None and size > most:
+            msg = f"{size} bytes: {self._told.title} takes {most}"
+            raise OversizeError(msg)
 
     async def probe(self) -> Sequence[ProbeResult]:
         """Ask the platform whether it is there, and whether it knows us."""

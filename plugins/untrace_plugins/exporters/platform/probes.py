@@ -57,9 +57,9 @@ class _Question:
             return self._result(one_line(str(error)))
         finally:
             await client.close()
-        meaning = self._meanings.get(answer.status)
-        said = ": ".join(filter(None, (f"HTTP {answer.status}", meaning)))
-        return self._result(said, ok=answer.status in self._probe.success)
+        ok = answer.status in self._probe.success
+        meaning = None if ok else self._meanings.get(answer.status)
+        return self._result(": ".join(filter(None, (f"HTTP {answer.status}", meaning))), ok=ok)
 
     async def _exchange(self, client: HttpClient, url: str) -> Answer:
         if not self._probe.send:

@@ -16,7 +16,7 @@ from untrace_plugins.genai.emit.span import Changes, Span, beside, strings
 from untrace_plugins.genai.emit.words import conversation, metadata, moved_in_out, plain, total_tokens, word_of
 from untrace_plugins.genai.names import Kind, Operation
 
-__all__ = ["emit_genai_legacy"]
+__all__ = ["LANGSMITH_KINDS", "emit_genai_legacy"]
 
 _OLDER_NAMES: Final = {
     names.PROVIDER: names.SYSTEM,
@@ -35,7 +35,7 @@ _RESPAN: Final = {
     names.USER_ID: ("respan.customer.identifier", "respan.customer_params.customer_identifier"),
     names.SESSION_ID: ("respan.thread.id", "respan.threads.thread_identifier"),
 }
-_LANGSMITH_KINDS: Final[Mapping[str, str]] = {
+LANGSMITH_KINDS: Final[Mapping[str, str]] = {
     Operation.CHAT: "llm",
     Operation.GENERATE_CONTENT: "llm",
     Operation.TEXT_COMPLETION: "llm",
@@ -44,6 +44,7 @@ _LANGSMITH_KINDS: Final[Mapping[str, str]] = {
     Operation.EXECUTE_TOOL: "tool",
     Kind.PROMPT: "prompt",
 }
+"""LangSmith's types of runs; ``chain`` for all others."""
 
 
 def emit_genai_legacy(span: Span) -> Changes:
@@ -56,7 +57,7 @@ def emit_genai_legacy(span: Span) -> Changes:
     moved = moved_in_out(span, "gen_ai.prompt", "gen_ai.completion")
     word = word_of(span)
     if word is not None or moved:
-        changes["langsmith.span.kind"] = _LANGSMITH_KINDS.get(word or "", "chain")
+        changes["langsmith.span.kind"] = LANGSMITH_KINDS.get(word or "", "chain")
     for name, ours in _RESPAN.items():
         if word is not None and attributes.get(name) is not None:
             changes |= dict.fromkeys(ours, attributes[name])

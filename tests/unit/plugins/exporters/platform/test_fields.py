@@ -12,7 +12,11 @@ KNOWN = {
     "vercel-ai-v5-5.0.277": {
         # Of a stream that was left, only the outer span is sent: it is no call to a model, and has no messages of one.
         "arize": {"model": "23 of 24"},
+        "datadog_agent_llm_observability": {"model": "23 of 24"},
+        "datadog_llm_observability": {"model": "23 of 24"},
+        "helicone": {"model": "23 of 24", "input": "23 of 24"},
         "langfuse": {"input": "23 of 24"},
+        "langsmith_runs": {"model": "23 of 24"},
         "phoenix": {"model": "23 of 24"},
         "untrace": {"model": "23 of 24", "input": "23 of 24"},
     },

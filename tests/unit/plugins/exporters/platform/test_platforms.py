@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
@@ -57,7 +58,9 @@ async def test_everything_arrives(name: str) -> None:
             await r.consume(batch)
         await r.until_idle()
         assert server.refused == []
-        assert server.item_count == sum(batch.item_count for batch in sent)
+        left_out = 5 - PLATFORMS[name].takes if Signal.TRACES in factory_of(name).signals else 0
+        assert server.item_count == sum(batch.item_count for batch in sent) - left_out
+        assert r.meter.value("dropped_items", reason="filtered") == left_out
         assert server.ignored == 0
         assert r.dropped == {}
 
@@ -70,7 +73,7 @@ async def test_wrong_credentials_end_at_once(name: str) -> None:
         await r.consume(example_trace())
         await r.until_idle()
         assert server.refused == [rules.unauthorized]
-        assert r.dropped == {"permanent": 5}
+        assert r.dropped == {"permanent": PLATFORMS[name].first}
 
 
 @pytest.mark.parametrize("name", TAKERS)
@@ -83,10 +86,10 @@ async def test_busy_platforms_get_it_later(name: str) -> None:
         await r.consume(example_trace())
         await r.until_idle()
         assert server.refused == [429, 503]
-        assert server.item_count == 5
+        assert server.item_count == PLATFORMS[name].takes
 
 
-@pytest.mark.parametrize("name", TAKERS)
+@pytest.mark.parametrize("name", [name for name in TAKERS if not PLATFORMS[name].one_by_one])
 async def test_too_large_is_cut_in_halves(name: str) -> None:
     """After 413 the halves arrive."""
     async with ContractServer(PLATFORMS[name].rules, Judgement(413)) as server, sending(name, server) as r:
@@ -102,6 +105,7 @@ async def test_large_batches_fit_before_they_are_sent(name: str) -> None:
     limit = PLATFORMS[name].rules.max_bytes
     one = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "m", "note": "x" * 3000}
     batch = make_batch(items=limit // 3000 + 10, attributes=one)
+    batch.set(Field(Level.ITEM, "end_time_unix_nano"), [time.time_ns()] * batch.item_count)  # some take nothing old
     async with ContractServer(PLATFORMS[name].rules) as server, sending(name, server) as r:
         await r.consume(batch)
         await r.until_idle(30)

@@ -1,27 +1,39 @@
-"""What goes over the wire: OTLP as protobuf or JSON, or JSON as the server of Untrace checks it."""
+"""OTLP as protobuf or JSON, or JSON as the server of Untrace checks it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import orjson
 
 from untrace_pipeline.data import Batch
+from untrace_pipeline.delivery import Outcome
+from untrace_pipeline.net.http_answer import Answer
 from untrace_plugins.destinations.model import Encoding
-from untrace_plugins.exporters._otlp import JSON, PROTOBUF
+from untrace_plugins.exporters._otlp import JSON, PROTOBUF, read_http_answer
+from untrace_plugins.exporters.platform.encoders.encoder import Body
 
-__all__ = ["content_type", "encode"]
-
-
-def encode(batch: Batch, encoding: Encoding) -> bytes:
-    """Return the body of a request."""
-    return _ENCODERS[encoding](batch)
+__all__ = ["Otlp"]
 
 
-def content_type(encoding: Encoding) -> str:
-    """Return what the body is called."""
-    return PROTOBUF if encoding is Encoding.PROTO else JSON
+class Otlp:
+    """Says whatever a request says."""
+
+    def __init__(self, encoding: Encoding) -> None:
+        self._encode = _ENCODERS[encoding]
+        self._content_type = PROTOBUF if encoding is Encoding.PROTO else JSON
+
+    def learn(self, batch: Batch, rows: Sequence[int]) -> None:
+        """Nothing: OTLP says of each span what it needs."""
+
+    def encode(self, batch: Batch) -> Body:
+        """Return the body of a request."""
+        return Body(self._encode(batch), self._content_type)
+
+    def read(self, batch: Batch, answer: Answer) -> Outcome:
+        """Return what was not taken."""
+        return read_http_answer(batch.signal, answer)
 
 
 _STATUS = {1: 0, 2: 1}

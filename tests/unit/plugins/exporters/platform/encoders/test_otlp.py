@@ -7,14 +7,14 @@ import json
 from untrace_pipeline.cli.examples import example_trace
 from untrace_pipeline.data import Field, Level
 from untrace_plugins.destinations.model import Encoding
-from untrace_plugins.exporters.platform.bodies import content_type, encode
+from untrace_plugins.exporters.platform.encoders.otlp import Otlp
 
 
 def test_untraces_server_gets_what_it_checks() -> None:
     """All fields, numbers as numbers, no empty parents, and its own codes of status."""
     batch = example_trace()
     batch.set(Field(Level.ITEM, "status.code"), [1, 0, 0, 0, 2])
-    request = json.loads(encode(batch, Encoding.STRICT_JSON))
+    request = json.loads(Otlp(Encoding.STRICT_JSON).encode(batch).data)
     (resource,) = request["resourceSpans"]
     (scope,) = resource["scopeSpans"]
     assert resource["resource"]["attributes"]
@@ -29,11 +29,11 @@ def test_untraces_server_gets_what_it_checks() -> None:
         assert all(isinstance(value, int) for value in integers)
     assert [span["status"]["code"] for span in spans] == [0, 0, 0, 0, 1]
     assert ["parentSpanId" in span for span in spans] == [False, True, True, True, True]
-    assert content_type(Encoding.STRICT_JSON) == "application/json"
+    assert Otlp(Encoding.STRICT_JSON).encode(batch).content_type == "application/json"
 
 
 def test_the_other_forms_are_those_of_otlp() -> None:
     """Protobuf goes as it is."""
     batch = example_trace()
-    assert encode(batch, Encoding.PROTO) is batch.to_otlp()
-    assert encode(batch, Encoding.JSON) == batch.to_json()
+    assert Otlp(Encoding.PROTO).encode(batch).data is batch.to_otlp()
+    assert Otlp(Encoding.JSON).encode(batch).data == batch.to_json()
