@@ -8,6 +8,8 @@ from tests.support.destinations.fields import OTLP, READS, filled
 from untrace_pipeline.api import ExporterFactory, Kind
 from untrace_pipeline.registry import Registry
 
+pytestmark = pytest.mark.once
+
 KNOWN = {
     "vercel-ai-v5-5.0.277": {
         # Of a stream that was left, only the outer span is sent: it is no call to a model, and has no messages of one.
