@@ -25,8 +25,8 @@ from typing import Any
 
 from tests.support.model_journal import ModelDisk, ModelStorage
 from untrace_pipeline.api import ComponentId, Kind, Settings
-from untrace_pipeline.data import Batch, Context, Field, Level, Signal
-from untrace_pipeline.delivery import DELIVERED, Delivery, DeliveryConfig, Outcome, Request
+from untrace_pipeline.data import Batch, Context, Field, Level, Signal, attribute
+from untrace_pipeline.delivery import DELIVERED, Delivery, DeliveryConfig, Outcome, Prepared, Refused, Request
 from untrace_pipeline.errors import ConsumeError, OversizeError, PermanentError, RetryableError
 from untrace_pipeline.telemetry.ledger import Account, read_ledger
 from untrace_pipeline.telemetry.logs import component_logger
@@ -52,6 +52,7 @@ class Destination:
         self.taken: Counter[Any] = Counter()
         self.rejected: set[Any] = set()
         self.answers_lost: Counter[Any] = Counter()
+        self.left_out: set[Any] = set()
 
     def heal(self) -> None:
         """Take everything from now on."""
@@ -81,6 +82,39 @@ class Destination:
             OversizeError("larger than max"),
             *([ZeroDivisionError("bug")] if self.hostile else []),
         ]
+
+
+class PickyDestination(Destination):
+    """Gets something else than the pipeline has, in small pieces and at its own pace; has no use for some items."""
+
+    def __init__(self, rng: random.Random) -> None:
+        super().__init__(rng)
+        self.piece = rng.choice((2, 7, 1000))
+        self.slow = rng.random() < 0.3
+
+    async def prepare(self, request: Request) -> Prepared:
+        if self.failure_rate and self.rng.random() < 0.1:
+            raise self.rng.choice(self._failures())
+        fates = [sum(span_id) % 8 for span_id in request.batch.column(SPAN_ID)]  # the same each time
+        words = {0: "left out", 1: "refused"}
+        parts = request.batch.copy().partition([words.get(fate, "sent") for fate in fates])
+        out, refused, rest = (parts.get(word) for word in ("left out", "refused", "sent"))
+        pieces = [] if rest is None else rest.split(max_items=self.piece)
+        requests = [Request(_marked(piece), piece.item_count, original=piece.copy(), prepared=True) for piece in pieces]
+        if out is not None:
+            self.left_out.update(out.column(SPAN_ID))
+        given_up = [] if refused is None else [Refused(refused, PermanentError("not here"))]
+        return Prepared(requests, given_up, 0 if out is None else out.item_count)
+
+    def wait_seconds(self) -> float:
+        return self.rng.choice((0.0, 2.0)) if self.slow and self.failure_rate else 0.0
+
+
+def _marked(batch: Batch) -> Batch:
+    """Return what the destination gets of a piece."""
+    other = batch.copy()
+    other.set(attribute("converted"), [True] * other.item_count)
+    return Batch(other.signal, other.to_otlp(), other.context)
 
 
 def draw_options(rng: random.Random, *, on_disk: bool) -> dict[str, Any]:
@@ -272,10 +306,12 @@ async def drain(world: World) -> None:
 def check_end(world: World, life: Life) -> None:
     """Compare what the senders were told with what the destination has."""
     destination, states = world.destination, life.account().states
+    check_kept(world)
     assert set(destination.taken) <= world.offered
     gone = sum(states[state] for state in ("expired", "permanent", "too_large", "shutdown", "queue_full", "damaged"))
     waiting = set() if not world.on_disk else ids_of(world.disk)
     missing = world.acknowledged - set(destination.taken) - destination.rejected - buried(world) - waiting
+    missing -= destination.left_out
     assert len(missing) <= gone, (len(missing), gone, states)
     for span, times in destination.taken.items():
         allowed = 1 + destination.answers_lost[span] + world.may_repeat[span]
@@ -286,6 +322,13 @@ def ids_of(disk: ModelDisk) -> set[Any]:
     return {span for record in disk.records.values() for span in Batch(Signal.TRACES, record.payload).column(SPAN_ID)}
 
 
+def check_kept(world: World) -> None:
+    """What is kept, as a letter or for the next life, is what the pipeline had."""
+    letters = [Batch(letter.signal, letter.payload) for letter in world.disk.letters]
+    records = [Batch(Signal.TRACES, record.payload) for record in world.disk.records.values()]
+    assert all(value is None for batch in (*letters, *records) for value in batch.column(attribute("converted")))
+
+
 def buried(world: World) -> set[Any]:
     return {span for letter in world.disk.letters for span in Batch(letter.signal, letter.payload).column(SPAN_ID)}
 
@@ -294,7 +337,8 @@ async def simulate(seed: int) -> World:
     """Run the schedule of a seed. Raises ``AssertionError`` where a promise is broken."""
     rng = random.Random(seed)
     on_disk = rng.random() < 0.6
-    world = World(seed, rng, Destination(rng), ModelDisk(rng), draw_options(rng, on_disk=on_disk))
+    destination = PickyDestination(rng) if rng.random() < 0.3 else Destination(rng)
+    world = World(seed, rng, destination, ModelDisk(rng), draw_options(rng, on_disk=on_disk))
     lives = rng.randrange(1, 4) if on_disk else 1
     for _ in range(lives):
         await live(world, crashes=on_disk and rng.random() < 0.7)
