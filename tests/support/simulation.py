@@ -95,7 +95,8 @@ class PickyDestination(Destination):
     async def prepare(self, request: Request) -> Prepared:
         if self.failure_rate and self.rng.random() < 0.1:
             raise self.rng.choice(self._failures())
-        fates = [sum(span_id) % 8 for span_id in request.batch.column(SPAN_ID)]  # the same each time
+        ids: list[Any] = request.batch.column(SPAN_ID)
+        fates = [sum(span_id) % 8 for span_id in ids]  # the same each time
         words = {0: "left out", 1: "refused"}
         parts = request.batch.copy().partition([words.get(fate, "sent") for fate in fates])
         out, refused, rest = (parts.get(word) for word in ("left out", "refused", "sent"))
