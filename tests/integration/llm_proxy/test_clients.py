@@ -166,7 +166,10 @@ def test_odd_answers_are_passed_as_they_are(bench: Bench, fault: str, case: str,
     assert made.through.result == made.direct.result
     assert made.through.error == made.direct.error
     assert same_bytes(made)
-    assert [one.failed for one in made.spans] == [False]
+    (span,) = made.spans
+    # A client may leave after the last event, before the end of what it is packed in: nobody sees that it had all.
+    may_leave = case == "stream" and fault in {"gzip", "zstd", "deflate"}
+    assert span.attributes.get("error.type") in ({None, "client_disconnect"} if may_leave else {None})
 
 
 @pytest.mark.parametrize(
