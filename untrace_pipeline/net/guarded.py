@@ -46,12 +46,13 @@ def is_public(address: str) -> bool:
 
 
 def check_host(host: str) -> None:
-    """Raise :class:`ForbiddenAddressError` for a host that is written as an address and is not public."""
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return
-    if not is_public(host):
+    """Raise :class:`ForbiddenAddressError` for a host that is written as an address and is not public.
+
+    Connectors do not resolve what looks like an address to them, so other ways to write one (``127.1``, ``2130706433``)
+    are refused here, too: no name ends in digits alone.
+    """
+    looks_like_one = ":" in host or host.rstrip(".").rpartition(".")[2].isdigit()
+    if looks_like_one and not is_public(host):
         raise _forbidden(host)
 
 

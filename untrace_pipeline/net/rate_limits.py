@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from datetime import datetime
@@ -48,13 +49,14 @@ def read_delay(text: str | None) -> float | None:
 
 def _number(text: str) -> float | None:
     plain = text.isascii() and text.replace(".", "", 1).isdigit()
-    return float(text) if plain else None
+    number = float(text) if plain else math.inf
+    return number if math.isfinite(number) else None
 
 
 def _moment(text: str) -> float | None:
     for read in (parsedate_to_datetime, datetime.fromisoformat):
         try:
             return read(text).timestamp()
-        except ValueError:
+        except (ValueError, OverflowError):
             continue
     return None

@@ -50,12 +50,15 @@ def test_not_public(address: str) -> None:
     assert not is_public(address)
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "169.254.169.254"])
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", "::1", "169.254.169.254", "127.1", "2130706433", "0177.0.0.1", "127.0.0.1.", "٣.1"]
+)
 def test_written_addresses(host: str) -> None:
     """An address in a URL is judged as it stands; a name is judged when it is resolved."""
     with pytest.raises(ForbiddenAddressError, match="no public address"):
         check_host(host)
     check_host("localhost")
+    check_host("1.example.com")
     check_host("8.8.8.8")
 
 

@@ -31,6 +31,8 @@ def _time(monkeypatch: pytest.MonkeyPatch) -> None:
         (LATER.isoformat(), 30),
         ("2026-03-01T12:00:30Z", 30),
         ("2026-03-01T11:00:00Z", 0),
+        ("Mon, 01 Jan 99999999999999 00:00:00 GMT", None),
+        ("9" * 400, None),
         ("soon", None),
         ("-5", None),
         ("", None),
