@@ -21,6 +21,8 @@ BUNCH_RUNS, BUNCH_BYTES = 200, 4 * 1024 * 1024
 """How much goes on in one request, of what nobody waits for."""
 MOST_MARKS = 10000
 """That are remembered of one thing which goes on and on."""
+MOST_OLD_ENTRIES = 1000
+"""In the timetable, of what is held no longer or has another time now; so many are not worth a look."""
 FIRST_DELAY_SECONDS, LONGEST_DELAY_SECONDS = 1.0, 30.0
 """Between attempts, where the pipelines do not say."""
 
@@ -84,10 +86,9 @@ class Shelf:
             if self._closed:
                 raise RetryableError("shutting down")
             before: dict[str, int] = {}
-            known = sum(not self._add(part, context, before) for part in parts)
-            changed = [self._held[key] for key in before]
-            ready = [held for held in changed if self._judge(held)]
             try:
+                known = sum(not self._add(part, context, before) for part in parts)
+                ready = [held for key in before if self._judge(held := self._held[key])]
                 if ready:
                     await self._next.consume(self._batch(ready, context))
             except BaseException:
@@ -138,6 +139,10 @@ class Shelf:
                 self._schedule(held)
 
     def _schedule(self, held: Held) -> None:
+        if len(self._timetable) > 2 * len(self._held) + MOST_OLD_ENTRIES:
+            # What went on before its time is still in it, perhaps for an hour.
+            self._timetable = [(one.due, 0, one.key) for one in self._held.values()]
+            heapq.heapify(self._timetable)
         self._entries += 1
         heapq.heappush(self._timetable, (held.due, self._entries, held.key))
         if self._timetable[0][1] == self._entries:

@@ -22,7 +22,7 @@ from untrace_pipeline.testing import (
 )
 from untrace_plugins.runs.config import HoldConfig
 from untrace_plugins.runs.held import OVERHEAD_BYTES, Held, Part
-from untrace_plugins.runs.shelf import Shelf
+from untrace_plugins.runs.shelf import MOST_OLD_ENTRIES, Shelf
 
 
 class Pairs:
@@ -55,12 +55,12 @@ def end(key: str) -> Part:
 class Bench:
     """A shelf between ``start`` and ``close``."""
 
-    def __init__(self, sink: Any = None, **options: Any) -> None:
+    def __init__(self, sink: Any = None, assembly: Pairs | None = None, **options: Any) -> None:
         self.sink = sink or Sink()
         self.meter = RecordingMeter()
         self.host = StubHost()
         settings = make_settings(Kind.RECEIVER, "test", meter=self.meter)
-        self.shelf = Shelf(HoldConfig.model_validate(options), settings, self.sink, Pairs())
+        self.shelf = Shelf(HoldConfig.model_validate(options), settings, self.sink, assembly or Pairs())
 
     async def __aenter__(self) -> Bench:
         self.shelf.start(self.host, "test")
@@ -93,6 +93,39 @@ def test_each_goes_on_when_its_time_has_come() -> None:
             assert loop.time() == pytest.approx(100)
             assert bench.counts() == {"complete": 2, "incomplete": 2}
             assert bench.meter.value("receiver_held_bytes") == 0
+
+    run_with_fake_clock(run())
+
+
+def test_what_has_gone_on_is_not_remembered_until_its_time() -> None:
+    """A run that ends takes no memory, however long it might have waited; those that wait keep their time."""
+
+    async def run() -> None:
+        loop = asyncio.get_running_loop()
+        async with Bench() as bench:
+            await bench.take(begin("waits"))
+            for number in range(3 * MOST_OLD_ENTRIES):
+                await bench.take(begin(str(number)))
+                await bench.take(end(str(number)))
+            assert len(bench.shelf._timetable) <= MOST_OLD_ENTRIES + 5
+            await bench.sink.wait_for_items(3 * MOST_OLD_ENTRIES + 1, timeout=101)
+            assert loop.time() == pytest.approx(100)
+
+    run_with_fake_clock(run())
+
+
+def test_parts_that_cannot_be_judged_leave_nothing_behind() -> None:
+    """Whatever fails while parts are taken, nothing has changed."""
+
+    class Broken(Pairs):
+        def due(self, held: Held) -> float:
+            raise ZeroDivisionError
+
+    async def run() -> None:
+        async with Bench(assembly=Broken()) as bench:
+            with pytest.raises(ZeroDivisionError):
+                await bench.take(begin("a"))
+            assert bench.meter.value("receiver_held_bytes") == bench.meter.value("receiver_held_runs") == 0
 
     run_with_fake_clock(run())
 
