@@ -87,8 +87,7 @@ class Scraper:
         for name, value in zip(OWN, told, strict=True):
             families.add(Sample(self._own[name], float(value), now))
         self._there = there
-        if not tally.error:
-            self._cache.forget()
+        self._cache.forget(whole=not tally.error)
         return Scrape(compose(families, self._target.scheme, self._starts), tally.error)
 
     def end(self, now: float) -> Scrape:

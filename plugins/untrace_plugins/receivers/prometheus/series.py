@@ -14,6 +14,8 @@ __all__ = ["Key", "LimitError", "Sample", "Series", "SeriesCache", "Starts"]
 Key = tuple[tuple[str, str], ...]
 """Labels, sorted."""
 _BOUNDARIES = {"le", "quantile"}
+ADDED_AT_MOST = 1000
+"""Series that scrapes which broke off may add before some are forgotten, besides as many as there were."""
 _OF_RESOURCE = {"job", "instance", "__name__"}
 
 
@@ -66,6 +68,7 @@ class SeriesCache:
         self._relabelling = Relabelling(job.metric_relabel_configs)
         self._known: dict[str, Series | None] = {}
         self._used: set[str] = set()
+        self._last = 0  # how many were there when some were forgotten
 
     def find(self, text: str) -> tuple[Series | None, bool]:
         """Return a series, and whether it was not known; ``None`` where relabelling drops it.
@@ -78,11 +81,20 @@ class SeriesCache:
         series = self._known[text] = self._made(read_labels(text))
         return series, True
 
-    def forget(self) -> None:
-        """Forget what was not asked for since the last time."""
-        if len(self._known) > len(self._used):
-            self._known = {text: series for text, series in self._known.items() if text in self._used}
-        self._used.clear()
+    def forget(self, *, whole: bool) -> None:
+        """Forget what the scrape that ended did not show.
+
+        After one that broke off, ``whole`` is false: then only where too much is remembered, because what did not come
+        may come again.
+        """
+        present, self._used = self._used, set()
+        if whole or len(self._known) > 2 * self._last + ADDED_AT_MOST:
+            self._last = len(present)
+            if len(self._known) > self._last:
+                self._known = {text: series for text, series in self._known.items() if text in present}
+
+    def __len__(self) -> int:
+        return len(self._known)
 
     def own(self, name: str) -> Series:
         """Return a series of the scrape itself, such as ``up``: it is not relabelled."""

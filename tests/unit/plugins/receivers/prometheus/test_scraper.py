@@ -13,6 +13,7 @@ from untrace_plugins.receivers.prometheus.config import ScrapeConfig
 from untrace_plugins.receivers.prometheus.discovery import Target
 from untrace_plugins.receivers.prometheus.fetch import Fetched, ScrapeError
 from untrace_plugins.receivers.prometheus.scraper import OWN, Scraper
+from untrace_plugins.receivers.prometheus.series import ADDED_AT_MOST, SeriesCache
 
 NOW = 1_700_000_000.0
 SECOND = 1_000_000_000
@@ -200,6 +201,19 @@ def test_scrape_that_fails(text: str, options: dict[str, Any], said: str) -> Non
     assert found["up"][0].value == 0
     assert found.keys() == set(OWN)
     assert said in bench.error
+
+
+def test_scrapes_that_fail_do_not_fill_the_memory() -> None:
+    """Whatever a target shows that is never read to its end, little of it is remembered."""
+    cache = SeriesCache(ScrapeConfig(job_name="x"), {"job": "x", "instance": "y"}, {})
+    for number in range(50):
+        for other in range(100):
+            cache.find(f'a{{b="{number}_{other}"}}')
+        cache.forget(whole=False)
+    assert len(cache) <= ADDED_AT_MOST + 300
+    cache.find("a")
+    cache.forget(whole=True)
+    assert len(cache) == 1
 
 
 def test_target_that_goes_away_is_marked() -> None:
