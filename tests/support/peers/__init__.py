@@ -13,7 +13,14 @@ of APIs: `schemathesis_command()`. A peer of one process and one port is a `Peer
 from tests.support.peers.cache import PeerUnavailable, build_go_program, build_once, cache_root
 from tests.support.peers.collector import COLLECTOR_RECIPE, Collector, collector_binary
 from tests.support.peers.daemon import Daemon, daemon_command
-from tests.support.peers.databases import ClickHouse, OpenSearch, clickhouse_environment, opensearch_directory
+from tests.support.peers.databases import (
+    ClickHouse,
+    Loki,
+    OpenSearch,
+    clickhouse_environment,
+    loki_binary,
+    opensearch_directory,
+)
 from tests.support.peers.h2spec import h2spec_binary
 from tests.support.peers.kafka import KafkaBroker, kafka_jars
 from tests.support.peers.kfake import Kfake, kfake_binary
@@ -37,6 +44,7 @@ __all__ = [
     "KafkaBroker",
     "Kfake",
     "LiteLlm",
+    "Loki",
     "Moto",
     "OpenSearch",
     "PeerProcessError",
@@ -58,6 +66,7 @@ __all__ = [
     "litellm_environment",
     "llm_clients",
     "llm_clients_node",
+    "loki_binary",
     "moto_environment",
     "opensearch_directory",
     "prometheus_binaries",

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from tests.support.peers.cache import PeerUnavailable
 from tests.support.peers.collector import collector_binary, prometheus_collector_binary
-from tests.support.peers.databases import clickhouse_environment, opensearch_directory
+from tests.support.peers.databases import clickhouse_environment, loki_binary, opensearch_directory
 from tests.support.peers.h2spec import h2spec_binary
 from tests.support.peers.kafka import kafka_jars
 from tests.support.peers.kfake import kfake_binary
@@ -35,6 +35,7 @@ BUILDERS = {
     "llm-clients": llm_clients,
     "llm-clients-node": llm_clients_node,
     "moto": moto_environment,
+    "loki": loki_binary,
     "opensearch": opensearch_directory,
     "prometheus": prometheus_binaries,
     "prometheus-collector": prometheus_collector_binary,

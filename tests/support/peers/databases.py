@@ -1,4 +1,4 @@
-"""Real databases: OpenSearch in a process of its own, and ClickHouse's engine behind its HTTP interface."""
+"""Real databases: OpenSearch and Loki in processes of their own, ClickHouse's engine behind its HTTP interface."""
 
 from __future__ import annotations
 
@@ -12,10 +12,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from tests.support.peers.cache import BUILD_TIMEOUT_SECONDS, PeerUnavailable, build_once, build_python_environment
+import yaml
+
+from tests.support.peers.cache import (
+    BUILD_TIMEOUT_SECONDS,
+    PeerUnavailable,
+    build_go_programs,
+    build_once,
+    build_python_environment,
+)
+from tests.support.peers.process import free_port
 from tests.support.peers.server import PeerServer
 
-__all__ = ["ClickHouse", "OpenSearch", "clickhouse_environment", "opensearch_directory"]
+__all__ = ["ClickHouse", "Loki", "OpenSearch", "clickhouse_environment", "loki_binary", "opensearch_directory"]
 
 RECIPES = Path(__file__).parent
 
@@ -30,6 +39,12 @@ def opensearch_directory(*, build: bool = True) -> Path:
 def clickhouse_environment(*, build: bool = True) -> Path:
     """Answer the virtual environment of chdb; `UNTRACE_PEER_CLICKHOUSE` names another one."""
     return build_python_environment("clickhouse", RECIPES / "clickhouse", "UNTRACE_PEER_CLICKHOUSE", build=build)
+
+
+def loki_binary(*, build: bool = True) -> Path:
+    """Answer the program of Loki; `UNTRACE_PEER_LOKI` names another one."""
+    package = "github.com/grafana/loki/v3/cmd/loki"
+    return build_go_programs("loki", RECIPES / "loki", (package,), "UNTRACE_PEER_LOKI", build=build)
 
 
 def _make_opensearch(recipe: Path, target: Path) -> None:
@@ -110,3 +125,64 @@ class ClickHouse(PeerServer):
         url = f"{self.url}/?{urllib.parse.urlencode({'query': sql})}"
         with urllib.request.urlopen(url, b"", timeout=60) as answer:
             return bytes(answer.read())
+
+
+class Loki(PeerServer):
+    """Loki in one process, with files; `limits` are its `limits_config`. It takes pushes long before it is ready."""
+
+    name: ClassVar[str] = "loki"
+    ready_path: ClassVar[str] = "/ready"
+
+    def __init__(self, *, tenants: bool = False, **limits: Any) -> None:
+        super().__init__()
+        self._tenants = tenants
+        self._limits = limits
+
+    def command(self) -> Sequence[str]:
+        """Write the configuration for the port, and run the server."""
+        path = self.directory / "loki.yaml"
+        path.write_text(yaml.safe_dump(self._config()))
+        return [str(loki_binary(build=False)), f"-config.file={path}"]
+
+    def query(self, expression: str, since: str = "1h") -> list[tuple[dict[str, str], str, str]]:
+        """Answer labels and metadata, time in nanoseconds and line of all that a query finds, oldest first."""
+        parameters = {"query": expression, "since": since, "limit": "5000", "direction": "forward"}
+        url = f"{self.url}/loki/api/v1/query_range?{urllib.parse.urlencode(parameters)}"
+        with urllib.request.urlopen(url, timeout=30) as answer:
+            result = json.load(answer)["data"]["result"]
+        found = [(stream["stream"], value[0], value[1]) for stream in result for value in stream["values"]]
+        return sorted(found, key=lambda one: int(one[1]))
+
+    def _config(self) -> dict[str, Any]:
+        files = {"chunks_directory": "chunks", "rules_directory": "rules"}
+        return {
+            "auth_enabled": self._tenants,
+            "server": {
+                "http_listen_address": "127.0.0.1",
+                "http_listen_port": self.port,
+                "grpc_listen_address": "127.0.0.1",
+                "grpc_listen_port": free_port(),
+                "log_level": "warn",
+            },
+            "common": {
+                "instance_addr": "127.0.0.1",
+                "path_prefix": str(self.directory / "data"),
+                "replication_factor": 1,
+                "ring": {"kvstore": {"store": "inmemory"}},
+                "storage": {"filesystem": {name: str(self.directory / value) for name, value in files.items()}},
+            },
+            "schema_config": {
+                "configs": [
+                    {
+                        "from": "2024-01-01",
+                        "store": "tsdb",
+                        "object_store": "filesystem",
+                        "schema": "v13",
+                        "index": {"prefix": "index_", "period": "24h"},
+                    }
+                ]
+            },
+            "limits_config": {"allow_structured_metadata": True, **self._limits},
+            "ingester": {"lifecycler": {"min_ready_duration": "0s"}},
+            "analytics": {"reporting_enabled": False},
+        }
