@@ -22,10 +22,19 @@ from tests.support.peers.databases import (
     opensearch_directory,
 )
 from tests.support.peers.h2spec import h2spec_binary
+from tests.support.peers.jaeger import Jaeger, jaeger_binary
 from tests.support.peers.kafka import KafkaBroker, kafka_jars
 from tests.support.peers.kfake import Kfake, kfake_binary
 from tests.support.peers.litellm import LITELLM_REQUIREMENTS, LiteLlm, litellm_environment
 from tests.support.peers.llm_clients import llm_clients, llm_clients_node
+from tests.support.peers.platforms import (
+    DatadogAgent,
+    MlFlow,
+    Phoenix,
+    ddapm_environment,
+    mlflow_environment,
+    phoenix_environment,
+)
 from tests.support.peers.process import ConfiguredProcess, PeerProcessError, free_port
 from tests.support.peers.prometheus import Prometheus, prometheus_binaries
 from tests.support.peers.schemathesis import schemathesis_command
@@ -40,16 +49,20 @@ __all__ = [
     "Collector",
     "ConfiguredProcess",
     "Daemon",
+    "DatadogAgent",
     "FakeGcs",
+    "Jaeger",
     "KafkaBroker",
     "Kfake",
     "LiteLlm",
     "Loki",
+    "MlFlow",
     "Moto",
     "OpenSearch",
     "PeerProcessError",
     "PeerServer",
     "PeerUnavailable",
+    "Phoenix",
     "Prometheus",
     "azurite_directory",
     "build_go_program",
@@ -58,17 +71,21 @@ __all__ = [
     "clickhouse_environment",
     "collector_binary",
     "daemon_command",
+    "ddapm_environment",
     "fake_gcs_binary",
     "free_port",
     "h2spec_binary",
+    "jaeger_binary",
     "kafka_jars",
     "kfake_binary",
     "litellm_environment",
     "llm_clients",
     "llm_clients_node",
     "loki_binary",
+    "mlflow_environment",
     "moto_environment",
     "opensearch_directory",
+    "phoenix_environment",
     "prometheus_binaries",
     "schemathesis_command",
 ]

@@ -11,10 +11,12 @@ from tests.support.peers.cache import PeerUnavailable
 from tests.support.peers.collector import collector_binary, prometheus_collector_binary
 from tests.support.peers.databases import clickhouse_environment, loki_binary, opensearch_directory
 from tests.support.peers.h2spec import h2spec_binary
+from tests.support.peers.jaeger import jaeger_binary
 from tests.support.peers.kafka import kafka_jars
 from tests.support.peers.kfake import kfake_binary
 from tests.support.peers.litellm import litellm_environment
 from tests.support.peers.llm_clients import llm_clients, llm_clients_node
+from tests.support.peers.platforms import ddapm_environment, mlflow_environment, phoenix_environment
 from tests.support.peers.prometheus import prometheus_binaries
 from tests.support.peers.schemathesis import schemathesis_environment
 from tests.support.peers.stores import azurite_directory, fake_gcs_binary, moto_environment
@@ -27,16 +29,20 @@ BUILDERS = {
     "azurite": azurite_directory,
     "clickhouse": clickhouse_environment,
     "collector": collector_binary,
+    "ddapm": ddapm_environment,
     "fake-gcs": fake_gcs_binary,
     "h2spec": h2spec_binary,
+    "jaeger": jaeger_binary,
     "kafka": kafka_jars,
     "kfake": kfake_binary,
     "litellm": litellm_environment,
     "llm-clients": llm_clients,
     "llm-clients-node": llm_clients_node,
+    "mlflow": mlflow_environment,
     "moto": moto_environment,
     "loki": loki_binary,
     "opensearch": opensearch_directory,
+    "phoenix": phoenix_environment,
     "prometheus": prometheus_binaries,
     "prometheus-collector": prometheus_collector_binary,
     "schemathesis": schemathesis_environment,

@@ -18,7 +18,6 @@ from tests.support.peers.process import PeerProcessError, free_port
 
 __all__ = ["PeerServer"]
 
-START_SECONDS = 60.0
 STOP_SECONDS = 20.0
 START_ATTEMPTS = 5
 POLL_SECONDS = 0.02
@@ -29,6 +28,7 @@ class PeerServer:
 
     name: ClassVar[str]
     ready_path: ClassVar[str] = "/"
+    start_seconds: ClassVar[float] = 60.0
 
     def __init__(self) -> None:
         self.port = 0
@@ -111,8 +111,8 @@ class PeerServer:
         while not self._answers():
             if self._process is None or self._process.poll() is not None:
                 raise PeerProcessError(f"{self.name} ended before it was ready:\n{self.log[-3000:]}")
-            if time.monotonic() - begin > START_SECONDS:
-                raise PeerProcessError(f"{self.name} was not ready within {START_SECONDS} s:\n{self.log[-3000:]}")
+            if time.monotonic() - begin > self.start_seconds:
+                raise PeerProcessError(f"{self.name} was not ready within {self.start_seconds} s:\n{self.log[-3000:]}")
             time.sleep(POLL_SECONDS)
 
     def _answers(self) -> bool:
