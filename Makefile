@@ -15,7 +15,7 @@ FORCE_NATIVE := UNTRACE_PIPELINE_CODEC=native UNTRACE_PIPELINE_INGRESS=native UN
 
 .DEFAULT_GOAL := help
 .PHONY: help run demo native native-test test test-native test-python integration lint format type docs \
-        docs-check fuzz fuzz-native miri peers bench soak wheel wheel-check dist-native has-cargo clean
+        docs-check fuzz fuzz-native miri peers test-destinations bench soak wheel wheel-check dist-native has-cargo clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -116,7 +116,12 @@ miri: has-cargo  ## Tests of the codec's crates under Miri (needs nightly with m
 
 peers: $(VENV)/.dev  ## Build the real peers that tests and benchmarks compare with (Go Collector: about ten minutes once; Kafka by Maven, object stores by pip, Go and npm)
 	$(BIN)/python -m tests.support.peers build collector h2spec kafka kfake prometheus moto fake-gcs azurite \
-	  llm-clients llm-clients-node litellm clickhouse opensearch schemathesis vendor-sdks vendor-sdks-old prometheus-collector
+	  llm-clients llm-clients-node litellm clickhouse opensearch ddapm schemathesis vendor-sdks vendor-sdks-old prometheus-collector
+
+# Phoenix and MLflow take 850 MB and two minutes each, Jaeger four minutes of compiling: not for every run of the tests.
+test-destinations: $(VENV)/.dev  ## Send to every destination, real where it runs here, and ask it: a table, kept in out/destinations.md (ARGS="phoenix jaeger")
+	-$(BIN)/python -m tests.support.peers build azurite clickhouse collector ddapm fake-gcs jaeger kafka mlflow moto opensearch phoenix prometheus
+	$(BIN)/python -m tests.support.proofs $(ARGS)
 
 bench: $(VENV)/.dev  ## Side by side with the Go Collector and LiteLLM's proxy; results in benchmarks/results/ (ARGS=--quick)
 	$(BIN)/python -m benchmarks $(ARGS)

@@ -30,7 +30,7 @@ from untrace_plugins.genai import names
 from untrace_plugins.processors.genai_normalizer import FACTORY as NORMALIZER
 from untrace_plugins.processors.llm_cost import FACTORY as COST
 
-__all__ = ["OTLP", "READS", "Filled", "filled", "page"]
+__all__ = ["FIELDS", "GENAI", "OTLP", "READS", "Filled", "fields_of", "filled", "normalised", "page", "reads_field"]
 
 HTTP_ERROR = 400
 PAGE = Path(__file__).resolve().parents[3] / "docs/destination-fields.md"
@@ -176,12 +176,17 @@ class Filled:
 
 async def canonical(capture: str) -> list[Batch]:
     """Return the traces of a capture after the processors of a usual pipeline: normalised and priced."""
+    found = captures()[capture]
+    return await normalised(batch for signal in (Signal.LOGS, Signal.TRACES) for _, batch in found.otlp(signal))
+
+
+async def normalised(batches: Iterable[Batch]) -> list[Batch]:
+    """Return the traces among them after those processors; log records with their messages come first."""
     sink = Sink()
     settings = make_settings(Kind.PROCESSOR, "genai_normalizer", signals=[Signal.TRACES, Signal.LOGS])
     normalizer = NORMALIZER.create(NORMALIZER.config.model_validate({"join_events": {}}), settings, sink)
-    for signal in (Signal.LOGS, Signal.TRACES):
-        for _, batch in captures()[capture].otlp(signal):
-            await normalizer.consume(batch)
+    for batch in batches:
+        await normalizer.consume(batch.copy())
     await normalizer.shutdown()
     settings = make_settings(Kind.PROCESSOR, "llm_cost", signals=[Signal.TRACES])
     priced = COST.create(COST.config.model_validate({}), settings)
@@ -236,13 +241,13 @@ async def filled(capture: str) -> dict[str, Filled]:
         after = await sent(platform, batches)
         found[platform] = result = Filled()
         for span_id in called:
-            for name, expected in _has(truth[span_id]).items():
+            for name, expected in fields_of(truth[span_id]).items():
                 result.have[name] += 1
-                result.there[name] += span_id in after and _reads(reads, name, after[span_id], expected)
+                result.there[name] += span_id in after and reads_field(reads, name, after[span_id], expected)
     return found
 
 
-def _has(span: SpanView) -> dict[str, Any]:
+def fields_of(span: SpanView) -> dict[str, Any]:
     """Return what a call has, from its canonical form; texts as samples of them."""
     attributes = span.attributes
     messages = json.loads(str(attributes.get(names.INPUT_MESSAGES) or "[]"))
@@ -267,7 +272,7 @@ def _texts(messages: list[dict[str, Any]]) -> list[str]:
     return [part["content"] for part in parts if part["content"]]
 
 
-def _reads(reads: Mapping[str, str], name: str, span: SpanView, expected: Any) -> bool:
+def reads_field(reads: Mapping[str, str], name: str, span: SpanView, expected: Any) -> bool:
     """Return whether a platform finds a field in a span, with the right value."""
     if name == "error":
         return span.failed

@@ -1,0 +1,74 @@
+"""Destinations that can be asked what they have."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from types import TracebackType
+from typing import Any, Self
+
+from tests.support.destinations.fields import GENAI
+from tests.support.llm_calls import SpanView
+from untrace_pipeline.data import Batch, Field, Level
+
+__all__ = ["AS_IS", "Place", "Stored", "stored"]
+
+Stored = tuple[str, SpanView]
+"""The id of a span in hex, and what a destination has of it."""
+
+AS_IS: Mapping[str, str] = {**GENAI, "session": r"session\.id"}
+"""Where the fields of a call are in the canonical form."""
+
+_FIELDS = [Field(Level.ITEM, name) for name in ("span_id", "name", "attributes", "status.code")]
+
+
+def stored(batch: Batch) -> Iterator[Stored]:
+    """Yield the spans of a batch, one that is there twice twice."""
+    columns: Any = batch.columns(_FIELDS)
+    for span_id, name, attributes, status in zip(*columns, strict=True):
+        yield span_id.hex(), SpanView(name, attributes or {}, status == 2)
+
+
+class Place(ABC):
+    """A destination, from `with` until its end."""
+
+    name: str
+    """Of its row."""
+    exporter: str = ""
+    """Type of the exporter, where it is not the name."""
+    exports: str = r"/v1/traces$"
+    """Paths that get data."""
+    reads: Mapping[str, str] = AS_IS
+    """Attributes by field."""
+    splits: bool = True
+    """Whether the destination may say that a request is too large."""
+
+    @property
+    @abstractmethod
+    def peer(self) -> str:
+        """What is asked: a program and its version, or `contract`."""
+
+    @property
+    @abstractmethod
+    def url(self) -> str:
+        """Where the server takes HTTP, without a slash at the end; empty where it takes none."""
+
+    @abstractmethod
+    def options(self, url: str) -> dict[str, Any]:
+        """Return the options of the exporter that sends to `url`, which passes on to `self.url`."""
+
+    @abstractmethod
+    def read(self) -> list[Stored]:
+        """Return all spans that it has."""
+
+    def takes(self, span: SpanView) -> bool:
+        """Return whether the destination has a use for a span."""
+        return True
+
+    def __enter__(self) -> Self:
+        return self
+
+    @abstractmethod
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...

@@ -1,0 +1,1 @@
+"""The places, by where they come from."""
