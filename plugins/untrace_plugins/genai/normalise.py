@@ -13,7 +13,7 @@ from untrace_plugins.genai.plan import Plan, plan
 from untrace_plugins.genai.reading import Reading
 from untrace_plugins.genai.values import integer
 
-__all__ = ["ALL", "Changes", "Manner", "normalise"]
+__all__ = ["ALL", "Changes", "Manner", "normalise", "understood"]
 
 _CACHE = (names.USAGE_CACHE_READ, names.USAGE_CACHE_CREATION)
 _CONTENT = frozenset({*names.USAGE, names.INPUT_MESSAGES, names.OUTPUT_MESSAGES})
@@ -31,6 +31,7 @@ class Manner:
 
 
 ALL = Manner()
+_REMOVING = Manner(removes=frozenset(dialect.name for dialect in DIALECTS))
 
 
 class Changes(NamedTuple):
@@ -71,6 +72,12 @@ def normalise(
     changes |= dict.fromkeys(removed - changes.keys() - span.values.keys())
     changes[names.DIALECT] = found[0].name
     return Changes(changes, found[0].name, span.malformed)
+
+
+def understood(attributes: Mapping[str, Value]) -> set[str]:
+    """Return which attributes of a canonical span a dialect has read: the canonical ones have their content."""
+    given = {key: value for key, value in attributes.items() if key != names.DIALECT}
+    return {key for key, value in normalise(given, _REMOVING).values.items() if value is None}
 
 
 def _read(span: Reading, known: Plan, manner: Manner) -> set[str]:

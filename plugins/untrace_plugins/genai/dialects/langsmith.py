@@ -16,7 +16,7 @@ from untrace_plugins.genai.dialects.parameters import parameters, response
 from untrace_plugins.genai.messages import input_messages, output_messages
 from untrace_plugins.genai.reading import Reading
 from untrace_plugins.genai.usage import usage
-from untrace_plugins.genai.values import dump, load, python_literal
+from untrace_plugins.genai.values import dump, load, number, python_literal
 from untrace_plugins.genai.words import operation, provider, span_kind
 
 __all__ = ["from_run", "read"]
@@ -24,6 +24,12 @@ __all__ = ["from_run", "read"]
 _METADATA = "langsmith.metadata."
 _RETRIEVAL = names.Operation.RETRIEVAL
 _OWN = ("LANGSMITH_", "usage_metadata", "invocation_params", "ls_invocation_params")
+_AROUND = frozenset({"id", "object", "created", "model", "system_fingerprint", "usage", "usage_metadata"})
+_COSTS: Mapping[str, str] = {
+    "total_cost": names.USAGE_COST,
+    "input_cost": names.COST_INPUT,
+    "output_cost": names.COST_OUTPUT,
+}
 _PROMPT, _COMPLETION = "gen_ai.prompt", "gen_ai.completion"
 
 
@@ -88,14 +94,30 @@ def _call(span: Reading, asked: Any, answered: Any) -> None:
         if isinstance(invocation, dict):
             parameters(span, invocation)
     if isinstance(answered, dict):
-        span.put(names.OUTPUT_MESSAGES, span.attempt(output_messages, answered, _COMPLETION), _COMPLETION)
+        if span.values.get(names.OPERATION) != names.Operation.EMBEDDINGS and _has_content(answered):
+            span.put(names.OUTPUT_MESSAGES, span.attempt(output_messages, answered, _COMPLETION), _COMPLETION)
+        elif names.OUTPUT_MESSAGES not in span.attributes:
+            span.values.pop(names.OUTPUT_MESSAGES, None)
         span.tokens(usage(answered.get("usage_metadata"), exclusive=False))
+        _cost(span, answered.get("usage_metadata"))
         response(span, answered)
     for details in ("input_token_details", "output_token_details"):
         given = python_literal(span.attributes.get(f"gen_ai.usage.{details}"))
         if isinstance(given, dict):
             counts = [one for one in usage({details: given}) if one[0] not in (names.USAGE_INPUT, names.USAGE_OUTPUT)]
             span.tokens(counts, f"gen_ai.usage.{details}")
+
+
+def _has_content(answered: Mapping[str, Any]) -> bool:
+    """Return whether an answer is more than what stands around one, as that of a stream that was left."""
+    return any(value not in (None, [], {}) for key, value in answered.items() if key not in _AROUND)
+
+
+def _cost(span: Reading, usage_metadata: Any) -> None:
+    """Take the cost that an application told LangSmith, in dollars."""
+    if isinstance(usage_metadata, dict):
+        for key, canonical in _COSTS.items():
+            span.put(canonical, number(usage_metadata.get(key)))
 
 
 def from_run(run: Mapping[str, Any]) -> dict[str, Value]:

@@ -18,6 +18,7 @@ from untrace_plugins.genai.emit.parameters import parameters
 from untrace_plugins.genai.emit.span import Span, strings
 from untrace_plugins.genai.emit.words import in_out, is_llm_call, metadata, total_tokens, word_of
 from untrace_plugins.genai.names import Kind, Operation
+from untrace_plugins.genai.normalise import understood
 from untrace_plugins.rows import SpanRow, read_spans
 
 __all__ = ["DatadogEvents"]
@@ -238,7 +239,9 @@ def _tool(definition: Mapping[str, Any]) -> dict[str, Any]:
 
 def _attached(span: Span, kind: str) -> dict[str, Any]:
     """Return parameters of a call, what the application attached, and all that has no other place."""
-    found: dict[str, Any] = {key: one for key, one in span.attributes.items() if not key.startswith(_TOLD)}
+    told = understood(span.attributes)
+    rest = ((key, one) for key, one in span.attributes.items() if key not in told)
+    found: dict[str, Any] = {key: one for key, one in rest if not key.startswith(_TOLD)}
     found |= parameters(span) if kind in _MODELS else {}
     reasons = strings(span.attributes.get(names.RESPONSE_FINISH_REASONS))
     if reasons:

@@ -94,7 +94,8 @@ class LangSmithRuns:
         if not any(row.parent_span_id) and (root is None or root.span_id == row.span_id):
             return _Place(trace, trace, None, _step(row.start, trace))
         above = list(self._lineage.above(trace_id, row.parent_span_id))
-        between = [one for one in reversed(above) if one.parent_id and one.span_id != row.span_id]
+        ends = {row.span_id, root.span_id if root is not None else b""}
+        between = [one for one in reversed(above) if one.span_id not in ends]
         first = root.start if root is not None else min([row.start, *(one.start for one in above)])
         own = _run_id(trace_id, row.span_id)
         steps = [(one.start, _run_id(trace_id, one.span_id)) for one in between]
@@ -148,7 +149,10 @@ def _error(row: SpanRow) -> str:
     kind = told.get("exception.type") or row.attributes.get(names.ERROR_TYPE)
     said = told.get("exception.message") or row.status_message
     trace = told.get("exception.stacktrace")
-    text = f"{as_text(kind)}({as_text(said or '')!r})" if kind else as_text(said or "error")
+    text = as_text(said or "")
+    if kind and not text.startswith(f"{as_text(kind)}("):
+        text = f"{as_text(kind)}({text!r})"
+    text = text or "error"
     return f"{text}\n\n{as_text(trace)}" if trace else text
 
 

@@ -15,8 +15,6 @@ Key = TypeVar("Key")
 
 REMEMBERED: Final = 32_768
 """Spans; some 8 MB."""
-DEEPEST: Final = 256
-"""Ancestors that are looked at: deeper traces are no traces, but circles."""
 _FIELDS: Final = [Field(Level.ITEM, name) for name in ("trace_id", "span_id", "parent_span_id", "start_time_unix_nano")]
 
 
@@ -58,12 +56,11 @@ class Lineage:
         return self._roots.get(trace_id)
 
     def above(self, trace_id: bytes, parent_id: bytes) -> Iterator[Ancestor]:
-        """Yield the parent of a span, its parent, and so on, as far as they are known."""
-        for _ in range(DEEPEST):
-            found = self._spans.get((trace_id, parent_id)) if parent_id else None
-            if found is None:
-                return
+        """Yield the parent of a span, its parent, and so on, as far as they are known; in a circle, once around."""
+        passed: set[bytes] = set()
+        while parent_id not in passed and (found := self._spans.get((trace_id, parent_id))) is not None:
             yield found
+            passed.add(parent_id)
             parent_id = found.parent_id
 
 

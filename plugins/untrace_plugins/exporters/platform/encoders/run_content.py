@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import Any, Final
 
 from untrace_pipeline.data import Value
@@ -13,6 +13,7 @@ from untrace_plugins.genai.emit.openai import answered, asked
 from untrace_plugins.genai.emit.parameters import PARAMETERS
 from untrace_plugins.genai.emit.span import Span, strings
 from untrace_plugins.genai.emit.words import in_out, is_llm_call, metadata, total_tokens, word_of
+from untrace_plugins.genai.normalise import understood
 from untrace_plugins.genai.values import load
 from untrace_plugins.rows import Source
 
@@ -32,20 +33,19 @@ _TOLD: Final = frozenset(
     }
 )
 """Attributes that have a place of their own in a run; metadata is the place of the others."""
-_CALL: Final = frozenset(
-    {
-        *(names.REQUEST_MODEL, names.RESPONSE_MODEL, names.RESPONSE_ID, names.RESPONSE_FINISH_REASONS),
-        *PARAMETERS,
-    }
-)
-"""Attributes that have one in the run of a call."""
+_ASKED: Final = frozenset({names.REQUEST_MODEL, *PARAMETERS})
+_ANSWERED: Final = frozenset({names.RESPONSE_MODEL, names.RESPONSE_ID})
+"""Attributes that have one in the run of a call, and in its outputs."""
 
 
 def content(span: Span, source: Source) -> dict[str, Any]:
     """Return ``run_type``, ``inputs``, ``outputs``, ``extra`` and ``tags``."""
     call = is_llm_call(span)
     inputs, outputs, invocation = _called(span) if call else (*_moved(span), {})
-    extra: dict[str, Any] = {"metadata": _metadata(span, source, call=call, invocation=invocation)}
+    told = _TOLD | (_ASKED if call else set()) | (_ANSWERED if call and outputs else set())
+    if call and span.answered:
+        told |= {names.RESPONSE_FINISH_REASONS}
+    extra: dict[str, Any] = {"metadata": _metadata(span, source, told, invocation)}
     if invocation:
         extra["invocation_params"] = invocation
     return {
@@ -61,10 +61,11 @@ def _called(span: Span) -> tuple[dict[str, Any], dict[str, Any] | None, dict[str
     """Return content, answer and parameters of a call, as LangSmith's own wrapper of OpenAI's SDK keeps them."""
     request = asked(span)
     inputs = {name: request.pop(name) for name in _CONTENT if name in request}
-    if span.answered is None and total_tokens(span) is None:
+    if not span.answered and total_tokens(span) is None and span.text(names.RESPONSE_ID) is None:
         return inputs, None, request
     response = answered(span)
-    response.pop("usage", None)
+    for name in ("usage", "data"):  # LangSmith has words of its own for tokens, and nobody has the vectors
+        response.pop(name, None)
     if (usage := _usage(span)) is not None:
         response["usage_metadata"] = usage
     return inputs, response, request
@@ -75,9 +76,9 @@ def _usage(span: Span) -> dict[str, Any] | None:
     if total is None and cost is None:
         return None
     found: dict[str, Any] = {
-        "input_tokens": span.count(names.USAGE_INPUT) or 0,
-        "output_tokens": span.count(names.USAGE_OUTPUT) or 0,
-        "total_tokens": total or 0,
+        "input_tokens": span.count(names.USAGE_INPUT),
+        "output_tokens": span.count(names.USAGE_OUTPUT),
+        "total_tokens": total,
         "input_token_details": {
             "cache_read": span.count(names.USAGE_CACHE_READ),
             "cache_creation": span.count(names.USAGE_CACHE_CREATION),
@@ -112,10 +113,10 @@ def _object(text: str, word: str) -> dict[str, Any]:
     return found if isinstance(found, dict) else {word: text if found is None else found}
 
 
-def _metadata(span: Span, source: Source, *, call: bool, invocation: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what LangSmith groups and filters by, and all that has no other place."""
+def _metadata(span: Span, source: Source, told: Set[str], invocation: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what LangSmith groups and filters by, and all that has no other place. ``invocation`` is of calls only."""
     attributes = span.attributes
-    told = _TOLD | _CALL if call else _TOLD
+    told = told | understood(attributes)
     rest = {name: value for name, value in attributes.items() if name not in told and not name.startswith(_OWN)}
     found: dict[str, Value] = {**source.resource, **rest, **(metadata(span) or {})}
     named: dict[str, Value] = {
@@ -123,12 +124,9 @@ def _metadata(span: Span, source: Source, *, call: bool, invocation: Mapping[str
         "conversation_id": span.text(names.CONVERSATION_ID) if names.SESSION_ID not in attributes else None,
         "user_id": span.text(names.USER_ID),
         "ls_provider": span.text(names.PROVIDER),
+        "ls_model_name": invocation.get("model"),
+        "ls_model_type": "chat" if invocation else None,
+        "ls_temperature": invocation.get("temperature"),
+        "ls_max_tokens": invocation.get("max_tokens"),
     }
-    if call:
-        named |= {
-            "ls_model_name": invocation.get("model"),
-            "ls_model_type": "chat",
-            "ls_temperature": span.number(names.REQUEST_TEMPERATURE),
-            "ls_max_tokens": span.count(names.REQUEST_MAX_TOKENS),
-        }
     return found | {name: value for name, value in named.items() if value is not None}
