@@ -292,7 +292,7 @@ class Call:
             error=self._error,
             attempts=() if sending is None else sending.attempts,
             attribution=attribution(request.headers),
-            secrets=[*secrets(request.first, request.query), *upstream.secrets],
+            secrets=[*secrets(request.headers, request.query), *upstream.secrets],
         )
         if head is not None:
             exchange.status = head.status

@@ -41,22 +41,26 @@ _CONNECTION: Final = frozenset(
 """Of one connection only (RFC 9110, 7.6.1)."""
 _REQUEST_OWN: Final = _CONNECTION | {b"host", b"content-length", b"expect"}
 """What each request to a provider gets anew."""
+_ANSWER_OWN: Final = _CONNECTION | {b"x-untrace-overhead-ms"}
+"""What each answer gets anew; another daemon's time is not ours."""
 TRACE: Final = frozenset({b"traceparent", b"tracestate"})
 CREDENTIALS: Final = frozenset({b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key"})
 """Where the providers look for a key."""
-_SECRETS: Final = (
-    *CREDENTIALS,
-    b"proxy-authorization",
-    b"ocp-apim-subscription-key",
-    b"x-amz-security-token",
-    b"cookie",
-    b"x-untrace-key",
-    b"helicone-auth",
-    b"x-portkey-api-key",
-    b"x-portkey-virtual-key",
-    b"cf-aig-authorization",
-    b"x-litellm-api-key",
-    b"x-auth-token",
+_SECRETS: Final = frozenset(
+    {
+        *CREDENTIALS,
+        b"proxy-authorization",
+        b"ocp-apim-subscription-key",
+        b"x-amz-security-token",
+        b"cookie",
+        b"x-untrace-key",
+        b"helicone-auth",
+        b"x-portkey-api-key",
+        b"x-portkey-virtual-key",
+        b"cf-aig-authorization",
+        b"x-litellm-api-key",
+        b"x-auth-token",
+    }
 )
 """Where gateways look for one, too."""
 _SECRET_PARAMETERS: Final = frozenset({"key", "api_key", "access_token", "sig", "X-Amz-Signature", "X-Amz-Credential"})
@@ -90,7 +94,7 @@ def response_lines(headers: Iterable[Header], *, with_length: bool = True) -> tu
     named = _named_by_connection(headers)
     for name, value in headers:
         lower = name.lower()
-        if lower in _CONNECTION or (named and lower in named):
+        if lower in _ANSWER_OWN or (named and lower in named):
             continue
         if lower == b"content-length":
             if not with_length:
@@ -184,9 +188,9 @@ def _put_all(metadata: dict[str, Value], text: str) -> None:
             _put(metadata, name, value if plain else orjson.dumps(value).decode())
 
 
-def secrets(headers: Mapping[bytes, bytes], query: str) -> list[str]:
+def secrets(headers: Iterable[Header], query: str) -> list[str]:
     """Return the keys that a request brings, as they stand there."""
-    found = [headers[name].decode("latin-1").rpartition(" ")[2] for name in _SECRETS if name in headers]
+    found = [value.decode("latin-1").rpartition(" ")[2] for name, value in headers if name in _SECRETS]
     if query:
         found += [value for name, value in parse_qsl(query) if name in _SECRET_PARAMETERS]
     return found

@@ -85,20 +85,17 @@ def named_upstream(path: str, names: Sequence[str]) -> Named | None:
     """
     for beginning, only in (("/v1/proxy/", False), ("/passthrough/", True)):
         if path.startswith(beginning):
-            rest = unquote(path.removeprefix(beginning))
-            matching = [name for name in names if rest == name or rest.startswith(f"{name}/")]
-            name = max(matching, key=len, default=rest.partition("/")[0])
-            cut = _cut(path.removeprefix(beginning), name.count("/") + 1)
-            return Named(name, cut, only)
+            segments = path.removeprefix(beginning).split("/")
+            count = _named_segments(segments, names)
+            return Named(unquote("/".join(segments[:count])), f"/{'/'.join(segments[count:])}", only)
     return None
 
 
-def _cut(path: str, segments: int) -> str:
-    """Take segments from the beginning; a slash in a name may be written as ``%2F``."""
-    while segments:
-        head, _, path = path.partition("/")
-        segments -= 1 + unquote(head).count("/")
-    return f"/{path}"
+def _named_segments(segments: Sequence[str], names: Sequence[str]) -> int:
+    """Return how many segments name an upstream; a slash in its name may be written as ``%2F``."""
+    longest = 1 + max(name.count("/") for name in names)
+    counts = range(longest, 1, -1)
+    return next((count for count in counts if unquote("/".join(segments[:count])) in names), 1)
 
 
 def openai_path(path: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -23,6 +24,9 @@ _HINTS = (
     (b"api-key", UpstreamKind.AZURE_OPENAI),
 )
 """Headers that tell whose API a path belongs to that several have: ``/v1/models``."""
+_SLASH = r"(?:[/\\]|%2f|%5c)"
+_UPWARDS = re.compile(rf"{_SLASH}(?:\.|%2e){{2}}(?:{_SLASH}|;|$)", re.IGNORECASE)
+"""What some server might take for a way out of the upstream's own path."""
 _UNROUTED = RouteConfig(path="/*", upstreams=["-"])
 """What holds for a path without a route."""
 
@@ -55,12 +59,14 @@ class Router:
         self._names = [*upstreams, *UpstreamKind]
 
     def plan(self, request: Request) -> Plan:
-        """Return what to try. Raises :class:`ProxyError`: 404 where there is nothing, 405 for TRACE.
+        """Return what to try. Raises :class:`ProxyError`: 404 where there is nothing, 400 for ``..``, 405 for TRACE.
 
         That would show a client the key that the daemon adds.
         """
         if request.method == "TRACE":
             raise ProxyError(HTTPStatus.METHOD_NOT_ALLOWED, "method_not_allowed", "no TRACE through here")
+        if _UPWARDS.search(request.path):
+            raise ProxyError(HTTPStatus.BAD_REQUEST, "invalid_path", "a path must not have '..' as a segment")
         named = named_upstream(request.path, self._names)
         if named is None:
             path, kind = request.path, self._kind(request, request.path)

@@ -68,6 +68,8 @@ def test_what_a_path_says(path: str, api: Api, kind: str | None) -> None:
         ("/passthrough/openai/backup/a%2Fb", Named("openai/backup", "/a%2Fb", True)),
         ("/passthrough/openai%2Fbackup/a", Named("openai/backup", "/a", True)),
         ("/passthrough/openaiish/a", Named("openaiish", "/a", True)),
+        ("/passthrough/openai%2Fother/a", Named("openai/other", "/a", True)),
+        ("/passthrough/openai%2F%2F/a", Named("openai//", "/a", True)),
         ("/v1/proxies/openai/a", None),
     ],
 )
@@ -174,8 +176,9 @@ def test_whole_body_that_is_too_large() -> None:
 
 
 def test_lines_of_an_answer() -> None:
-    """Kept as they came, but those of the connection, and those that it names."""
+    """Kept as they came, but those of the connection, those that it names, and what is ours."""
     headers = [(b"X-A", b" 1 "), (b"Connection", b"close, X-B"), (b"X-B", b"1"), (b"Content-Length", b"7")]
+    headers.append((b"X-Untrace-Overhead-Ms", b"9"))
     assert response_lines(headers) == (b"X-A:  1 \r\nContent-Length: 7\r\n", 7)
     assert response_lines(headers, with_length=False) == (b"X-A:  1 \r\n", None)
 
@@ -326,5 +329,5 @@ async def test_pause_before_another_attempt(headers: dict[str, str], seconds: fl
 
 def test_secrets_of_a_request_are_known() -> None:
     """Without the scheme before them; those of the query as they are meant."""
-    headers = {b"authorization": b"Bearer one", b"cookie": b"two", b"accept": b"*/*"}
-    assert sorted(secrets(headers, "alt=sse&key=thr%65e")) == ["one", "three", "two"]
+    headers = [(b"authorization", b"Bearer one"), (b"cookie", b"two"), (b"accept", b"*/*"), (b"cookie", b"and another")]
+    assert secrets(headers, "alt=sse&key=thr%65e") == ["one", "two", "another", "three"]

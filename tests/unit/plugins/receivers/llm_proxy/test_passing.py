@@ -248,6 +248,17 @@ async def test_nothing_but_upstreams_is_reached(upstream: LlmUpstream) -> None:
     assert answer.json["error"]["code"] == "no_upstream"
 
 
+@pytest.mark.parametrize("up", ["..", "%2e%2E", ".%2e", "a%2f..%2f", "a%5C..", "..;"])
+async def test_nothing_above_the_upstreams_path_is_reached(upstream: LlmUpstream, up: str) -> None:
+    """The key that the daemon adds is for what stands below ``base_url`` only."""
+    upstreams = {"openai": {"base_url": f"{upstream.url}/team", "api_key": "ours"}}
+    async with proxying(upstreams=upstreams) as proxy:
+        answer = await proxy.ask(f"/passthrough/openai/{up}/other/v1/models")
+        assert answer.status == 400
+        assert answer.json["error"]["code"] == "invalid_path"
+        assert (await proxy.ask("/passthrough/openai/v1/models/a..b")).status != 400
+
+
 async def test_tls_to_the_upstream() -> None:
     """The provider is called over TLS, and only if its certificate is good."""
     authority = trustme.CA()
