@@ -61,6 +61,7 @@ class HttpConnection(asyncio.Protocol):
         self._head_bytes = 0  # of a head that is not complete; 0 between requests
         self._head_is_new = False
         self._body_bytes: float = 0  # of the incoming body, with framing; -inf where its headers end
+        self._framing_bytes: float = 0  # since the last piece of the incoming body; -inf where that ends
         self._deaf = False  # input is thrown away; the connection closes after what is still to be answered
         self._ended = False  # the client will send no more
         self._lost = False
@@ -114,7 +115,10 @@ class HttpConnection(asyncio.Protocol):
                 self._update_reading()
 
     def _count_framing(self, request: Request, size: int) -> None:
-        """Refuse a body that is nearly all chunk headers."""
+        """Refuse a body that is nearly all chunk headers, and one with a trailer that does not end."""
+        self._framing_bytes = max(0, self._framing_bytes + size)
+        if self._framing_bytes > MAX_HEAD_BYTES:
+            self._refuse(_head_too_large())
         self._body_bytes = max(0, self._body_bytes + size)
         if self._body_bytes > FRAMING_BYTES + FRAMING_FACTOR * request.size and not request.discarded:
             self._refuse(HttpError(HTTPStatus.BAD_REQUEST, "the body is nearly all chunk headers"))
@@ -202,7 +206,7 @@ class HttpConnection(asyncio.Protocol):
         self._incoming = request
         self._head_bytes = 0
         self._head_is_new = False
-        self._body_bytes = -math.inf
+        self._body_bytes = self._framing_bytes = -math.inf
         if self._current is None:
             self._start(request)
         else:
@@ -210,6 +214,7 @@ class HttpConnection(asyncio.Protocol):
 
     def on_body(self, body: bytes) -> None:
         """Take a piece of the body."""
+        self._framing_bytes = -math.inf
         if self._incoming is not None:
             self._incoming.take(body)
 

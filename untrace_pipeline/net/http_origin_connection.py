@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["AnswerHead", "CallError", "Failure", "Listener", "OriginConnection"]
 
 MAX_HEAD_BYTES = 256 * 1024
-"""Status line and headers of an answer."""
+"""Status line and headers of an answer; what stands between two pieces of its body, too."""
 _INFORMATIONAL = 200
 """Statuses below announce another answer (RFC 9110, 15.2)."""
 _BODILESS = {204, 304}
@@ -76,7 +76,7 @@ class OriginConnection(asyncio.Protocol):
         self._head_only = False
         self._reason = b""
         self._headers: list[tuple[bytes, bytes]] = []
-        self._head_bytes = 0
+        self._framing_bytes = 0  # since an answer or its body began, or the last piece of the body
         self._head: AnswerHead | None = None  # came with the present data
         self._in_body = False
         self._pieces: list[bytes] = []
@@ -126,6 +126,7 @@ class OriginConnection(asyncio.Protocol):
             self.abort()  # nobody asked for anything
             return
         self.is_fresh = False
+        self._framing_bytes += len(data)
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
@@ -134,6 +135,8 @@ class OriginConnection(asyncio.Protocol):
             self._fail(Failure.INVALID, f"the answer is no HTTP: {error}")
         else:
             self._hand_on()
+            if self._framing_bytes > MAX_HEAD_BYTES:  # the parser would gather a header without an end
+                self._fail(Failure.INVALID, "the answer is no HTTP: headers or trailers are too large")
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone."""
@@ -184,7 +187,7 @@ class OriginConnection(asyncio.Protocol):
             raise ValueError(msg)
         self._reason = b""
         self._headers = []
-        self._head_bytes = 0
+        self._framing_bytes = 0
 
     def on_status(self, reason: bytes) -> None:
         """Take the reason phrase, or a part of it."""
@@ -192,13 +195,8 @@ class OriginConnection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header; trailers are left out, as RFC 9110 (6.5.1) allows."""
-        if self._in_body:
-            return
-        self._head_bytes += len(name) + len(value)
-        if self._head_bytes > MAX_HEAD_BYTES:
-            msg = "the headers are too large"
-            raise ValueError(msg)
-        self._headers.append((name, value))
+        if not self._in_body:
+            self._headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         """The head is complete."""
@@ -207,6 +205,7 @@ class OriginConnection(asyncio.Protocol):
             return
         self._head = AnswerHead(status, self._reason, self._headers)
         self._in_body = True
+        self._framing_bytes = 0
         if self._head_only:
             self._complete = True
             return
@@ -216,6 +215,7 @@ class OriginConnection(asyncio.Protocol):
 
     def on_body(self, body: bytes) -> None:
         """Take a piece of the body."""
+        self._framing_bytes = 0
         if not self._head_only:
             self._pieces.append(body)
 

@@ -101,8 +101,9 @@ async def test_ambiguous_framing_is_400(running: Running, raw: bytes) -> None:
         b"5\r\nhelloX\r\n0\r\n\r\n",
         b"5;" + b"x" * 2_000_000,
         b"0\r\n" + b"Trailer: x\r\n" * 10_000 + b"\r\n",
+        b"186a0\r\n" + b"x" * 100_000 + b"\r\n0\r\nX: " + b"x" * 1_000_000,
     ],
-    ids=["no-number", "negative", "too-large", "no-end", "endless-extension", "trailers"],
+    ids=["no-number", "negative", "too-large", "no-end", "endless-extension", "trailers", "endless-trailer"],
 )
 async def test_abused_chunks_are_refused(running: Running, body: bytes) -> None:
     """Chunks that break the rules end the request with 4xx, at once."""

@@ -192,7 +192,10 @@ async def test_answer_that_is_cut(answer: bytes) -> None:
     [
         b"SSH-2.0-OpenSSH_9\r\n",
         b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nhi",
-        b"HTTP/1.1 200 OK\r\n" + b"X: %b\r\n" % (b"x" * 70_000) * 5 + b"\r\n",
+        b"HTTP/1.1 200 OK\r\n" + b"X: %b\r\n" % (b"x" * 70_000) * 10 + b"\r\n",
+        b"HTTP/1.1 " + b"x" * 700_000,
+        b"HTTP/1.1 200 OK\r\nX: " + b"x" * 700_000,
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\nX: " + b"x" * 700_000,
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n",
     ],
 )
