@@ -122,12 +122,17 @@ def read_spans(body: bytes, metadata: Mapping[str, Any], context: Context) -> Ba
 def _without(name: str, given: Any) -> tuple[str, str]:
     """Return the path of the first span that lacks an id, and what is expected of it."""
     key = to_camel(name)
-    for r, resource in enumerate(given["resourceSpans"]):
-        for s, scope in enumerate(resource.get("scopeSpans") or ()):
-            for place, span in enumerate(scope.get("spans") or ()):
+    for r, resource in enumerate(_listed(given, "resource_spans")):
+        for s, scope in enumerate(_listed(resource, "scope_spans")):
+            for place, span in enumerate(_listed(scope, "spans")):
                 if not span.get(key, span.get(name)):
                     return f"resourceSpans[{r}].scopeSpans[{s}].spans[{place}].{key}", "Field required"
     return "resourceSpans", f"a span has no {key}"
+
+
+def _listed(given: Mapping[str, Any], name: str) -> Sequence[Any]:
+    """Return a list by its name in JSON, or by that in the schema, which is as good."""
+    return given.get(to_camel(name)) or given.get(name) or ()
 
 
 def _map(text: Value) -> dict[str, Any]:

@@ -148,6 +148,10 @@ async def test_ingest_form_of_the_sdks() -> None:
         (('"spanId": "b7ad6b7169203331", ', ""), "resourceSpans[0].scopeSpans[0].spans[0].spanId"),
         (("0af7651916cd43dd8448eb211c80319c", ""), "resourceSpans[0].scopeSpans[0].spans[0].traceId"),
         (("resourceSpans", "spans"), "resourceSpans"),
+        (
+            ('"resourceSpans": [', '"resourceSpans": [], "resource_spans": [{"scope_spans": [{"spans": [{}]}]}, '),
+            "resourceSpans[0].scopeSpans[0].spans[0].traceId",
+        ),
     ],
 )
 async def test_ingest_wants_spans_with_ids(change: tuple[str, str], field: str) -> None:
