@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -53,7 +54,8 @@ class DirectoryStore:
     def _put(self, thing: StoredObject) -> bool:
         target = self._root / thing.key
         made = list(self._make(target.parent))
-        draft = target.with_name(f".{target.name}.{os.getpid()}.part")
+        # Of its own for each attempt: the thread of one that was given up may still be writing.
+        draft = target.with_name(f".{target.name}.{os.getpid()}-{threading.get_native_id()}.part")
         try:
             self._write(draft, thing.data)
             new = self._move(draft, target)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import logging
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +68,27 @@ async def test_failure_leaves_nothing(
         assert files(tmp_path) == []
     assert await one.put(StoredObject("a/b", b"1"))
     assert files(tmp_path) == ["a/b"]
+
+
+async def test_attempt_that_was_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its thread may still be writing: that spoils nothing for the attempt after it."""
+    begun, go_on = threading.Event(), threading.Event()
+    fsync = os.fsync
+
+    def slow(descriptor: int) -> None:
+        monkeypatch.setattr(os, "fsync", fsync)
+        begun.set()
+        assert go_on.wait(30)
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", slow)
+    one = store(tmp_path)
+    first = asyncio.create_task(one.put(StoredObject("a", b"1")))
+    await asyncio.to_thread(begun.wait)
+    assert await one.put(StoredObject("a", b"1"))
+    go_on.set()
+    assert not await first
+    assert files(tmp_path) == ["a"]
 
 
 async def test_file_system_without_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
