@@ -118,6 +118,16 @@ async def test_batch_has_a_limit(count: int, status: int) -> None:
         assert client.sink.item_count == (count if status == 202 else 0)
 
 
+async def test_large_batch() -> None:
+    """A body that is read in a thread is answered like any other."""
+    large = {**MINIMAL, "metadata": {"notes": "x" * 1000}}
+    async with running() as client:
+        answer = await client.send("/v1/traces/batch", {"traces": [large] * 500 + [{"id": "b"}]})
+        assert answer.status == 202
+        assert (answer.body["accepted"], answer.body["rejected"]) == (500, 1)
+        assert client.sink.item_count == 500
+
+
 async def test_batch_keeps_trees_together() -> None:
     """Traces that name parents of the same batch, at any depth and in any order, share one trace id."""
     tree = [("c", "b"), ("root", None), ("b", "root")]
