@@ -86,9 +86,12 @@ class WebhookExporter:
 
     def _judge(self, answer: Answer) -> ConsumeError | None:
         """Return what an answer stands for: 2xx alone is success."""
+        if _STATUSES.succeeded(answer.status):
+            self._come_back()
+            return None
         if answer.status == HTTPStatus.GONE:
             self._go()
-        return None if _STATUSES.succeeded(answer.status) else refusal(answer, _STATUSES)
+        return refusal(answer, _STATUSES)
 
     def _go(self) -> None:
         """Leave the destination alone from now on."""
@@ -100,3 +103,9 @@ class WebhookExporter:
         )
         if self._host is not None:
             self._host.report(Status.PERMANENT_ERROR, f"{self.destination} said 410 Gone")
+
+    def _come_back(self) -> None:
+        """Say that a destination that was gone takes messages again."""
+        if self._gone_until and self._host is not None:
+            self._host.report(Status.OK, f"{self.destination} takes data again")
+        self._gone_until = 0.0

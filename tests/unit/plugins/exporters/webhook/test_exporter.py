@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 from datetime import UTC, datetime
 from typing import Any
 
@@ -192,8 +193,8 @@ async def test_items_that_were_taken_are_not_sent_again() -> None:
 
 
 async def test_gone_is_left_alone() -> None:
-    """After 410 nothing is sent for a while; what comes is given up, counted, and told in the state."""
-    async with HttpPeer(Reply(410)) as peer, running(FACTORY, options(peer)) as exporter:
+    """After 410 nothing is sent for ``gone_pause``; what comes is given up, counted, and told in the state."""
+    async with HttpPeer(Reply(410)) as peer, running(FACTORY, options(peer, gone_pause="90s")) as exporter:
         for _ in range(3):
             await exporter.consume(spans())
             await exporter.until_idle()
@@ -201,10 +202,12 @@ async def test_gone_is_left_alone() -> None:
         assert exporter.dropped == {"permanent": 3}
         assert exporter.meter.value("exporter_webhook_gone") == 1
         assert (Status.PERMANENT_ERROR, f"{exporter.exporter.destination} said 410 Gone") in exporter.host.reports
-        exporter.exporter._gone_until = 0.0
+        exporter.exporter._clock = lambda: time.time() + 91
         await exporter.consume(spans())
         await exporter.until_idle()
         assert len(peer.asked) == 2
+        assert exporter.meter.value("exporter_webhook_gone") == 0
+        assert exporter.host.reports[-1] == (Status.OK, f"{exporter.exporter.destination} takes data again")
 
 
 async def test_private_addresses_are_refused_at_connect(monkeypatch: pytest.MonkeyPatch) -> None:
