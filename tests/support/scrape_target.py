@@ -22,6 +22,8 @@ class ScrapeTarget:
         self.text = text
         self.content_type = content_type
         self.status = 200
+        self.headers: dict[str, str] = {}
+        """More headers of its answers."""
         self.delay = 0.0
         self.requests: list[web.BaseRequest] = []
         self.on_request: Callable[[int], None] | None = None
@@ -39,7 +41,8 @@ class ScrapeTarget:
         if self.on_request is not None:
             self.on_request(len(self.requests))
         await asyncio.sleep(self.delay)
-        answer = web.Response(status=self.status, body=self.text.encode(), headers={"Content-Type": self.content_type})
+        headers = {"Content-Type": self.content_type, **self.headers}
+        answer = web.Response(status=self.status, body=self.text.encode(), headers=headers)
         if "gzip" in request.headers.get("Accept-Encoding", ""):
             answer.enable_compression()
         return answer

@@ -71,6 +71,11 @@ def test_tables_are_made_as_the_options_say() -> None:
     assert all("ON CLUSTER 'c1'" in statement for statement in replicated)
     assert "ENGINE = ReplicatedMergeTree('/t/{shard}', '{replica}')" in replicated[0]
     assert "deduplication" not in "".join(replicated)
+    names = {"logs_table_name": "records", "metrics_tables": {"gauge": {"name": "gauges"}}, "deduplication_window": 0}
+    own = "".join(statements(config_of(**names), [Signal.LOGS, Signal.METRICS]))
+    assert "`records` (" in own
+    assert "`gauges` (" in own
+    assert "deduplication" not in own
 
 
 def test_numbers_that_json_cannot_hold_are_texts() -> None:

@@ -119,11 +119,17 @@ def test_a_record_as_json() -> None:
 
 def test_a_record_as_its_body() -> None:
     """The text alone; structured bodies are JSON."""
-    options = {"line_format": "body", "structured_metadata": False, "level_label": False}
+    options = {
+        "line_format": "body",
+        "structured_metadata": False,
+        "level_label": False,
+        "resource_labels": ["host.name"],
+    }
     batch = log_batch(log("hello"), log({"a": 1}))
     [stream] = pushed(batch, **options)
     assert [value[1:] for value in stream["values"]] == [["hello"], ['{"a":1}']]
     assert "level" not in stream["stream"]
+    assert stream["stream"]["host_name"] == "a"
 
 
 def test_a_span_is_a_line_too() -> None:

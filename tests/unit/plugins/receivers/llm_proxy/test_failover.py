@@ -55,6 +55,17 @@ async def test_next_upstream_is_asked(two: tuple[LlmUpstream, LlmUpstream], faul
     assert second.last.body == first.last.body
 
 
+async def test_statuses_of_a_route(two: tuple[LlmUpstream, LlmUpstream]) -> None:
+    """``retry_on`` says which answers are not the last word."""
+    first, second = two
+    first.script(["status_503", "status_404"])
+    async with proxying(**options(first, second, retry_on=[404])) as proxy:
+        answers = [await proxy.ask(CHAT, HELLO, headers=KEY) for _ in range(2)]
+        await proxy.spans(2)
+    assert [answer.status for answer in answers] == [503, 200]
+    assert len(second.requests) == 1
+
+
 async def test_answer_that_has_begun_stands(two: tuple[LlmUpstream, LlmUpstream]) -> None:
     """Nothing is repeated once the client has seen a byte."""
     first, second = two

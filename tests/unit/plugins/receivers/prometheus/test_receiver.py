@@ -56,6 +56,24 @@ async def test_scrapes_again_and_again() -> None:
         assert running.meter.value("receiver_prometheus_targets") == 1
 
 
+async def test_other_path() -> None:
+    """``metrics_path`` says where metrics are."""
+    async with ScrapeTarget() as target, scraping(target, metrics_path="/stats") as running:
+        await running.until(lambda: scrapes(running, "success"))
+        assert target.requests[0].path == "/stats"
+
+
+@pytest.mark.parametrize(("follow", "up"), [(True, 1), (False, 0)])
+async def test_redirects(follow: bool, up: int) -> None:
+    """A target may send us elsewhere, unless ``follow_redirects`` is false."""
+    async with ScrapeTarget() as there, ScrapeTarget() as target:
+        target.status, target.headers = 302, {"Location": f"http://{there.address}/metrics"}
+        async with scraping(target, follow_redirects=follow) as running:
+            await running.until(lambda: points(running, "up"))
+            assert points(running, "up")[0].value == up
+        assert bool(there.requests) == follow
+
+
 async def test_format_is_what_the_target_says() -> None:
     """OpenMetrics is read as such."""
     async with ScrapeTarget("# TYPE a counter\na_total 1\n# EOF\n", OPENMETRICS) as target, scraping(target) as running:

@@ -300,6 +300,27 @@ async def test_repetitions_are_taken_once() -> None:
         assert client.here.meter.value("receiver_webhook_events", source="stripe", outcome="repeated") == 1
 
 
+async def test_few_events_are_remembered() -> None:
+    """No more than ``max_event_ids``; an older one is taken again."""
+    async with running(one("stripe"), max_event_ids=2) as client:
+        for number in (1, 2, 3, 3, 1):
+            await client.signed("stripe", {"id": f"evt_{number}"})
+        assert client.sink.item_count == 4
+
+
+async def test_token_in_a_header_of_its_own() -> None:
+    """Where senders send a secret as it is, ``token_header`` says where."""
+    source = {"scheme": "token", "token_header": "X-Gitlab-Token", "secrets": ["t0ken"], "log": {}}
+    async with running({"gitlab": source}) as client:
+        for name, token, status in (
+            ("x-gitlab-token", "t0ken", 200),
+            ("x-gitlab-token", "t0ke", 401),
+            ("authorization", "Bearer t0ken", 401),
+        ):
+            assert (await client.send("/webhooks/gitlab", b"{}", {name: token}))[0] == status
+        assert client.sink.item_count == 1
+
+
 async def test_repetitions_are_taken_where_nothing_is_remembered() -> None:
     """Without a window each request counts."""
     async with running(one("github", replay_window="0s")) as client:
