@@ -272,8 +272,9 @@ async def test_templates_are_installed_before_the_first_document() -> None:
     def rule(asked: Asked) -> Reply:
         return store.bulk(asked) if asked.path == "/_bulk" else Reply(200, {"acknowledged": True})
 
-    wanted = {"install": True, "name": "ours", "number_of_replicas": 0}
-    async with HttpPeer(Reply(503), rule=rule) as server, sending_to(server.url, index_template=wanted) as r:
+    wanted = {"install": True, "name": "ours", "number_of_replicas": 0, "number_of_shards": 3}
+    names = {"logs_index": "records", "metrics_index": "points"}
+    async with HttpPeer(Reply(503), rule=rule) as server, sending_to(server.url, index_template=wanted, **names) as r:
         await asyncio.gather(r.consume(make_batch(items=1)), r.consume(make_batch(items=1, seed=2)))
         await r.until_idle()
     puts = [asked.path for asked in server.asked if asked.method == "PUT"]
@@ -282,6 +283,11 @@ async def test_templates_are_installed_before_the_first_document() -> None:
     assert template["index_patterns"] == ["traces-*.otel-*"]
     assert template["data_stream"] == {}
     assert template["template"]["settings"]["number_of_replicas"] == 0
+    assert template["template"]["settings"]["number_of_shards"] == 3
+    for signal, name in ((Signal.LOGS, "records"), (Signal.METRICS, "points")):
+        other = next(asked for asked in server.asked if asked.path.endswith(f"ours-{signal}")).lines()[0]
+        assert other["index_patterns"] == [f"{name}*"]
+        assert "data_stream" not in other
     assert len(store.documents) == 4
 
 
