@@ -10,21 +10,21 @@ import json
 import re
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tests.support.captures import captures
-from tests.support.destinations.native import records
 from tests.support.destinations.platforms import PLATFORMS
+from tests.support.destinations.server import Judgement
 from tests.support.llm_calls import SpanView, spans_by_id
 from untrace_pipeline.api import Kind
-from untrace_pipeline.data import Batch, Field, Level, Signal, Value
+from untrace_pipeline.data import Batch, Signal
 from untrace_pipeline.delivery import Request
 from untrace_pipeline.registry import Registry
 from untrace_pipeline.testing import Sink, make_settings
-from untrace_plugins.exporters.platform.encoders import Encoder, make_encoder
+from untrace_plugins.exporters.platform.encoders import Body, make_encoder
 from untrace_plugins.exporters.platform.preparation import Preparation
 from untrace_plugins.genai import names
 from untrace_plugins.processors.genai_normalizer import FACTORY as NORMALIZER
@@ -32,7 +32,6 @@ from untrace_plugins.processors.llm_cost import FACTORY as COST
 
 __all__ = ["FIELDS", "GENAI", "OTLP", "READS", "Filled", "fields_of", "filled", "normalised", "page", "reads_field"]
 
-HTTP_ERROR = 400
 PAGE = Path(__file__).resolve().parents[3] / "docs/destination-fields.md"
 OTLP = tuple(name for name, capture in sorted(captures().items()) if any(capture.otlp(Signal.TRACES)))
 FIELDS = ("model", "input", "output", "tools", "input tokens", "output tokens", "cost", "session", "user", "error")
@@ -202,33 +201,14 @@ async def sent(platform: str, batches: Iterable[Batch]) -> dict[str, SpanView]:
     prepared = [await preparation(Request(batch, batch.item_count)) for batch in batches]
     requests = [Batch(Signal.TRACES, request.batch.to_otlp()) for one in prepared for request in one.requests]
     reads = PLATFORMS[platform].rules.reads
-    return spans_by_id(requests) if reads is None else dict(_kept(reads, encoder, requests))
+    return spans_by_id(requests if reads is None else (_kept(reads, encoder.encode(one)) for one in requests))
 
 
-def _kept(reads: Any, encoder: Encoder, requests: Iterable[Batch]) -> Iterator[tuple[str, SpanView]]:
-    """Yield each span as the record that a platform keeps of it."""
-    for span in (part for request in requests for part in request.split(max_items=1)):
-        body = encoder.encode(span)
-        kept = reads(body.path, {"content-type": body.content_type}, body.data)
-        assert isinstance(kept, Batch), kept
-        (record,) = records([kept])
-        (span_id,) = span.column(Field(Level.ITEM, "span_id"))
-        yield span_id.hex(), SpanView("record", dict(_flat("", record)), _failed(record))  # type: ignore[union-attr]
-
-
-def _flat(path: str, value: Any) -> Iterator[tuple[str, Value]]:
-    """Yield every path into JSON, with what is there: numbers and texts as they are, all else as JSON."""
-    if path:
-        yield path, value if isinstance(value, str | int | float) else json.dumps(value)
-    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for key, one in inner:
-        name, colon, rest = one.partition(":") if path == "tags" and isinstance(one, str) else (key, "", one)
-        yield from _flat(f"{path}.{name}" if path else str(name), rest if colon else one)
-
-
-def _failed(record: Mapping[str, Any]) -> bool:
-    status = record.get("providerResponse", {}).get("status", 0)
-    return bool(record.get("error")) or record.get("status") == "error" or status >= HTTP_ERROR
+def _kept(reads: Callable[..., Batch | Judgement], body: Body) -> Batch:
+    """Return the records that a platform with an API of its own keeps of a request."""
+    found = reads(body.path, {"content-type": body.content_type}, body.data)
+    assert isinstance(found, Batch), found
+    return found
 
 
 async def filled(capture: str) -> dict[str, Filled]:

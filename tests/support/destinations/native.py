@@ -15,12 +15,13 @@ from email.policy import HTTP
 from typing import Any
 
 from tests.support.destinations.server import Judgement
-from untrace_pipeline.data import ATTRIBUTES, Batch, Field, Level, Signal
+from untrace_pipeline.data import ATTRIBUTES, Batch, Field, Level, Signal, Value
 from untrace_pipeline.data.compose import NewSpan, Scope, compose_spans
 
 __all__ = ["datadog", "form_of", "helicone", "langsmith", "records"]
 
 RECORD = "record"
+HTTP_ERROR = 400
 MOST_HELICONE = 10 * 2**20
 MOST_DATADOG = 5_000_000
 KINDS = {"agent", "workflow", "llm", "tool", "task", "embedding", "retrieval"}
@@ -32,13 +33,31 @@ def records(batches: Iterable[Batch]) -> list[dict[str, Any]]:
     return [json.loads(one[RECORD]) for column in columns for one in column]  # type: ignore[arg-type,call-overload,index]
 
 
-def kept(found: Iterable[Mapping[str, Any]]) -> Batch:
-    """Return a span for each record."""
+def kept(found: Iterable[tuple[str, bool, Mapping[str, Any]]]) -> Batch:
+    """Return a span for each record, of the given id: its attributes are the record, and every path into it."""
     spans = [
-        NewSpan(b"\1" * 16, number.to_bytes(8, "big"), "record", 1, 2, attributes={RECORD: json.dumps(one)})
-        for number, one in enumerate(found, start=1)
+        NewSpan(
+            b"\1" * 16,
+            bytes.fromhex(span_id),
+            "record",
+            1,
+            2,
+            attributes={RECORD: json.dumps(record), **dict(_flat("", record))},
+            status_code=2 if failed else 0,
+        )
+        for span_id, failed, record in found
     ]
     return Batch(Signal.TRACES, compose_spans({}, Scope("record"), spans))
+
+
+def _flat(path: str, value: Any) -> Iterator[tuple[str, Value]]:
+    """Yield every path into JSON, with what is there: numbers and texts as they are, all else as JSON."""
+    if path:
+        yield path, value if isinstance(value, str | int | float) else json.dumps(value)
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, one in inner:
+        name, colon, rest = one.partition(":") if path == "tags" and isinstance(one, str) else (key, "", one)
+        yield from _flat(f"{path}.{name}" if path else str(name), rest if colon else one)
 
 
 # ------------------------------------------------------------------- Helicone
@@ -66,7 +85,8 @@ def helicone(path: str, headers: Mapping[str, str], data: bytes) -> Batch | Judg
         return Judgement(400, b'{"error":"no model"}')
     if request["json"].get("stream") and "streamed_data" not in response["json"]:
         return Judgement(400, b'{"error":"a stream without its chunks is not understood"}')
-    return kept([{**log, "path": path}])
+    own = request["meta"]["Helicone-Request-Id"].replace("-", "")[16:]
+    return kept([(own, response["status"] >= HTTP_ERROR, {**log, "path": path})])
 
 
 def _wrong(found: Mapping[str, Any], types: Mapping[str, type]) -> list[str]:
@@ -99,7 +119,12 @@ def langsmith(_path: str, headers: Mapping[str, str], data: bytes) -> Batch | Ju
         else:
             runs[run] = dict(value)
     problems = [f"{id_}: {problem}" for id_, run in runs.items() for problem in _run_problems(id_, run)]
-    return Judgement(422, json.dumps({"detail": problems}).encode()) if problems else kept(runs.values())
+    return Judgement(422, json.dumps({"detail": problems}).encode()) if problems else kept(map(_run, runs.values()))
+
+
+def _run(run: Mapping[str, Any]) -> tuple[str, bool, Mapping[str, Any]]:
+    """Return a run with the id of its span: LangSmith's of a root is that of the trace."""
+    return run["extra"]["metadata"]["OTEL_SPAN_ID"], bool(run.get("error")), run
 
 
 def _run_problems(id_: str, run: Mapping[str, Any]) -> Iterator[str]:
@@ -135,7 +160,11 @@ def datadog(_path: str, headers: Mapping[str, str], data: bytes) -> Batch | Judg
             return Judgement(400, b"no raw span")
         events += envelope["spans"]
     problems = [problem for event in events for problem in _event_problems(event)]
-    return Judgement(400, json.dumps({"errors": problems}).encode()) if problems else kept(events)
+    return Judgement(400, json.dumps({"errors": problems}).encode()) if problems else kept(map(_event, events))
+
+
+def _event(event: Mapping[str, Any]) -> tuple[str, bool, Mapping[str, Any]]:
+    return f"{int(event['span_id']):016x}", event["status"] == "error", event
 
 
 def _event_problems(event: Mapping[str, Any]) -> Iterator[str]:

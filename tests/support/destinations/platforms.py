@@ -6,7 +6,7 @@ Written from those, and not from our own files: what both say must agree.
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ import orjson
 from tests.support.destinations.native import datadog, helicone, langsmith
 from tests.support.destinations.server import Judgement, Rules
 from untrace_pipeline.data import ATTRIBUTES, Batch, Field, Level, Signal
+from untrace_plugins.genai import names
 
 __all__ = ["KEY", "PLATFORMS", "Platform"]
 
@@ -36,6 +37,8 @@ class Platform:
     """The words that it reads LLM spans in."""
     takes: int = 5
     """How many of the spans of the example it has a use for."""
+    wants: Callable[[Mapping[str, Any]], bool] | None = None
+    """Of which spans that is, by their attributes in the canonical form; ``None`` = of all."""
     one_by_one: bool = False
     """Whether it takes one item per request."""
 
@@ -51,6 +54,14 @@ def basic(user: str, password: str) -> str:
 
 def traces(path: str) -> Mapping[str, Signal]:
     return {path: Signal.TRACES}
+
+
+def is_of_llm(attributes: Mapping[str, Any]) -> bool:
+    return names.DIALECT in attributes
+
+
+def is_counted_call(attributes: Mapping[str, Any]) -> bool:
+    return names.is_llm_call(attributes.get(names.OPERATION)) and not attributes.get(names.DUPLICATE)
 
 
 def resource_has(*names: str, status: int = 400) -> Any:
@@ -133,6 +144,7 @@ PLATFORMS: Mapping[str, Platform] = {
         ),
         form="genai",
         takes=3,
+        wants=is_counted_call,
         one_by_one=True,
     ),
     "langfuse": Platform(
@@ -304,6 +316,7 @@ PLATFORMS: Mapping[str, Platform] = {
             reads=datadog,
         ),
         form="genai",
+        wants=is_of_llm,
     ),
     "datadog_agent_llm_observability": Platform(
         {},
@@ -317,6 +330,7 @@ PLATFORMS: Mapping[str, Platform] = {
             reads=datadog,
         ),
         form="genai",
+        wants=is_of_llm,
     ),
     "datadog_agent": Platform({}, Rules(EVERYTHING, success=EMPTY_PROTOBUF), form="genai"),
     "new_relic": Platform(

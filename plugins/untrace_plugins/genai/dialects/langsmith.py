@@ -23,7 +23,7 @@ __all__ = ["from_run", "read"]
 
 _METADATA = "langsmith.metadata."
 _RETRIEVAL = names.Operation.RETRIEVAL
-_OWN = ("LANGSMITH_", "usage_metadata", "invocation_params", "ls_invocation_params")
+_OWN = ("LANGSMITH_", "OTEL_", "usage_metadata", "invocation_params", "ls_invocation_params")
 _AROUND = frozenset({"id", "object", "created", "model", "system_fingerprint", "usage", "usage_metadata"})
 _COSTS: Mapping[str, str] = {
     "total_cost": names.USAGE_COST,

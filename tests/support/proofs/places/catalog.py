@@ -10,7 +10,13 @@ from tests.support.proofs.place import Place
 from tests.support.proofs.places.contract import ContractPlace
 from tests.support.proofs.places.databases import ClickHousePlace, OpenSearchPlace
 from tests.support.proofs.places.llm import MlFlowPlace, PhoenixPlace
-from tests.support.proofs.places.otlp import COLLECTOR_EXPORTERS, CollectorPlace, DatadogAgentPlace, JaegerPlace
+from tests.support.proofs.places.otlp import (
+    COLLECTOR_EXPORTERS,
+    CollectorPlace,
+    DatadogAgentPlace,
+    JaegerPlace,
+    LlmObservabilityPlace,
+)
 from tests.support.proofs.places.stores import BucketPlace, DirectoryPlace, FilePlace, KinesisPlace
 from untrace_pipeline.data import Signal
 
@@ -19,6 +25,7 @@ __all__ = ["PLACES"]
 _REAL: Mapping[str, Callable[[], Place]] = {
     "clickhouse": ClickHousePlace,
     "datadog_agent": DatadogAgentPlace,
+    "datadog_agent_llm_observability": LlmObservabilityPlace,
     "file": FilePlace,
     "jaeger": JaegerPlace,
     "kinesis": KinesisPlace,

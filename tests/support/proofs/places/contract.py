@@ -29,6 +29,7 @@ class ContractPlace(Place):
         paths = "|".join(self._platform.rules.paths)
         self.exports = f"^({paths})$"
         self.reads = READS.get(platform, AS_IS)
+        self.splits = not self._platform.one_by_one
         self._server = ContractServer(self._platform.rules)
 
     @property
@@ -46,6 +47,8 @@ class ContractPlace(Place):
         return [span for one in list(self._server.received) for span in stored(one.batch)]
 
     def takes(self, span: SpanView) -> bool:
+        if self._platform.wants is not None:
+            return self._platform.wants(span.attributes)
         ignored = self._platform.rules.ignored
         return ignored is None or names.DIALECT in span.attributes or not ignored(span.attributes)
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from types import TracebackType
 from typing import Any, Self
 
 from tests.support.destinations.fields import READS
+from tests.support.destinations.native import datadog
+from tests.support.llm_calls import SpanView
 from tests.support.peers import Collector, DatadogAgent, Jaeger, collector_binary
-from tests.support.proofs.place import Place, Stored
+from tests.support.proofs.place import Place, Stored, stored
 from tests.support.proofs.places.served import ServedPlace, ask, from_json, from_proto_json
 from tests.support.proofs.versions import pinned
+from untrace_pipeline.data import Batch
+from untrace_plugins.genai import names
 
-__all__ = ["COLLECTOR_EXPORTERS", "CollectorPlace", "DatadogAgentPlace", "JaegerPlace"]
+__all__ = ["COLLECTOR_EXPORTERS", "CollectorPlace", "DatadogAgentPlace", "JaegerPlace", "LlmObservabilityPlace"]
 
 COLLECTOR_EXPORTERS = ("otel_collector", "otlp_grpc", "otlp_http")
 
@@ -36,6 +41,30 @@ class DatadogAgentPlace(ServedPlace[DatadogAgent]):
 
     def read(self) -> list[Stored]:
         return list(from_proto_json(ask(f"{self.server.otlp_url}/test/session/traces")))
+
+
+class LlmObservabilityPlace(ServedPlace[DatadogAgent]):
+    """What the agent passes on to LLM Observability, read as that would."""
+
+    name: str = "datadog_agent_llm_observability"
+    exports = r"/api/v2/llmobs$"
+    reads = READS["datadog_agent_llm_observability"]
+
+    def __init__(self) -> None:
+        super().__init__(DatadogAgent())
+
+    @property
+    def peer(self) -> str:
+        return f"ddapm-test-agent {pinned('ddapm', 'ddapm-test-agent')}"
+
+    def takes(self, span: SpanView) -> bool:
+        return names.DIALECT in span.attributes
+
+    def read(self) -> list[Stored]:
+        requests = ask(f"{self.server.url}/test/session/requests")
+        bodies = [base64.b64decode(one["body"]) for one in requests if one["url"].endswith("/api/v2/llmobs")]
+        batches = [datadog("", {}, body) for body in bodies]
+        return [span for batch in batches if isinstance(batch, Batch) for span in stored(batch)]
 
 
 class JaegerPlace(ServedPlace[Jaeger]):

@@ -72,6 +72,7 @@ class LangSmithRuns:
             "error": _error(row) if row.status_code == _ERROR else None,
             **content(Span(row.attributes, row.start, row.end), row.source),
         }
+        found["extra"]["metadata"] |= {"OTEL_TRACE_ID": row.trace_id.hex(), "OTEL_SPAN_ID": row.span_id.hex()}
         return {name: value for name, value in found.items() if value not in (None, [])}
 
     def _place(self, row: SpanRow) -> _Place:
