@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import AsyncExitStack
 from dataclasses import replace
 
@@ -16,7 +17,7 @@ from tests.support.peers import free_port
 from untrace_pipeline.api import Kind
 from untrace_pipeline.cli.examples import example_trace
 from untrace_pipeline.config.loader import Loaded, load
-from untrace_pipeline.data import Batch, Signal
+from untrace_pipeline.data import Batch, Field, Level, Signal
 from untrace_pipeline.engine.service import Service
 from untrace_pipeline.registry import Registry
 from untrace_pipeline.telemetry.ledger import read_ledger
@@ -70,6 +71,7 @@ async def test_every_destination_at_once() -> None:
     """Each gets all of it in its own form; what the busy one did not take is expired there, and nowhere else."""
     port = free_port()
     plain = make_batch(items=3)
+    plain.set(Field(Level.ITEM, "end_time_unix_nano"), [time.time_ns()] * 3)  # some take nothing that is old
     async with AsyncExitStack() as stack:
         servers = {name: await stack.enter_async_context(ContractServer(PLATFORMS[name].rules)) for name in TAKERS}
         busy = replace(PLATFORMS["otel_collector"].rules, success=Judgement(503))

@@ -11,12 +11,20 @@ from typing import Any
 import pytest
 
 from tests.support import vendor_sdks
+from tests.support.destinations.fields import canonical
+from tests.support.destinations.native import form_of, langsmith, records
 from tests.support.llm_calls import SpanView
 from tests.support.peers import PeerUnavailable
 from tests.support.peers.vendor_sdks import vendor_sdks as sdks
 from tests.support.peers.vendor_sdks import vendor_sdks_old as old_sdks
 from tests.support.vendor_api import VendorApi, normalised, serving
-from untrace_pipeline.data import Field, Level, Signal
+from untrace_pipeline.api import Kind
+from untrace_pipeline.cli.examples import example_trace
+from untrace_pipeline.data import Batch, Field, Level, Signal
+from untrace_pipeline.delivery import Request
+from untrace_pipeline.registry import Registry
+from untrace_plugins.exporters.platform.encoders import make_encoder
+from untrace_plugins.exporters.platform.preparation import Preparation
 from untrace_plugins.receivers.langfuse import FACTORY as LANGFUSE
 from untrace_plugins.receivers.langsmith import FACTORY as LANGSMITH
 
@@ -129,3 +137,22 @@ async def test_langfuse_of_before() -> None:
 def _langfuse(api: VendorApi) -> dict[str, str]:
     keys = {"LANGFUSE_PUBLIC_KEY": "pk-lf-test", "LANGFUSE_SECRET_KEY": "sk-lf-test"}
     return {**keys, "LANGFUSE_HOST": api.url, "LANGFUSE_BASE_URL": api.url}
+
+
+async def test_runs_are_what_langsmiths_sdk_would_have_sent(tmp_path: Path) -> None:
+    """Its models take them, it reads their paths as we mean them, and it would have made the same parts of them."""
+    config = Registry().load(Kind.EXPORTER, "langsmith_runs").config.model_validate({"api_key": "lsv2_test"})
+    encoder = make_encoder(config)  # type: ignore[arg-type]
+    preparation = Preparation(config, None, encoder)  # type: ignore[arg-type]
+    batches = [example_trace(), *await canonical("openinference-langchain-0.1.80")]
+    names, runs = [], []
+    for batch in batches:
+        for request in (await preparation(Request(batch, batch.item_count))).requests:
+            body = encoder.encode(request.batch)
+            names += [name for name, _ in form_of(body.content_type, body.data)]
+            kept = langsmith("", {"content-type": body.content_type}, body.data)
+            assert isinstance(kept, Batch)
+            runs += records([kept])
+    (tmp_path / "runs.json").write_text(json.dumps(runs))
+    told = await run(sdks, "langsmith_check.py", RUNS=str(tmp_path / "runs.json"))
+    assert sorted(names) == sorted(name for parts in json.loads(told) for name in parts)
