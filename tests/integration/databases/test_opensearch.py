@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.exporters import QUICK_RETRY, Running, running
 from tests.support.peers import OpenSearch
-from untrace_pipeline.data import Batch, Field, Level, Signal
+from untrace_pipeline.data import Batch, Field, Level, Signal, attribute
 from untrace_pipeline.testing import make_batch
 from untrace_plugins.exporters.opensearch import FACTORY
 
@@ -63,9 +63,23 @@ async def test_all_signals_are_stored_once_and_read_back(opensearch: OpenSearch,
     assert found["hits"]["total"]["value"] == 60
 
 
+async def test_names_below_other_names_are_stored(opensearch: OpenSearch) -> None:
+    """Real libraries write ``metadata`` and ``metadata.user``: unless told otherwise, no such span is refused."""
+    async with storing(opensearch, "below") as r:
+        batch = make_batch(items=2)
+        batch.set(attribute("metadata"), ["text", "text"])
+        batch.set(attribute("metadata.user"), ["ann", None])
+        await r.consume(batch)
+        await r.until_idle(60)
+        assert r.meter.value("exporter_sent_spans") == 2
+    opensearch.ask("POST", "/below-traces/_refresh")
+    query = {"query": {"term": {"attributes.metadata.user": "ann"}}}
+    assert opensearch.ask("POST", "/below-traces/_search", query)["hits"]["total"]["value"] == 1
+
+
 async def test_times_keep_their_nanoseconds(opensearch: OpenSearch) -> None:
     """Sorted as they happened, by differences of one nanosecond."""
-    async with storing(opensearch, "nanos") as r:
+    async with storing(opensearch, "nanos", mapping={"mode": "otel"}) as r:
         await r.consume(make_batch(Signal.LOGS, 20))
         await r.until_idle(60)
         assert [one.ok for one in await r.exporter.probe()] == [True, True]

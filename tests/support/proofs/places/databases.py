@@ -57,8 +57,7 @@ class OpenSearchPlace(ServedPlace[OpenSearch]):
         return f"OpenSearch {pinned('opensearch', 'org.opensearch</groupId><artifactId>opensearch')}"
 
     def options(self, url: str) -> dict[str, Any]:
-        template = {"install": True, "number_of_replicas": 0}
-        return {"endpoint": url, "mapping": {"mode": "flat"}, "index_template": template}
+        return {"endpoint": url, "index_template": {"number_of_replicas": 0}}
 
     def read(self) -> list[Stored]:
         try:

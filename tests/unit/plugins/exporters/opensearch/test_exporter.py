@@ -26,7 +26,12 @@ def test_what_only_elastic_has_is_unknown(option: str) -> None:
 
 async def test_bulk_requests_name_no_dynamic_templates() -> None:
     """OpenSearch refuses whole requests that do; metric points have ids here."""
-    options = {"endpoint": "", "retry_on_failure": QUICK_RETRY, "sending_queue": {"batch": None}}
+    options = {
+        "endpoint": "",
+        "index_template": {"install": False},
+        "retry_on_failure": QUICK_RETRY,
+        "sending_queue": {"batch": None},
+    }
     async with HttpPeer(Reply(200, {"errors": False, "items": []})) as server:
         async with running(FACTORY, options | {"endpoint": server.url}) as r:
             await r.consume(make_batch(Signal.METRICS, 5))
@@ -61,7 +66,8 @@ async def test_requests_are_signed_for_amazon(service: str) -> None:
         "secret_access_key": "secret-of-ours",
         "service": service,
     }
-    options = {"retry_on_failure": QUICK_RETRY, "sending_queue": {"batch": None}, "aws": aws, "compression": "none"}
+    plain = {"compression": "none", "index_template": {"install": False}}
+    options = {"retry_on_failure": QUICK_RETRY, "sending_queue": {"batch": None}, "aws": aws, **plain}
     async with HttpPeer(Reply(200, {"errors": False, "items": []})) as server:
         async with running(FACTORY, options | {"endpoint": server.url}) as r:
             await r.consume(make_batch(items=3))
