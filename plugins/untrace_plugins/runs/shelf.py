@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, NamedTuple
 
-from untrace_pipeline.api import ConsumeError, Host, Intake, RetryableError, Settings
+from untrace_pipeline.api import ConsumeError, Host, Intake, PermanentError, RetryableError, Settings
 from untrace_pipeline.data import Batch, Context, Signal
 from untrace_plugins.runs.config import HoldConfig
 from untrace_plugins.runs.held import Assembly, Held, Part
@@ -19,8 +19,8 @@ __all__ = ["Shelf"]
 
 BUNCH_RUNS, BUNCH_BYTES = 200, 4 * 1024 * 1024
 """How much goes on in one request, of what nobody waits for."""
-MOST_MARKS = 10000
-"""That are remembered of one thing which goes on and on."""
+MOST_MARKS, MARKS_IN_ALL = 10000, 1_000_000
+"""That are remembered of one thing which goes on and on, and of all."""
 MOST_OLD_ENTRIES = 1000
 """In the timetable, of what is held no longer or has another time now; so many are not worth a look."""
 FIRST_DELAY_SECONDS, LONGEST_DELAY_SECONDS = 1.0, 30.0
@@ -48,6 +48,7 @@ class Shelf:
         self._assembly = assembly
         self._held: dict[str, Held] = {}
         self._gone: OrderedDict[str, _Gone] = OrderedDict()
+        self._gone_marks = 0
         self._busy: set[str] = set()
         self._freed = asyncio.Event()
         self._timetable: list[tuple[float, int, str]] = []
@@ -233,7 +234,13 @@ class Shelf:
     async def _offer(self, some: Sequence[Held], context: Context) -> ConsumeError | None:
         """Return why the pipelines never take these, if they do not. Raises :class:`RetryableError`."""
         try:
-            await self._next.consume(self._batch(some, context))
+            batch = self._batch(some, context)
+        except Exception as error:
+            if len(some) == 1:
+                self._logger.exception("a run cannot be made a span")
+            return PermanentError(f"it cannot be made a span: {type(error).__name__}")
+        try:
+            await self._next.consume(batch)
         except RetryableError:
             raise
         except ConsumeError as error:
@@ -267,11 +274,15 @@ class Shelf:
         self._size -= held.size
         before = self._gone.pop(held.key, None)
         marks = frozenset(held.marks)
-        if before is not None and len(before.marks) < MOST_MARKS:
-            marks |= before.marks
+        if before is not None:
+            self._gone_marks -= len(before.marks)
+            if len(before.marks) < MOST_MARKS:
+                marks |= before.marks
         self._gone[held.key] = _Gone(marks, self._assembly.remembered(held))
-        while len(self._gone) > self._config.remembered:
-            self._gone.popitem(last=False)
+        self._gone_marks += len(marks)
+        while len(self._gone) > self._config.remembered or self._gone_marks > MARKS_IN_ALL:
+            _, oldest = self._gone.popitem(last=False)
+            self._gone_marks -= len(oldest.marks)
 
     def _count(self) -> int:
         return sum(len(held.parts) for held in self._held.values())

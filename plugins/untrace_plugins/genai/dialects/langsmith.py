@@ -129,7 +129,7 @@ def from_run(run: Mapping[str, Any]) -> dict[str, Value]:
     extra = run.get("extra")
     metadata = extra.get("metadata") if isinstance(extra, Mapping) else None
     found: dict[str, Value] = {"langsmith.span.kind": str(run.get("run_type") or "chain")}
-    for key, value in (metadata or {}).items():
+    for key, value in metadata.items() if isinstance(metadata, Mapping) else ():
         if value is not None:
             found[_METADATA + key] = value if isinstance(value, (str, int, float, bool)) else dump(value)
     invocation = extra.get("invocation_params") if isinstance(extra, Mapping) else None

@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import orjson
-
 from untrace_plugins.runs.held import Part
+from untrace_plugins.runs.json_text import TOO_DEEP, written
 from untrace_plugins.runs.times import nanoseconds
 
 __all__ = ["CREATE", "TRACE", "UPDATE", "Events", "Whereabouts"]
@@ -25,6 +24,8 @@ KINDS = frozenset(
 """Types of observations, as the first word of an event's type."""
 _TIMES = ("startTime", "endTime", "completionStartTime", "timestamp")
 MOST_OBSERVATIONS = 100_000
+LONGEST_ID = 1000
+"""In characters; ids are remembered."""
 
 
 class Whereabouts:
@@ -60,8 +61,12 @@ class Events:
 
     def read(self, event: Any) -> None:
         """Read one event."""
-        if not isinstance(event, dict) or not isinstance(event.get("id"), str) or not event["id"]:
-            self.refused.append(("", "id: a text that is the event's own"))
+        if (
+            not isinstance(event, dict)
+            or not isinstance(event.get("id"), str)
+            or not 0 < len(event["id"]) <= LONGEST_ID
+        ):
+            self.refused.append(("", f"id: a text that is the event's own, of at most {LONGEST_ID} characters"))
             return
         problem = self._read(event["id"], event)
         if problem:
@@ -87,8 +92,7 @@ class Events:
                 return f"body.{name}: a time in ISO 8601"
         if "name" in body and not isinstance(body["name"], (str, type(None))):
             return "body.name: a text"
-        self._add(id, word, verb, event)
-        return ""
+        return self._add(id, word, verb, event)
 
     def _score(self, id: str, body: Mapping[str, Any]) -> str:
         if not isinstance(body.get("name"), str) or not body["name"]:
@@ -98,14 +102,21 @@ class Events:
         self.scores.append((id, body))
         return ""
 
-    def _add(self, id: str, word: str, verb: str, event: Mapping[str, Any]) -> None:
+    def _add(self, id: str, word: str, verb: str, event: Mapping[str, Any]) -> str:
         body = event["body"]
+        for name in ("id", "traceId"):
+            if len(str(body.get(name))) > LONGEST_ID:
+                return f"body.{name}: at most {LONGEST_ID} characters"
         own = str(body.get("id") or id)
         if word == TRACE:
             trace, about = own, ""
         else:
             trace, about = self.whereabouts.trace_of(self.tenant, own, body.get("traceId")), own
         value = {"word": word, "timestamp": event.get("timestamp"), "body": body}
-        part = Part(f"{self.tenant}/{trace}", id, verb, orjson.dumps(value), value, about)
+        data = written(value)
+        if data is None:
+            return f"body: {TOO_DEEP}"
+        part = Part(f"{self.tenant}/{trace}", id, verb, data, value, about)
         part.ends = word == "event" or body.get("endTime") is not None
         self.parts.append(part)
+        return ""

@@ -13,7 +13,7 @@ import orjson
 from untrace_plugins.receivers.langsmith.multipart import FormPart
 from untrace_plugins.runs.held import Part
 from untrace_plugins.runs.ids import read_uuid
-from untrace_plugins.runs.json_text import read_json
+from untrace_plugins.runs.json_text import TOO_DEEP, read_json, written
 from untrace_plugins.runs.times import nanoseconds
 
 __all__ = ["ATTACHMENT", "PATCH", "POST", "Operations"]
@@ -74,11 +74,9 @@ class Operations:
         except ValueError as error:
             self._problem(place, str(error))
             return
-        inner = pieces.main.strip()[1:-1].strip()
-        members = [orjson.dumps(name) + b":" + body for name, body in pieces.fields.items()]
-        self.add(kind, run, value, b"{%b}" % b",".join([inner, *members] if inner else members))
+        self.add(kind, run, value)
 
-    def add(self, kind: str, run: str, value: Any, data: bytes) -> None:
+    def add(self, kind: str, run: str, value: Any) -> None:
         """Add a run, or a change of one, if it makes sense."""
         where = f"{kind}.{run}"
         if not isinstance(value, dict):
@@ -93,7 +91,10 @@ class Operations:
             if value.get(name) is not None and nanoseconds(value[name]) is None:
                 key = None
                 self._problem(f"{where}.{name}", "a time in ISO 8601, or milliseconds since 1970")
-        if key is not None:
+        data = written(value)
+        if data is None:
+            self._problem(where, TOO_DEEP)
+        elif key is not None:
             part = Part(f"{self.tenant}/{key}", _mark(kind, data), kind, data, value)
             part.ends = value.get("end_time") is not None
             self.parts.append(part)
@@ -117,7 +118,7 @@ class Operations:
         if read_uuid(found) is None or not isinstance(run, dict):
             self._problem(f"{where}.id", "a UUID")
         else:
-            self.add(kind, str(found), run, orjson.dumps(run))
+            self.add(kind, str(found), run)
 
     def _attach(self, run: str, name: str, part: FormPart) -> None:
         facts: dict[str, Any] = {"name": name, "mime_type": part.content_type, "size": len(part.body)}

@@ -20,6 +20,7 @@ from untrace_pipeline.testing import (
     make_settings,
     run_with_fake_clock,
 )
+from untrace_plugins.runs import shelf
 from untrace_plugins.runs.config import HoldConfig
 from untrace_plugins.runs.held import OVERHEAD_BYTES, Held, Part
 from untrace_plugins.runs.shelf import MOST_OLD_ENTRIES, Shelf
@@ -163,6 +164,26 @@ def test_what_is_refused_for_good_does_not_take_others_along() -> None:
     run_with_fake_clock(run())
 
 
+def test_what_cannot_be_made_a_span_does_not_take_others_along() -> None:
+    """A fault in one of them costs that one, counted, and neither the others nor those that come later."""
+
+    class Faulty(Pairs):
+        def compose(self, held: Sequence[Held]) -> bytes:
+            if any(one.key == "bad" for one in held):
+                raise ValueError
+            return super().compose(held)
+
+    async def run() -> None:
+        async with Bench(assembly=Faulty()) as bench:
+            await bench.take(end("good"), end("bad"), end("fine"))
+            await bench.sink.wait_for_items(2, timeout=11)
+            await bench.take(end("later"))
+            await bench.sink.wait_for_items(3, timeout=11)
+            assert bench.counts() == {"incomplete": 3, "dropped": 1}
+
+    run_with_fake_clock(run())
+
+
 def test_senders_do_not_share_a_batch() -> None:
     """What waited together goes on under the context of who sent it."""
 
@@ -268,6 +289,22 @@ def test_what_is_remembered_is_bounded() -> None:
 
     async def run() -> None:
         async with Bench(remembered=2) as bench:
+            for key in "abc":
+                await bench.take(begin(key), end(key))
+            await bench.take(end("c"), end("b"))
+            assert bench.counts() == {"complete": 6, "duplicate": 2}
+            await bench.take(end("a"))
+            assert bench.meter.value("receiver_held_parts") == 1
+
+    run_with_fake_clock(run())
+
+
+def test_what_is_remembered_of_all_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Things of many parts are forgotten sooner."""
+    monkeypatch.setattr(shelf, "MARKS_IN_ALL", 5)
+
+    async def run() -> None:
+        async with Bench() as bench:
             for key in "abc":
                 await bench.take(begin(key), end(key))
             await bench.take(end("c"), end("b"))

@@ -248,6 +248,10 @@ async def test_types_of_newer_servers_and_unknown_fields() -> None:
         ({"id": "x", "type": "span-create", "body": {"name": 5}}, "body.name: a text"),
         ({"id": "x", "type": "score-create", "body": {"name": "n", "value": None}}, "body.value: a number or a text"),
         ({"id": "x", "type": "score-create", "body": {"value": 1}}, "body.name: a text"),
+        ({"id": "x" * 1001, "type": "span-create", "body": {}}, "at most 1000 characters"),
+        ({"id": "x", "type": "span-create", "body": {"id": "x" * 1001}}, "body.id: at most 1000 characters"),
+        ({"id": "x", "type": "span-create", "body": {"traceId": "x" * 1001}}, "body.traceId: at most"),
+        ({"id": "x", "type": "span-create", "body": {"input": json.loads("[" * 300 + "]" * 300)}}, "body: at most 254"),
         ("event", "id"),
     ],
 )

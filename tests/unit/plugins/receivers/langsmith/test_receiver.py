@@ -321,6 +321,10 @@ async def test_malformed_form_is_refused_whole(body: bytes, content_type: str, s
         ((f"put.{ROOT}", {}), "a part is called"),
         ((f"post.{ROOT}", b"{"), f"post.{ROOT}: no JSON"),
         ((f"post.{ROOT}", b"[]"), f"post.{ROOT}: an object"),
+        ((f"post.{ROOT}", '{"name": "n"}'.encode("utf-16")), f"post.{ROOT}: no JSON"),
+        ((f"post.{ROOT}.inputs", b'\xef\xbb\xbf{"a": 1}'), f"post.{ROOT}.inputs: no JSON"),
+        ((f"post.{ROOT}.inputs", b"[" * 1024 + b"]" * 1024), f"post.{ROOT}: at most 254 levels"),
+        ((f"post.{ROOT}", {"extra": json.loads("[" * 300 + "]" * 300)}), f"post.{ROOT}: at most 254 levels"),
         ((f"post.{ROOT}.inputs", b'1,"x":2'), f"post.{ROOT}.inputs: no JSON"),
         ((f"post.{ROOT}", {"start_time": "yesterday"}), f"post.{ROOT}.start_time: a time"),
         ((f"post.{ROOT}", {"trace_id": 7}), f"post.{ROOT}.trace_id: a UUID"),
@@ -335,6 +339,23 @@ async def test_what_makes_no_sense_is_named_and_the_rest_taken(part: tuple[str, 
         assert said in answer.body["detail"]
         assert len(api.spans()) == 1
         assert api.running.meter.value("receiver_langsmith_invalid_parts") == 1
+
+
+async def test_deep_run_of_a_batch_is_named() -> None:
+    """The others of its batch are taken."""
+    deep = run(inputs=json.loads("[" * 300 + "]" * 300))
+    async with serving(FACTORY) as api:
+        answer = await api.post("/runs/batch", {"post": [deep, run(CHILD, end_time=END)]})
+        assert (answer.status, len(api.spans())) == (422, 1)
+        assert f"post.{ROOT}: at most 254 levels" in answer.body["detail"]
+
+
+@pytest.mark.parametrize("extra", [5, {"metadata": 5, "runtime": 5, "invocation_params": 5}])
+async def test_extra_of_another_type_does_no_harm(extra: Any) -> None:
+    """Only objects say something."""
+    async with serving(FACTORY) as api:
+        assert (await api.post("/runs/batch", {"post": [run(end_time=END, extra=extra)]})).status == 202
+        assert len(api.spans()) == 1
 
 
 async def test_values_that_only_pythons_json_has() -> None:
