@@ -216,6 +216,9 @@ class SourceConfig(ConfigModel):
         if (self.scheme == "none") == bool(self.secrets or self.secret_files):
             msg = "secrets or secret_files, except with scheme: none"
             raise ValueError(msg)
+        if not all(secret.reveal().strip() for secret in self.secrets):
+            msg = "secrets: one of them is empty, so that anybody could sign"
+            raise ValueError(msg)
         if (signed := self.signed) is not None:
             try:
                 read_keys(signed, [secret.reveal() for secret in self.secrets])

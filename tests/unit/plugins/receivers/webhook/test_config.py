@@ -39,6 +39,8 @@ def test_what_is_set_wins_over_the_preset() -> None:
         ({"log": {}, "secrets": ["x"]}, "a scheme"),
         ({"scheme": "github", "log": {}}, "secrets or secret_files"),
         ({"scheme": "none", "log": {}, "secrets": ["x"]}, "secrets or secret_files"),
+        ({"scheme": "github", "log": {}, "secrets": ["x", ""]}, "one of them is empty"),
+        ({"scheme": "token", "log": {}, "secrets": [" "]}, "one of them is empty"),
         ({"scheme": "hmac", "log": {}, "secrets": ["x"]}, "hmac together with"),
         ({"preset": "github", "secrets": ["x"], "hmac": {}}, "hmac together with"),
         ({"scheme": "hmac", "hmac": {"content": "x"}, "log": {}, "secrets": ["x"]}, "content with {body}"),
