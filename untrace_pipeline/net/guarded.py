@@ -40,6 +40,8 @@ def is_public(address: str) -> bool:
             inner = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
         if inner is not None:
             return is_public(str(inner))
+        if ip.is_site_local:  # of old, and public to Python
+            return False
     if any(ip in network for network in _OF_CLOUDS):
         return False
     return ip.is_global and not ip.is_multicast and not ip.is_reserved

@@ -41,6 +41,7 @@ def test_public(address: str) -> None:
         "2002:7f00:1::",
         "fd00:ec2::254",
         "fe80::1%eth0",
+        "fec0::1",
         "ff02::1",
         "no address",
     ],

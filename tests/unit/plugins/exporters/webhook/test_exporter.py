@@ -210,11 +210,12 @@ async def test_gone_is_left_alone() -> None:
         assert exporter.host.reports[-1] == (Status.OK, f"{exporter.exporter.destination} takes data again")
 
 
-async def test_private_addresses_are_refused_at_connect(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("host", ["localhost", "127。0。0。1"])
+async def test_private_addresses_are_refused_at_connect(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
     """A name that leads to this machine is not connected to, whatever it led to before; proxies are not asked."""
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     async with HttpPeer() as peer:
-        url = peer.url.replace("127.0.0.1", "localhost")
+        url = peer.url.replace("127.0.0.1", host)
         async with running(FACTORY, {"endpoint": url, "retry_on_failure": QUICK_RETRY}) as exporter:
             await exporter.consume(spans())
             await exporter.until_idle()
