@@ -17,6 +17,8 @@ from untrace_plugins.exporters.object_store.config import ObjectStoreConfig, zon
 __all__ = ["Keys", "arrival"]
 
 _STRANGE = re.compile(r"[^\w.=@+-]+")
+_LONGEST_VALUE, _LONGEST_PART = 200, 60
+"""In characters of up to 4 bytes: names of files have 255 bytes at most, keys of S3 1,024."""
 _MASK_48, _MASK_12, _MASK_62 = (1 << 48) - 1, (1 << 12) - 1, (1 << 62) - 1
 
 _TIME_OF = {
@@ -59,7 +61,8 @@ class Keys:
 
 def clean(value: str) -> str:
     """Return a value as a part of a key: slashes part it further, and nothing in it leads elsewhere."""
-    return "/".join(filter(None, (_STRANGE.sub("_", part).strip(".") for part in value.split("/"))))
+    parts = value[:_LONGEST_VALUE].split("/")
+    return "/".join(filter(None, (_STRANGE.sub("_", part)[:_LONGEST_PART].strip(".") for part in parts)))
 
 
 def arrival(request: Request) -> float:

@@ -98,6 +98,8 @@ def test_arrival() -> None:
         ("ü x", "ü_x"),
         ("", ""),
         ("a\n\x00b", "a_b"),
+        ("é" * 300, "é" * 60),
+        ("a" * 150 + "/" + "b" * 300, "a" * 60 + "/" + "b" * 49),
     ],
 )
 def test_values_in_keys(value: str, expected: str) -> None:
