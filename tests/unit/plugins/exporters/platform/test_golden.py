@@ -26,8 +26,6 @@ from untrace_pipeline.net.http_portable import PortablePool
 from untrace_pipeline.registry import Registry
 from untrace_pipeline.testing import make_batch
 
-pytestmark = pytest.mark.once
-
 DIRECTORY = Path(__file__).resolve().parents[4] / "golden/destinations"
 MASK = "***"
 NOW = 1_700_000_000_000_000_000
