@@ -38,7 +38,7 @@ PLUGINS = ROOT / "plugins/untrace_plugins"
 SHARED = {
     "clouds": set(),
     "core_trace": {"genai", "rows"},
-    "bulk": {"rows"},
+    "bulk": {"exporters", "rows"},  # of the exporters, how they live over HTTP
     "destinations": {"genai"},
     "detectors": {"scanning"},
     "genai": set(),

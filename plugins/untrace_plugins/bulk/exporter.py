@@ -11,9 +11,9 @@ from urllib.parse import quote
 
 import orjson
 
-from untrace_pipeline.api import Host, ProbeResult, Secret, Settings
+from untrace_pipeline.api import ProbeResult, Secret, Settings
 from untrace_pipeline.data import Batch
-from untrace_pipeline.delivery import Delivery, Outcome, Request
+from untrace_pipeline.delivery import Outcome, Request
 from untrace_pipeline.errors import Code, ConsumeError, PermanentError, RetryableError
 from untrace_pipeline.net.client import one_line
 from untrace_pipeline.net.compression import Compression, compressor
@@ -26,6 +26,7 @@ from untrace_plugins.bulk.documents import Documents, to_json
 from untrace_plugins.bulk.encoding import Chunk, chunks
 from untrace_plugins.bulk.tally import Tally
 from untrace_plugins.bulk.template import templates
+from untrace_plugins.exporters._http import HttpExporter
 
 __all__ = ["BulkExporter", "Dialect", "Sign"]
 
@@ -66,7 +67,7 @@ def _judge(answer: Answer) -> ConsumeError | None:
     return error
 
 
-class BulkExporter:
+class BulkExporter(HttpExporter):
     """Sends each request as bulk requests, and reads what became of each document."""
 
     def __init__(self, config: BulkConfig, settings: Settings, dialect: Dialect) -> None:
@@ -79,30 +80,15 @@ class BulkExporter:
         self._path = f"/_bulk?filter_path={quote(TOLD, safe='')}"
         if config.pipeline:
             self._path += f"&pipeline={quote(config.pipeline, safe='')}"
-        self._client = HttpClient(_without_compression(config, dialect.credentials), settings.logger)
+        client = HttpClient(_without_compression(config, dialect.credentials), settings.logger)
         self._prepared = not config.index_template.install
         self._preparing = asyncio.Lock()
-        self._delivery = Delivery(config, self, settings)
-        self.consume = self._delivery.consume
-        self.admit = self._delivery.admit
-        self.pending_items = self._delivery.pending_items
+        super().__init__(config, settings, client)
 
     @property
     def destination(self) -> str:
         """Host and port of each node."""
         return ",".join([host_of(url) for url in self._config.nodes])
-
-    async def start(self, host: Host) -> None:
-        """Make the connection pool, without waiting for the server: it may come up later."""
-        await self._client.start(host)
-        await self._delivery.start(host)
-
-    async def shutdown(self) -> None:
-        """Drain, then close the connections."""
-        try:
-            await self._delivery.shutdown()
-        finally:
-            await self._client.close()
 
     async def send(self, request: Request) -> Outcome:
         """Make one attempt: as many bulk requests as the documents need."""

@@ -8,14 +8,15 @@ from functools import partial
 from typing import NamedTuple
 from urllib.parse import urlencode
 
-from untrace_pipeline.api import Host, ProbeResult, Settings
+from untrace_pipeline.api import ProbeResult, Settings
 from untrace_pipeline.data import Batch
-from untrace_pipeline.delivery import Delivery, Outcome, Refused, Request
+from untrace_pipeline.delivery import Outcome, Refused, Request
 from untrace_pipeline.errors import Code, ConsumeError, OversizeError, PermanentError, RetryableError
 from untrace_pipeline.net.client import one_line
 from untrace_pipeline.net.http_client import HttpClient, host_of
 from untrace_pipeline.net.nodes import Nodes
 from untrace_pipeline.net.probing import ask
+from untrace_plugins.exporters._http import HttpExporter
 from untrace_plugins.exporters.clickhouse.answers import BadRowError, MissingTableError, judge
 from untrace_plugins.exporters.clickhouse.config import ClickhouseConfig
 from untrace_plugins.exporters.clickhouse.records import Record, Records
@@ -43,7 +44,7 @@ class Insert(NamedTuple):
         )
 
 
-class ClickhouseExporter:
+class ClickhouseExporter(HttpExporter):
     """Sends each request as one insert per table."""
 
     def __init__(self, config: ClickhouseConfig, settings: Settings) -> None:
@@ -52,31 +53,16 @@ class ClickhouseExporter:
         self._records = Records(json_columns=config.json_columns)
         self._nodes = Nodes(config.nodes)
         headers = {**config.credentials(), **config.headers}
-        client = config.model_copy(update={"headers": headers, "endpoint": config.nodes[0]})
-        self._client = HttpClient(client, settings.logger)
+        where = config.model_copy(update={"headers": headers, "endpoint": config.nodes[0]})
+        client = HttpClient(where, settings.logger)
         self._prepared = not config.create_schema
         self._preparing = asyncio.Lock()
-        self._delivery = Delivery(config, self, settings)
-        self.consume = self._delivery.consume
-        self.admit = self._delivery.admit
-        self.pending_items = self._delivery.pending_items
+        super().__init__(config, settings, client)
 
     @property
     def destination(self) -> str:
         """Host and port of each server."""
         return ",".join([host_of(url) for url in self._config.nodes])
-
-    async def start(self, host: Host) -> None:
-        """Make the connection pool, without waiting for the server: it may come up later."""
-        await self._client.start(host)
-        await self._delivery.start(host)
-
-    async def shutdown(self) -> None:
-        """Drain, then close the connections."""
-        try:
-            await self._delivery.shutdown()
-        finally:
-            await self._client.close()
 
     async def send(self, request: Request) -> Outcome:
         """Make one attempt: an insert for each table; where one fails, only its rows are sent again."""

@@ -7,14 +7,15 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from untrace_pipeline.api import Host, ProbeResult, Secret, Settings
+from untrace_pipeline.api import ProbeResult, Secret, Settings
 from untrace_pipeline.data import Batch
-from untrace_pipeline.delivery import DELIVERED, Delivery, Outcome, Request
+from untrace_pipeline.delivery import DELIVERED, Outcome, Request
 from untrace_pipeline.errors import Code, ConsumeError, OversizeError, PermanentError, RetryableError
 from untrace_pipeline.net.compression import Compression
 from untrace_pipeline.net.http_answer import Answer, Statuses, refusal
 from untrace_pipeline.net.http_client import HttpClient, host_of
 from untrace_pipeline.net.probing import ask
+from untrace_plugins.exporters._http import HttpExporter
 from untrace_plugins.exporters.loki_push.config import Encoding, LokiPushConfig
 from untrace_plugins.exporters.loki_push.encoding import encode_json, encode_protobuf
 from untrace_plugins.exporters.loki_push.entries import Entries, Entry
@@ -39,7 +40,7 @@ _REASONS = {
 """Words of Loki, and what they mean: its own texts quote labels and lines."""
 
 
-class LokiPushExporter:
+class LokiPushExporter(HttpExporter):
     """Sends each request as one push, in order."""
 
     def __init__(self, config: LokiPushConfig, settings: Settings) -> None:
@@ -52,28 +53,13 @@ class LokiPushExporter:
 
             self._snappy: Any = snappy
             update["compression"] = Compression.NONE
-        self._client = HttpClient(config.model_copy(update=update), settings.logger)
-        self._delivery = Delivery(config, self, settings)
-        self.consume = self._delivery.consume
-        self.admit = self._delivery.admit
-        self.pending_items = self._delivery.pending_items
+        client = HttpClient(config.model_copy(update=update), settings.logger)
+        super().__init__(config, settings, client)
 
     @property
     def destination(self) -> str:
         """Host and port."""
         return host_of(self._config.endpoint)
-
-    async def start(self, host: Host) -> None:
-        """Make the connection pool, without waiting for Loki: it may come up later."""
-        await self._client.start(host)
-        await self._delivery.start(host)
-
-    async def shutdown(self) -> None:
-        """Drain, then close the connections."""
-        try:
-            await self._delivery.shutdown()
-        finally:
-            await self._client.close()
 
     async def send(self, request: Request) -> Outcome:
         """Make one push; lines that are too long are left for a push of their own, which is cut down."""

@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 
 from untrace_pipeline.api import Host, Settings, StartError
-from untrace_pipeline.delivery import Delivery, Outcome, Request
+from untrace_pipeline.delivery import Outcome, Request
 from untrace_pipeline.net.http_client import HttpClient, host_of
+from untrace_plugins.exporters._http import HttpExporter
 from untrace_plugins.exporters._otlp import IDEMPOTENCY_KEY, JSON, PROTOBUF, read_http_answer
 from untrace_plugins.exporters.otlp_http.config import Encoding, OtlpHttpConfig
 
 __all__ = ["OtlpHttpExporter"]
 
 
-class OtlpHttpExporter:
+class OtlpHttpExporter(HttpExporter):
     """Sends each request as one POST to the URL of its signal."""
 
     def __init__(self, config: OtlpHttpConfig, settings: Settings) -> None:
@@ -21,11 +22,7 @@ class OtlpHttpExporter:
         self._urls = {signal: config.url(signal) for signal in sorted(settings.signals)}
         self._may_repeat = config.may_repeat
         self._json = config.encoding is Encoding.JSON
-        self._client = HttpClient(config, settings.logger)
-        self._delivery = Delivery(config, self, settings)
-        self.consume = self._delivery.consume
-        self.admit = self._delivery.admit
-        self.pending_items = self._delivery.pending_items
+        super().__init__(config, settings, HttpClient(config, settings.logger))
 
     @property
     def destination(self) -> str:
@@ -38,8 +35,7 @@ class OtlpHttpExporter:
             if url is None:
                 msg = f"exporter {self._id}: set endpoint or {signal}_endpoint, a pipeline sends {signal} here"
                 raise StartError(msg)
-        await self._client.start(host)
-        await self._delivery.start(host)
+        await super().start(host)
 
     async def send(self, request: Request) -> Outcome:
         """Make one POST."""
@@ -53,10 +49,3 @@ class OtlpHttpExporter:
         else:
             answer = await self._client.post(url, batch.to_otlp(), PROTOBUF, extra)
         return read_http_answer(batch.signal, answer)
-
-    async def shutdown(self) -> None:
-        """Drain, then close the connections."""
-        try:
-            await self._delivery.shutdown()
-        finally:
-            await self._client.close()

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 
 from untrace_pipeline.api import Host, ProbeResult, Settings, StartError
 from untrace_pipeline.data import Batch
-from untrace_pipeline.delivery import Delivery, Outcome, Prepared, Request
+from untrace_pipeline.delivery import Outcome, Prepared, Request
 from untrace_pipeline.errors import ConsumeError, OversizeError
 from untrace_pipeline.net.http_answer import Statuses
 from untrace_pipeline.net.http_client import HttpClient, host_of
 from untrace_plugins.destinations.model import Encoding
+from untrace_plugins.exporters._http import HttpExporter
 from untrace_plugins.exporters._otlp import IDEMPOTENCY_KEY
 from untrace_plugins.exporters.platform.advertised import AdvertisedLimits
 from untrace_plugins.exporters.platform.config import PlatformConfig
@@ -24,7 +25,7 @@ from untrace_plugins.exporters.platform.probes import ask
 __all__ = ["PlatformExporter"]
 
 
-class PlatformExporter:
+class PlatformExporter(HttpExporter):
     """Makes of each request what the platform takes, once, and sends that until the platform has answered for good."""
 
     def __init__(self, config: PlatformConfig, settings: Settings) -> None:
@@ -37,7 +38,7 @@ class PlatformExporter:
         self._encodes_in_thread = config.writes is not Encoding.PROTO
         self._encoder = make_encoder(config)
         answers = told.answers
-        self._client = HttpClient(
+        client = HttpClient(
             config.for_client(),
             settings.logger,
             Statuses(answers.success, answers.retry, answers.too_large, answers.meanings),
@@ -48,10 +49,7 @@ class PlatformExporter:
         self.wait_seconds = self._pace.wait_seconds
         self._preparation: Preparation | None = None
         self._advertised = None if told.advertised is None else AdvertisedLimits(config, settings.logger)
-        self._delivery = Delivery(config, self, settings)
-        self.consume = self._delivery.consume
-        self.admit = self._delivery.admit
-        self.pending_items = self._delivery.pending_items
+        super().__init__(config, settings, client)
 
     @property
     def destination(self) -> str:
@@ -67,8 +65,7 @@ class PlatformExporter:
         self._host = host
         self._pace.share(host.workers.count)
         self._preparation = Preparation(self._config, open_store(self._config.long_values, host), self._encoder)
-        await self._client.start(host)
-        await self._delivery.start(host)
+        await super().start(host)
 
     async def prepare(self, request: Request) -> Prepared:
         """Make what the platform takes of a request."""
@@ -114,10 +111,3 @@ class PlatformExporter:
         """Ask the platform whether it is there, and whether it knows us."""
         assert self._host is not None
         return await ask(self._config, self._host, self._logger)
-
-    async def shutdown(self) -> None:
-        """Drain, then close the connections."""
-        try:
-            await self._delivery.shutdown()
-        finally:
-            await self._client.close()

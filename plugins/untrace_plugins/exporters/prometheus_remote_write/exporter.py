@@ -7,13 +7,14 @@ from collections.abc import Mapping, Sequence
 
 from cramjam import snappy
 
-from untrace_pipeline.api import Host, ProbeResult, Settings
+from untrace_pipeline.api import ProbeResult, Settings
 from untrace_pipeline.data import Batch
-from untrace_pipeline.delivery import Delivery, Outcome, Refused, Request
+from untrace_pipeline.delivery import Outcome, Refused, Request
 from untrace_pipeline.errors import Code, ConsumeError, PermanentError
 from untrace_pipeline.net.http_answer import Answer, Statuses, refusal
 from untrace_pipeline.net.http_client import HttpClient, host_of
 from untrace_pipeline.net.probing import ask
+from untrace_plugins.exporters._http import HttpExporter
 from untrace_plugins.exporters.prometheus_remote_write.config import ProtobufMessage, RemoteWriteConfig
 from untrace_plugins.exporters.prometheus_remote_write.encoding import encode_v1, encode_v2
 from untrace_plugins.exporters.prometheus_remote_write.series import Writing
@@ -28,7 +29,7 @@ _STATUSES = Statuses(retry=frozenset({429, *range(500, 600)}))
 """5xx may be repeated, 4xx never, and 429 by agreement (Remote-Write 2.0, "Retries & Backoff")."""
 
 
-class RemoteWriteExporter:
+class RemoteWriteExporter(HttpExporter):
     """Sends each request as one write, in order."""
 
     def __init__(self, config: RemoteWriteConfig, settings: Settings) -> None:
@@ -36,28 +37,12 @@ class RemoteWriteExporter:
         self._logger = settings.logger
         self._translator = Translator(config)
         self._message = config.protobuf_message
-        self._client = HttpClient(config, settings.logger)
-        self._delivery = Delivery(config, self, settings)
-        self.consume = self._delivery.consume
-        self.admit = self._delivery.admit
-        self.pending_items = self._delivery.pending_items
+        super().__init__(config, settings, HttpClient(config, settings.logger))
 
     @property
     def destination(self) -> str:
         """Host and port."""
         return host_of(self._config.endpoint)
-
-    async def start(self, host: Host) -> None:
-        """Make the connection pool, without waiting for the server: it may come up later."""
-        await self._client.start(host)
-        await self._delivery.start(host)
-
-    async def shutdown(self) -> None:
-        """Drain, then close the connections."""
-        try:
-            await self._delivery.shutdown()
-        finally:
-            await self._client.close()
 
     async def send(self, request: Request) -> Outcome:
         """Make one write; what Prometheus has no form for is refused, and does not hold up the rest."""

@@ -7,9 +7,10 @@ from collections.abc import Callable
 from http import HTTPStatus
 
 from untrace_pipeline.api import ConsumeError, Host, PermanentError, Settings, Status
-from untrace_pipeline.delivery import DELIVERED, Delivery, Outcome, Prepared, Request
+from untrace_pipeline.delivery import DELIVERED, Outcome, Prepared, Request
 from untrace_pipeline.net.http_answer import Answer, Statuses, refusal
 from untrace_pipeline.net.http_client import HttpClient, host_of
+from untrace_plugins.exporters._http import HttpExporter
 from untrace_plugins.exporters.webhook.config import Form, WebhookConfig
 from untrace_plugins.exporters.webhook.messages import writer
 from untrace_plugins.signing.keys import signing_key
@@ -23,7 +24,7 @@ _STATUSES = Statuses(
 )
 
 
-class WebhookExporter:
+class WebhookExporter(HttpExporter):
     """Sends each item, or each request, as one signed message."""
 
     def __init__(self, config: WebhookConfig, settings: Settings, clock: Callable[[], float] = time.time) -> None:
@@ -37,11 +38,8 @@ class WebhookExporter:
         self._gone_until = 0.0
         self._host: Host | None = None
         secrets = [secret.reveal() for secret in config.secrets]
-        self._client = HttpClient(config, settings.logger, hidden=secrets, guarded=not config.allow_private)
-        self._delivery = Delivery(config, self, settings)
-        self.consume = self._delivery.consume
-        self.admit = self._delivery.admit
-        self.pending_items = self._delivery.pending_items
+        client = HttpClient(config, settings.logger, hidden=secrets, guarded=not config.allow_private)
+        super().__init__(config, settings, client)
         settings.meter.gauge("exporter_webhook_gone").observe_with(lambda: float(self._is_gone))
 
     @property
@@ -52,15 +50,7 @@ class WebhookExporter:
     async def start(self, host: Host) -> None:
         """Make the connection pool, without waiting for the destination: it may come up later."""
         self._host = host
-        await self._client.start(host)
-        await self._delivery.start(host)
-
-    async def shutdown(self) -> None:
-        """Drain, then close the connections."""
-        try:
-            await self._delivery.shutdown()
-        finally:
-            await self._client.close()
+        await super().start(host)
 
     async def prepare(self, request: Request) -> Prepared:
         """Return a request for each item, so that each has attempts of its own; or the request as it is."""
