@@ -6,6 +6,7 @@ import asyncio
 import io
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from untrace_pipeline.errors import ConsumeError
 from untrace_pipeline.net.compression import compressor
@@ -80,7 +81,7 @@ class PortablePool:
         self, method: str, url: str | URL, data: bytes, headers: Mapping[str, str], proxy: str | None
     ) -> Answer:
         if self._guarded:
-            check_host(_host_of(url))
+            check_host(urlsplit(str(url)).hostname or "")
         if self._compressor is not None:
             data = await self._compressor.compress(data)
         try:
@@ -121,10 +122,3 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
             response.close()
             break
     return bytes(body[:RECEIVE_LIMIT_BYTES])
-
-
-def _host_of(url: str | URL) -> str:
-    """Return the host as it is connected to, with dots for all that IDNA takes for one."""
-    from yarl import URL  # noqa: PLC0415  validating a configuration must not load it
-
-    return URL(url).raw_host or ""
