@@ -25,6 +25,8 @@ __all__ = ["Sending"]
 
 LONGEST_WISH_SECONDS: Final = 60.0
 """An upstream that wants to be left alone for longer is asked again all the same."""
+STALE_SECONDS: Final = 1.0
+"""A kept connection that the server had closed says so within a round trip; one that ends later had taken the call."""
 _UNENCODED: Final = frozenset({b"accept-encoding"})
 _AS_IT_IS: Final = frozenset[bytes]()
 
@@ -161,9 +163,10 @@ class Sending:
         connection = upstream.origin.kept()
         if connection is None:
             return None
+        begun = self._loop.time()
         call = await self._send(upstream, connection, data)
         lost = call.error is not None and call.error.failure is Failure.RESET and connection.is_fresh
-        return None if lost else call
+        return None if lost and self._loop.time() - begun < STALE_SECONDS else call
 
     async def _send_on_new(self, upstream: Upstream, data: tuple[bytes, bytes]) -> UpstreamCall:
         begun = monotonic_ns()

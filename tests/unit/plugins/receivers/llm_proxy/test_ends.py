@@ -16,6 +16,7 @@ from untrace_pipeline.api import PermanentError, RetryableError
 from untrace_pipeline.data import Batch
 from untrace_pipeline.testing import FailingSink, Sink
 from untrace_plugins.genai import names
+from untrace_plugins.receivers.llm_proxy import sending
 from untrace_plugins.receivers.llm_proxy.call import Call
 
 CHAT = "/v1/chat/completions"
@@ -152,6 +153,20 @@ async def test_slow_client_does_not_fill_the_memory(upstream: LlmUpstream) -> No
         (span,) = await proxy.spans(1)
     assert received > 25_000_000
     assert span.attributes[names.CAPTURE_TRUNCATED] is True
+
+
+async def test_call_that_may_have_been_taken_is_not_sent_again(
+    upstream: LlmUpstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kept connection that ends only after a while was not stale: the provider may have done the work, and billed it."""
+    monkeypatch.setattr(sending, "STALE_SECONDS", 0.0)
+    async with proxying(upstream) as proxy:
+        assert (await proxy.ask(CHAT, HELLO)).status == 200
+        upstream.script(["close"])
+        answer = await proxy.ask(CHAT, HELLO)
+        assert (answer.status, answer.header("x-untrace-error")) == (502, "upstream_reset")
+        assert len(upstream.requests) == 2
+        await proxy.spans(2)
 
 
 async def test_stale_connection_is_replaced(upstream: LlmUpstream) -> None:
