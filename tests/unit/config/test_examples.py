@@ -70,8 +70,10 @@ def blocks() -> Iterator[tuple[str, str]]:
 
 @pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda path: path.stem)
 def test_example_file(path: Path) -> None:
-    """An example loads as it is, without a warning."""
-    assert load([str(path)], environ=environ(path.read_text())).warnings == ()
+    """An example loads as it is, without a warning, and runs in a fresh checkout: it makes its directories."""
+    loaded = load([str(path)], environ=environ(path.read_text()))
+    assert loaded.warnings == ()
+    assert all(getattr(component.config, "create_directory", True) for component in loaded.spec.components.values())
 
 
 TESTED = [path for path in sorted((ROOT / "configs").glob("*.yaml")) if "\ntests:" in path.read_text(encoding="utf-8")]
