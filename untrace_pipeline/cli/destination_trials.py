@@ -255,7 +255,9 @@ class _Listening(logging.Handler):
 
 
 def _print(sent: _Sent) -> None:
-    amounts = ", ".join(f"{count} {state}" for state, count in sent.items.items()) or "nothing was sent"
+    amounts = (
+        ", ".join(f"{count} {state.replace('_', ' ')}" for state, count in sent.items.items()) or "nothing was sent"
+    )
     print(f"{sent.exporter}: an example ({sent.signal}) {'arrived' if sent.ok else 'did not arrive'}: {amounts}")
     for line in sent.said:
         print(f"  {sent.destination} said: {line}")

@@ -90,7 +90,7 @@ def _show(arguments: argparse.Namespace) -> int:
     factory = registry.load(Kind.EXPORTER, name) if name in registry.names(Kind.EXPORTER) else None
     if not isinstance(factory, ExporterFactory) or factory.about is None:
         close = registry.suggest(Kind.EXPORTER, name)
-        what = "has no destination of its own" if factory is not None else "is not installed"
+        what = "belongs to no one platform; its README has its options" if factory is not None else "is not installed"
         hint = f"\ndid you mean: {close}?" if close and close != name else ""
         print(f"untrace-pipeline destinations: exporter {name} {what}{hint}", file=sys.stderr)
         return 2
@@ -100,7 +100,9 @@ def _show(arguments: argparse.Namespace) -> int:
         shown = {"type": factory.type_name, **asdict(about), "options": options, "signals": sorted(factory.signals)}
         print(json.dumps(shown, indent=2, ensure_ascii=False))
         return 0
-    print(f"{about.title} ({factory.type_name}): {factory.description}\n{about.docs}\n")
+    print(
+        "\n".join(filter(None, [f"{about.title} ({factory.type_name}): {factory.description}", about.docs])), end="\n\n"
+    )
     print(_yaml(factory.type_name, about.minimal))
     for title, rows in (("options", list(options.items())), ("facts", list(about.facts))):
         if rows:

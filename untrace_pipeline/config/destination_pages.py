@@ -74,7 +74,7 @@ def _section(category: str, known: dict[str, tuple[ExporterFactory[Any], About]]
         if about.category == category
     ]
     head = "| destination | type | signals | what it does |\n| --- | --- | --- | --- |"
-    return "\n".join([f"## {category}", head, *rows])
+    return "\n".join([f"## {category[0].upper()}{category[1:]}", head, *rows])
 
 
 def _types(factory: ExporterFactory[Any]) -> str:
@@ -82,7 +82,8 @@ def _types(factory: ExporterFactory[Any]) -> str:
 
 
 def _head(factory: ExporterFactory[Any], about: About) -> str:
-    parts = [f"# {about.title}", f"Exporter {_types(factory)}: {factory.description}. [Its own page]({about.docs})."]
+    own_page = f" [Its own page]({about.docs})." if about.docs else ""
+    parts = [f"# {about.title}", f"Exporter {_types(factory)}: {factory.description}.{own_page}"]
     section = {"exporters": {factory.type_name: dict(about.minimal) or None}}
     text = yaml.safe_dump(section, sort_keys=False, allow_unicode=True).replace(" null", "").rstrip()
     parts.append(f"```yaml\n{text}\n```")

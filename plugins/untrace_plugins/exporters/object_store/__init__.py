@@ -57,7 +57,7 @@ FACTORY = ExporterFactory(
             ("What is sent", "OTLP JSON lines, OTLP protobuf, or Parquet with columns for LLM calls"),
             ("Sent twice", "stored once: names follow from the content, and objects are only created"),
         ),
-        look="under the keys that the metric `object_store_exporter_objects` counts: year=…/month=…/day=…",
+        look="In objects below the prefix: year=…/month=…/day=…/hour=…/minute=…/traces_….json, and so on.",
     ),
     create=_create,
 )

@@ -62,6 +62,7 @@ class LlmProxyReceiver:
             self.meters.circuit(name, Circuit.CLOSED)
         self._emptying = host.spawn(self.capture.run(), name=f"{self._settings.id}: spans of calls")
         await self._server.start()
+        self._logger.info("listening for LLM calls on http %s", self.endpoint)
 
     async def shutdown(self) -> None:
         """Take no more calls, finish those under way, and hand all spans on."""

@@ -25,7 +25,7 @@ from untrace_plugins.receivers.untrace.bodies import MAX_TRACES
 
 __all__ = ["Many", "Rejection", "read_many", "read_one", "read_spans"]
 
-_SCOPE = Scope("untrace_plugins.receivers.untrace", version("untrace-pipeline"))
+_SCOPE = Scope("untrace-pipeline/untrace", version("untrace-pipeline"))
 _TRACE_ID, _SPAN_ID = (Field(Level.ITEM, name) for name in ("trace_id", "span_id"))
 _FIELD = re.compile(r"(resourceSpans[^\s:]*): (.+)", re.DOTALL)
 

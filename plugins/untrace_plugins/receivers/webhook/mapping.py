@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import version
 from typing import Any
 
 from untrace_pipeline.data.compose import NewEvent, NewLog, NewSpan, Scope, compose_logs, compose_spans
@@ -21,7 +22,7 @@ __all__ = ["Compose", "compile_mapping"]
 Compose = Callable[[Sequence[View], int], bytes]
 """Makes one request of events that came now, in nanoseconds. Raises :class:`InvalidError` where one makes no sense."""
 
-_SCOPE = Scope("untrace_plugins.receivers.webhook")
+_SCOPE = Scope("untrace-pipeline/webhook", version("untrace-pipeline"))
 _ERROR = 2
 _INT64 = 1 << 63
 _SEVERITIES = {"trace": 1, "debug": 5, "info": 9, "warn": 13, "warning": 13, "error": 17, "fatal": 21, "critical": 21}
