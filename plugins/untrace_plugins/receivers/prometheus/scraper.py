@@ -88,6 +88,7 @@ class Scraper:
             families.add(Sample(self._own[name], float(value), now))
         self._there = there
         self._cache.forget(whole=not tally.error)
+        self._starts.age()
         return Scrape(compose(families, self._target.scheme, self._starts), tally.error)
 
     def end(self, now: float) -> Scrape:

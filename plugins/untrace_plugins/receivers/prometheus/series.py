@@ -16,6 +16,8 @@ Key = tuple[tuple[str, str], ...]
 _BOUNDARIES = {"le", "quantile"}
 ADDED_AT_MOST = 1000
 """Series that scrapes which broke off may add before some are forgotten, besides as many as there were."""
+KEPT_SCRAPES = 10
+"""For so many, and at most twice as many, the beginning of a series that is not shown is remembered."""
 _OF_RESOURCE = {"job", "instance", "__name__"}
 
 
@@ -151,6 +153,7 @@ class _Start:
     start: int
     last: float
     when: int
+    seen: int = 0
 
 
 @dataclass(slots=True)
@@ -161,6 +164,7 @@ class Starts:
     """
 
     _known: dict[object, _Start] = field(default_factory=dict)
+    _scrape: int = 0
 
     def of(self, key: object, value: float, now: int, created: int) -> int:
         """Return when a series began whose value is this now; ``created`` is what the target says, or 0."""
@@ -171,12 +175,22 @@ class Starts:
             known.start = known.when
         if created and created <= now:
             known.start = created
-        known.last, known.when = value, now
+        known.last, known.when, known.seen = value, now, self._scrape
         return known.start
 
     def forget(self, key: object) -> None:
         """Forget a series that is gone."""
         self._known.pop(key, None)
+
+    def age(self) -> None:
+        """A scrape has ended: now and then, forget what was not there for long.
+
+        Series with timestamps of their own are not told to be gone, and those of containers are many.
+        """
+        self._scrape += 1
+        if self._scrape % KEPT_SCRAPES == 0:
+            oldest = self._scrape - KEPT_SCRAPES
+            self._known = {key: start for key, start in self._known.items() if start.seen >= oldest}
 
     def __len__(self) -> int:
         return len(self._known)

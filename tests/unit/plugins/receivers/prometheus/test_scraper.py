@@ -13,7 +13,7 @@ from untrace_plugins.receivers.prometheus.config import ScrapeConfig
 from untrace_plugins.receivers.prometheus.discovery import Target
 from untrace_plugins.receivers.prometheus.fetch import Fetched, ScrapeError
 from untrace_plugins.receivers.prometheus.scraper import OWN, Scraper
-from untrace_plugins.receivers.prometheus.series import ADDED_AT_MOST, SeriesCache
+from untrace_plugins.receivers.prometheus.series import ADDED_AT_MOST, KEPT_SCRAPES, SeriesCache
 
 NOW = 1_700_000_000.0
 SECOND = 1_000_000_000
@@ -201,6 +201,18 @@ def test_scrape_that_fails(text: str, options: dict[str, Any], said: str) -> Non
     assert found["up"][0].value == 0
     assert found.keys() == set(OWN)
     assert said in bench.error
+
+
+def test_series_with_timestamps_are_not_remembered_for_ever() -> None:
+    """Nothing says that they are gone; a gap of a few scrapes changes nothing."""
+    bench = Bench()
+    before = bench.read(f'# TYPE a counter\na{{b="stays"}} 1 {int(NOW * 1000)}\n')["a"][0]
+    for number in range(5 * KEPT_SCRAPES):
+        bench.read(f'# TYPE a counter\na{{b="{number}"}} 1 {int(NOW * 1000)}\n')
+        if number == KEPT_SCRAPES - 3:
+            again = bench.read(f'# TYPE a counter\na{{b="stays"}} 2 {int(NOW * 1000) + 9}\n')["a"][0]
+            assert again.data.start_time_unix_nano == before.data.start_time_unix_nano
+    assert len(bench._scraper._starts) <= 2 * KEPT_SCRAPES
 
 
 def test_scrapes_that_fail_do_not_fill_the_memory() -> None:
