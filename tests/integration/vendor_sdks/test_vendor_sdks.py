@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+from collections.abc import Mapping
+from dataclasses import replace
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +15,9 @@ import pytest
 
 from tests.support import vendor_sdks
 from tests.support.destinations.fields import canonical
-from tests.support.destinations.native import form_of, langsmith, records
+from tests.support.destinations.native import form_of, kept, langsmith, records
+from tests.support.destinations.platforms import PLATFORMS
+from tests.support.destinations.server import ContractServer
 from tests.support.llm_calls import SpanView
 from tests.support.peers import PeerUnavailable
 from tests.support.peers.vendor_sdks import vendor_sdks as sdks
@@ -150,9 +155,54 @@ async def test_runs_are_what_langsmiths_sdk_would_have_sent(tmp_path: Path) -> N
         for request in (await preparation(Request(batch, batch.item_count))).requests:
             body = encoder.encode(request.batch)
             names += [name for name, _ in form_of(body.content_type, body.data)]
-            kept = langsmith("", {"content-type": body.content_type}, body.data)
-            assert isinstance(kept, Batch)
-            runs += records([kept])
+            found = langsmith("", {"content-type": body.content_type}, body.data)
+            assert isinstance(found, Batch)
+            runs += records([found])
     (tmp_path / "runs.json").write_text(json.dumps(runs))
     told = await run(sdks, "langsmith_check.py", RUNS=str(tmp_path / "runs.json"))
     assert sorted(names) == sorted(name for parts in json.loads(told) for name in parts)
+
+
+async def test_helicones_own_logger_sends_what_we_send(tmp_path: Path) -> None:
+    """The same calls, logged by its package: paths, requests, answers, status and timing are the same, key by key."""
+    config: Any = Registry().load(Kind.EXPORTER, "helicone").config.model_validate({"api_key": "x"})
+    encoder = make_encoder(config)
+    batch = Batch.merge(await canonical("anthropic-sdk-2.11.0") + await canonical("otel-genai-openai-1.3b0"))
+    prepared = await Preparation(config, None, encoder)(Request(batch, batch.item_count))
+    made = [encoder.encode(request.batch) for request in prepared.requests]
+    ours = [{**json.loads(body.data), "path": body.path} for body in made]
+    ours = [one for one in ours if one["providerResponse"]["status"] == HTTPStatus.OK]  # it logs no others
+    (tmp_path / "calls.json").write_text(json.dumps([helicone_call(one) for one in ours]))
+    rules = replace(PLATFORMS["helicone"].rules, credentials={}, reads=as_it_came)
+    async with ContractServer(rules) as server:
+        await run(sdks, "helicone_app.py", HELICONE=server.url, CALLS=str(tmp_path / "calls.json"))
+        theirs = records([one.batch for one in server.received])
+    assert len(theirs) == len(ours) > 40
+    for one, other in zip(ours, theirs, strict=True):
+        for name in ("_type", "toolName"):  # of its own, of tools
+            other["providerResponse"]["json"].pop(name)
+        one["providerRequest"]["meta"] = {}  # headers of its request
+        one["providerResponse"].pop("cost", None)  # no word for it in this version
+        one["timing"].setdefault("timeToFirstToken", None)
+        other["providerResponse"] = {
+            key: value for key, value in other["providerResponse"].items() if value is not None
+        }
+        assert one == other
+
+
+def helicone_call(log: dict[str, Any]) -> dict[str, Any]:
+    """Return what an application would tell Helicone's logger of a call."""
+    start, end = (log["timing"][name] for name in ("startTime", "endTime"))
+    return {
+        "provider": {"/oai/v1/log": "openai", "/anthropic/v1/log": "anthropic"}.get(log["path"]),
+        "request": log["providerRequest"]["json"],
+        "response": log["providerResponse"]["json"],
+        "start": start["seconds"] + (start["milliseconds"] + 0.5) / 1000,
+        "end": end["seconds"] + (end["milliseconds"] + 0.5) / 1000,
+        "first": log["timing"].get("timeToFirstToken"),
+    }
+
+
+def as_it_came(path: str, _headers: Mapping[str, str], data: bytes) -> Batch:
+    """Keep a log without a look at it."""
+    return kept([("1".rjust(16, "0"), False, {**json.loads(data), "path": path})])

@@ -18,7 +18,7 @@ from tests.support.destinations.server import Judgement
 from untrace_pipeline.data import ATTRIBUTES, Batch, Field, Level, Signal, Value
 from untrace_pipeline.data.compose import NewSpan, Scope, compose_spans
 
-__all__ = ["datadog", "form_of", "helicone", "langsmith", "records"]
+__all__ = ["datadog", "form_of", "helicone", "kept", "langsmith", "records"]
 
 RECORD = "record"
 HTTP_ERROR = 400

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import zlib
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -82,7 +83,8 @@ class Received:
 class ContractServer:
     """``script`` answers the next requests, whatever the rules say; all others are judged. Probes are not scripted."""
 
-    def __init__(self, rules: Rules, *script: Judgement) -> None:
+    def __init__(self, rules: Rules, *script: Judgement, pause: float = 0.0) -> None:
+        """``pause`` is how many seconds an answer takes."""
         self.rules = rules
         self.script = deque(script)
         self.received: list[Received] = []
@@ -90,6 +92,10 @@ class ContractServer:
         self.ignored = 0
         """Spans that were dropped without a word."""
         self.port = 0
+        self.most_at_once = 0
+        """Requests under way."""
+        self._under_way = 0
+        self._pause = pause
 
     @property
     def url(self) -> str:
@@ -119,7 +125,11 @@ class ContractServer:
         await self._runner.cleanup()
 
     async def _answer(self, request: web.Request) -> web.Response:
+        self._under_way += 1
+        self.most_at_once = max(self.most_at_once, self._under_way)
+        await asyncio.sleep(self._pause)
         raw = await request.read()
+        self._under_way -= 1
         headers = {name.lower(): value for name, value in request.headers.items()}
         scripted = self.script and request.path not in self.rules.probes
         found = self.script.popleft() if scripted else self._judge(request.method, request.path, headers, raw)

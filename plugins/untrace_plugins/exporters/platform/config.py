@@ -10,7 +10,7 @@ from pydantic import Field, create_model, model_validator
 
 from untrace_pipeline.api import ConfigModel, Secret, Size
 from untrace_pipeline.data import Signal
-from untrace_pipeline.delivery import BatchConfig, QueueConfig
+from untrace_pipeline.delivery import BatchConfig, BatchSizer, QueueConfig
 from untrace_pipeline.net.client import Headers
 from untrace_pipeline.net.compression import Compression
 from untrace_plugins.destinations.model import OTLP, Destination, Encoding, Option, OptionType
@@ -19,6 +19,9 @@ from untrace_plugins.exporters.otlp_http.config import OtlpHttpConfig
 from untrace_plugins.genai.names import Form
 
 __all__ = ["LongValues", "LongValuesConfig", "PlatformConfig", "config_class"]
+
+AT_ONCE = 16
+"""Items that a consumer of the queue takes, where each is a request."""
 
 
 class LongValues(StrEnum):
@@ -52,6 +55,13 @@ class LongValuesConfig(ConfigModel):
             msg = "either directory or storage, not both"
             raise ValueError(msg)
         return self
+
+
+class OneByOneQueueConfig(QueueConfig):
+    """``sending_queue`` where each item is a request: each consumer takes few, so that a burst is spread over all."""
+
+    batch: BatchConfig | None = BatchConfig(min_size=AT_ONCE, max_size=AT_ONCE, sizer=BatchSizer.ITEMS)
+    """Merges what waits in the queue, and cuts it."""
 
 
 class PlatformConfig(OtlpHttpConfig):
@@ -189,6 +199,11 @@ def _adapted(destination: Destination) -> Iterator[tuple[str, tuple[Any, Any]]]:
     compressions = ", ".join(f"``{one}``" for one in destination.compressions)
     text = f"How requests are packed; {destination.title} takes {compressions}."
     yield "compression", (Compression, _described(destination.compressions[0], text))
+    if destination.limits.request_items == 1:
+        text = (
+            f"Queue before {destination.title}, which takes one item per request: ``num_consumers`` are sent at once."
+        )
+        yield "sending_queue", (OneByOneQueueConfig, _described(OneByOneQueueConfig(), text))
     yield "headers", (Headers, _described({}, "Further headers; they win over those of the platform."))
 
 

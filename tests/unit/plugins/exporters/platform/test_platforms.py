@@ -163,12 +163,10 @@ async def test_terminal_refusals_say_what_they_mean(
         assert r.dropped == {"permanent": 5}
 
 
-async def test_a_duplicate_counts_as_delivered() -> None:
+@pytest.mark.parametrize("name", ["langsmith", "langsmith_runs"])
+async def test_a_duplicate_counts_as_delivered(name: str) -> None:
     """LangSmith answers 409 to what it has already: a request whose answer was lost."""
-    async with (
-        ContractServer(PLATFORMS["langsmith"].rules, Judgement(409)) as server,
-        sending("langsmith", server) as r,
-    ):
+    async with ContractServer(PLATFORMS[name].rules, Judgement(409)) as server, sending(name, server) as r:
         await r.consume(example_trace())
         await r.until_idle()
         assert len(server.refused) == 1
@@ -209,3 +207,27 @@ async def test_a_rate_limit_is_kept_before_it_is_exceeded() -> None:
         await r.until_idle()
         assert server.item_count == 5
         assert r.meter.value("exporter_paced_waits") == 1
+
+
+async def test_calls_that_are_logged_one_by_one_go_out_side_by_side() -> None:
+    """A burst is spread over the consumers of the queue, and there are never more requests under way than those."""
+    calls = make_batch(items=200, attributes={"gen_ai.operation.name": "chat", "gen_ai.request.model": "m"})
+    calls.set(Field(Level.ITEM, "trace_id"), [number.to_bytes(16, "big") for number in range(1, 201)])
+    async with (
+        ContractServer(PLATFORMS["helicone"].rules, pause=0.01) as server,
+        sending("helicone", server, sending_queue={"num_consumers": 4}) as r,
+    ):
+        await r.consume(calls)
+        await r.until_idle()
+        assert server.item_count == 200
+        assert 1 < server.most_at_once <= 4
+
+
+async def test_a_call_that_helicone_could_not_store_is_given_up() -> None:
+    """It says 200, and why."""
+    said = Judgement(200, b'{"error":"no such organisation"}')
+    async with ContractServer(PLATFORMS["helicone"].rules, said) as server, sending("helicone", server) as r:
+        await r.consume(example_trace())
+        await r.until_idle()
+        assert server.item_count == 2
+        assert r.dropped == {"permanent": 1}
