@@ -30,6 +30,8 @@ ENVIRONMENT = {
     "KAFKA_PASSWORD": "p",
     "API_KEY": "k",
     "STORAGE_KEY": "0f" * 32,
+    "UNTRACE_KEY": "tr_live_1",
+    "GITHUB_SECRET": "s",
 }
 
 
