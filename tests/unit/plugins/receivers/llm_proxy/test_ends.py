@@ -158,7 +158,7 @@ async def test_slow_client_does_not_fill_the_memory(upstream: LlmUpstream) -> No
 async def test_call_that_may_have_been_taken_is_not_sent_again(
     upstream: LlmUpstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A kept connection that ends only after a while was not stale: the provider may have done the work, and billed it."""
+    """A kept connection that ends only after a while was not stale: the provider may have done what it is paid for."""
     monkeypatch.setattr(sending, "STALE_SECONDS", 0.0)
     async with proxying(upstream) as proxy:
         assert (await proxy.ask(CHAT, HELLO)).status == 200
