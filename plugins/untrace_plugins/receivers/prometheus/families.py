@@ -5,13 +5,12 @@ As the Collector's ``prometheusreceiver`` 0.158 does it: names stay those of Pro
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
 from untrace_plugins.receivers.prometheus.series import Key, Sample, Series
-from untrace_plugins.receivers.prometheus.text import Exemplar, Metadata
+from untrace_plugins.receivers.prometheus.text import LATEST_SECONDS, Exemplar, Metadata
 
 __all__ = ["Families", "Family", "Form", "Point"]
 
@@ -87,7 +86,7 @@ class Family:
         if point is None:
             point = self.points[key] = Point(key, sample.timestamp)
         if sample.series.name == f"{self.base}_created" and self.form is not Form.GAUGE:
-            point.created = sample.value if math.isfinite(sample.value) else 0.0
+            point.created = sample.value if 0 < sample.value < LATEST_SECONDS else 0.0
         elif many:
             self._add_part(point, sample)
         else:

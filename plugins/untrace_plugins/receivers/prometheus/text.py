@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-__all__ = ["Exemplar", "Line", "Metadata", "TextError", "read_labels", "read_text"]
+__all__ = ["LATEST_SECONDS", "Exemplar", "Line", "Metadata", "TextError", "read_labels", "read_text"]
 
 _SERIES = r'((?:[a-zA-Z_:][a-zA-Z0-9_:]*)?(?:[ \t]*\{(?>[^"}]+|"(?>[^"\\]+|\\.)*")*+\})?)'
 _SAMPLE = re.compile(_SERIES + r"[ \t]*+(?<=[ \t}])([^\s{]+)(?:[ \t]+(-?[0-9.eE+-]+))?[ \t]*(?:# *(\{.*))?\Z")
@@ -26,6 +26,9 @@ _WORDS = {"nan": math.nan, "inf": math.inf, "+inf": math.inf, "-inf": -math.inf,
 _TYPES = frozenset(
     {"counter", "gauge", "histogram", "summary", "untyped", "unknown", "info", "stateset", "gaugehistogram"}
 )
+
+LATEST_SECONDS = (1 << 63) // 10**9
+"""Of timestamps: nanoseconds go no further."""
 
 
 class TextError(ValueError):
@@ -103,7 +106,8 @@ def _read_sample(line: str, number: int, *, openmetrics: bool) -> Line:
     value = _number(written, number)
     timestamp = None
     if moment is not None:
-        timestamp = _number(moment, number) * (1000 if openmetrics else 1)
+        units = 1 if openmetrics else 1000
+        timestamp = _timestamp(moment, number, units) * (1000 // units)
     exemplar = None
     if rest is not None:
         if not openmetrics:
@@ -112,11 +116,19 @@ def _read_sample(line: str, number: int, *, openmetrics: bool) -> Line:
     return Line(series, value, timestamp, exemplar)
 
 
+def _timestamp(text: str, number: int, units: int) -> float:
+    """Return a moment that OTLP can tell; ``units`` is how many there are in a second."""
+    moment = _number(text, number)
+    if not 0 <= moment < LATEST_SECONDS * units:
+        raise TextError(f"line {number}: a timestamp that is none")
+    return moment
+
+
 def _number(text: str, number: int) -> float:
     if _NUMBER.match(text):
         try:
             return float.fromhex(text) if text[:3].lower().find("0x") >= 0 else float(text)
-        except ValueError:
+        except (ValueError, OverflowError):
             pass
     value = _WORDS.get(text.lower())
     if value is None:
@@ -128,7 +140,7 @@ def _read_exemplar(rest: str, number: int) -> Exemplar:
     found = _EXEMPLAR.match(rest)
     if found is None:
         raise TextError(f"line {number}: no exemplar: {{labels}} value [timestamp]")
-    timestamp = _number(found[3], number) if found[3] is not None else None
+    timestamp = _timestamp(found[3], number, 1) if found[3] is not None else None
     labels = dict(_pairs(found[1], f"line {number}"))
     return Exemplar(labels, _number(found[2], number), timestamp)
 

@@ -117,6 +117,14 @@ def test_openmetrics_tells_when_a_counter_began() -> None:
     assert found.keys() - set(OWN) == {"spent_seconds_total"}
 
 
+@pytest.mark.parametrize("created", ["NaN", "-5", "1e300", "18446744073709551616"])
+def test_start_that_is_no_time_is_unknown(created: str) -> None:
+    """The counter began when it was first seen, then."""
+    text = f"# TYPE spent counter\nspent_total 5\nspent_created {created}\n# EOF\n"
+    [point] = Bench().read(text, openmetrics=True)["spent_total"]
+    assert point.data.start_time_unix_nano == point.data.time_unix_nano
+
+
 HISTOGRAM = """# TYPE latency histogram
 latency_bucket{code="200",le="0.5"} 2
 latency_bucket{code="200",le="+Inf"} 5
