@@ -62,7 +62,7 @@ def test_reads_what_the_library_writes(openmetrics: bool) -> None:
     [
         ("a 1", {"__name__": "a"}, 1.0, None),
         ("a{} 1 1700000000000", {"__name__": "a"}, 1.0, 1_700_000_000_000),
-        ('a  \t{ b = "c" , d="e" , } 1e3 -5', {"__name__": "a", "b": "c", "d": "e"}, 1000.0, -5),
+        ('a  \t{ b = "c" , d="e" , } 1e3 5', {"__name__": "a", "b": "c", "d": "e"}, 1000.0, 5),
         ('a{b="c"}1', {"__name__": "a", "b": "c"}, 1.0, None),
         ('{"a.b",c="d","e f"="g"} 1', {"__name__": "a.b", "c": "d", "e f": "g"}, 1.0, None),
         ("a +Inf", {"__name__": "a"}, math.inf, None),
