@@ -72,8 +72,9 @@ class Reports:
         """A request has no attempts left: it is lost, or goes back to the caller."""
         text = self._refused(failure.request, failure.error)
         if failure.error.code in _CREDENTIALS and self._status is not Status.PERMANENT_ERROR:
-            because = f"{failure.error.code.name}: {failure.error}"
-            self._become(Status.PERMANENT_ERROR, f"{self._destination} refuses our credentials ({because})")
+            code = failure.error.code
+            what = "refuses our credentials" if code is Code.UNAUTHENTICATED else "does not let us in"
+            self._become(Status.PERMANENT_ERROR, f"{self._destination} {what} ({code.name}: {failure.error})")
         kept = f"kept in the dead-letter queue ({failure.reason})"
         end = kept if failure.buried else f"dropped ({failure.reason})" if lost else "handed back to the sender"
         kind = f"{failure.reason} {lost} {failure.buried}"
