@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from untrace_pipeline.api import Host, ProbeResult, Settings, StartError
 from untrace_pipeline.data import Batch
 from untrace_pipeline.delivery import Outcome, Prepared, Request
-from untrace_pipeline.errors import ConsumeError, OversizeError
+from untrace_pipeline.errors import ConsumeError, OversizeError, PermanentError
 from untrace_pipeline.net.http_answer import Statuses
 from untrace_pipeline.net.http_client import HttpClient, host_of
 from untrace_plugins.destinations.model import Encoding
@@ -21,6 +21,7 @@ from untrace_plugins.exporters.platform.encoders import Body, make_encoder
 from untrace_plugins.exporters.platform.pace import Pace
 from untrace_plugins.exporters.platform.preparation import Preparation
 from untrace_plugins.exporters.platform.probes import ask
+from untrace_plugins.genai.reading import UNREADABLE
 
 __all__ = ["PlatformExporter"]
 
@@ -97,7 +98,12 @@ class PlatformExporter(HttpExporter):
             return self._encoder.encode(batch)
         # A handle of its own: what is decoded here must not stay in memory with the request.
         own = Batch(batch.signal, batch.to_otlp(), batch.context)
-        return await asyncio.to_thread(self._encoder.encode, own)
+        try:
+            return await asyncio.to_thread(self._encoder.encode, own)
+        except UNREADABLE as error:
+            # Spans are anybody's data, of any shape and depth: what cannot be written must not cost the others.
+            msg = f"cannot be written for {self._told.title} ({type(error).__name__})"
+            raise (OversizeError if batch.item_count > 1 else PermanentError)(msg) from error
 
     def _check(self, size: int) -> None:
         """Raise :class:`OversizeError` for a body that the platform would refuse."""

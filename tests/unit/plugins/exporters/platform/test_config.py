@@ -12,6 +12,7 @@ from untrace_pipeline.config.loader import load
 from untrace_pipeline.data import Signal
 from untrace_pipeline.errors import ConfigError
 from untrace_pipeline.registry import Registry
+from untrace_plugins.destinations.reading import read_destination
 from untrace_plugins.exporters.platform.config import PlatformConfig
 
 REGISTRY = Registry()
@@ -170,3 +171,50 @@ def test_the_platforms_own_address_can_be_checked() -> None:
     """``validate --environment`` finds no option that names it."""
     assert list(config("phoenix").addresses()) == ["http://localhost:6006/v1/traces"]
     assert list(config("phoenix", endpoint="http://mine:1").addresses()) == []
+
+
+@pytest.mark.parametrize("name", ["helicone", "langsmith_runs", "datadog_llm_observability"])
+def test_apis_of_their_own_are_written_from_the_canonical_form(name: str) -> None:
+    """Another form would leave an encoder nothing to read; ``as_is`` says that a processor writes it."""
+    assert config(name, api_key="k").form == "genai"
+    assert config(name, api_key="k", form="as_is").form == "as_is"
+    with pytest.raises(ValidationError, match="form: genai, which requests are written from"):
+        config(name, api_key="k", form="openinference")
+    with pytest.raises(ValidationError, match="encoding"):
+        config(name, api_key="k", encoding="proto")
+
+
+def test_a_queue_before_what_takes_one_item_per_request() -> None:
+    """Each consumer takes few, also where only their number is set."""
+    given = config("helicone", api_key="k", sending_queue={"num_consumers": 3}).sending_queue
+    assert given.batch is not None
+    assert (given.num_consumers, given.batch.max_size) == (3, 16)
+
+
+FILE = """\
+name: acme
+title: Acme
+category: LLM platforms
+description: sends to Acme
+docs: https://acme.example
+base: https://acme.example
+urls: {{{urls}}}
+form: {form}
+encodings: [{encodings}]
+"""
+TRACES, LOGS = 'traces: "{base}/t"', 'logs: "{base}/l"'
+
+
+@pytest.mark.parametrize(
+    ("urls", "form", "encodings", "wrong"),
+    [
+        (TRACES, "langfuse", "helicone", "form: genai and urls of traces alone"),
+        (f"{TRACES}, {LOGS}", "genai", "langsmith_runs", "form: genai and urls of traces alone"),
+        (TRACES, "genai", "proto, helicone", "encodings that are all OTLP, or none"),
+    ],
+)
+def test_files_that_mix_otlp_and_an_api(urls: str, form: str, encodings: str, wrong: str) -> None:
+    """What is wrong is said where the file is read."""
+    with pytest.raises(ValueError, match=wrong):
+        read_destination(FILE.format(urls=urls, form=form, encodings=encodings))
+    assert read_destination(FILE.format(urls=TRACES, form="genai", encodings="helicone")).encodings == ["helicone"]

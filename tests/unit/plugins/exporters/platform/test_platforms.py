@@ -13,7 +13,7 @@ from tests.support.destinations.server import ContractServer, Judgement
 from tests.support.exporters import QUICK_RETRY, Running, running
 from untrace_pipeline.api import ExporterFactory, Kind
 from untrace_pipeline.cli.examples import example_trace
-from untrace_pipeline.data import Batch, Field, Level, Signal
+from untrace_pipeline.data import ATTRIBUTES, Batch, Field, Level, Signal
 from untrace_pipeline.data.compose import NewSpan, Scope, compose_spans
 from untrace_pipeline.registry import Registry
 from untrace_pipeline.testing import make_batch
@@ -230,4 +230,18 @@ async def test_a_call_that_helicone_could_not_store_is_given_up() -> None:
         await r.consume(example_trace())
         await r.until_idle()
         assert server.item_count == 2
+        assert r.dropped == {"permanent": 1}
+
+
+@pytest.mark.parametrize("name", ["langsmith_runs", "datadog_llm_observability", "helicone"])
+async def test_a_span_that_cannot_be_written_goes_alone(name: str) -> None:
+    """Content that is nested too deeply is given up; everything beside it arrives."""
+    deep = example_trace()
+    nested = '[{"role":"user","parts":[{"type":"tool_call","name":"f","arguments":' + "[" * 1000 + "]" * 1000 + "}]}]"
+    deep.set(Field(Level.ITEM, ATTRIBUTES, "gen_ai.input.messages"), [nested], [1])
+    async with ContractServer(PLATFORMS[name].rules) as server, sending(name, server) as r:
+        await r.consume(deep)
+        await r.until_idle()
+        assert server.refused == []
+        assert server.item_count == PLATFORMS[name].takes - 1
         assert r.dropped == {"permanent": 1}
