@@ -118,9 +118,9 @@ peers: $(VENV)/.dev  ## Build the real peers that tests and benchmarks compare w
 	$(BIN)/python -m tests.support.peers build collector h2spec kafka kfake prometheus moto fake-gcs azurite \
 	  llm-clients llm-clients-node litellm clickhouse opensearch ddapm schemathesis vendor-sdks vendor-sdks-old prometheus-collector
 
-# Phoenix and MLflow take 850 MB and two minutes each, Jaeger four minutes of compiling: not for every run of the tests.
+# Phoenix and MLflow take 850 MB and two minutes each, Jaeger and Loki minutes of compiling: not for every run of the tests.
 test-destinations: $(VENV)/.dev  ## Send to every destination, real where it runs here, and ask it: a table, kept in out/destinations.md (ARGS="phoenix jaeger")
-	-$(BIN)/python -m tests.support.peers build azurite clickhouse collector ddapm fake-gcs jaeger kafka mlflow moto opensearch phoenix prometheus
+	-$(BIN)/python -m tests.support.peers build azurite clickhouse collector ddapm fake-gcs jaeger kafka loki mlflow moto opensearch phoenix prometheus
 	$(BIN)/python -m tests.support.proofs $(ARGS)
 
 bench: $(VENV)/.dev  ## Side by side with the Go Collector and LiteLLM's proxy; results in benchmarks/results/ (ARGS=--quick)

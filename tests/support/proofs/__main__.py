@@ -14,7 +14,8 @@ from pathlib import Path
 
 from tests.support.peers import PeerUnavailable
 from tests.support.proofs.places.catalog import PLACES
-from tests.support.proofs.proof import Row, prove
+from tests.support.proofs.proof import prove
+from tests.support.proofs.run import Row
 from tests.support.proofs.table import Skipped, as_markdown, as_text
 from tests.support.proofs.traffic import CAPTURES, LARGE, LIMIT_BYTES, traffic
 
@@ -72,7 +73,8 @@ def _run(names: Sequence[str]) -> tuple[list[Row], list[Skipped]]:
             skipped.append(Skipped(name, str(reason)))
         except Exception as error:  # noqa: BLE001 - the other proofs go on
             rows.append(Row(name, "?", wrong=[f"{type(error).__name__}: {error}"[-2000:]]))
-        sys.stderr.write(f"{name}: {time.monotonic() - started:.0f} s\n")
+        said = "".join(rows[-1].wrong)[:200] if rows and rows[-1].destination == name else "not asked"
+        sys.stderr.write(f"{name}: {time.monotonic() - started:.0f} s {said}\n")
     return rows, skipped
 
 

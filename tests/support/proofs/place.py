@@ -9,12 +9,28 @@ from typing import Any, Self
 
 from tests.support.destinations.fields import GENAI
 from tests.support.llm_calls import SpanView
-from untrace_pipeline.data import Batch, Field, Level
+from untrace_pipeline.data import Batch, Field, Level, Signal
 
-__all__ = ["AS_IS", "Place", "Stored", "stored"]
+__all__ = [
+    "AS_IS",
+    "TOTALS",
+    "LogPlace",
+    "MetricPlace",
+    "Place",
+    "SpanPlace",
+    "Stored",
+    "StoredLog",
+    "stored",
+]
 
 Stored = tuple[str, SpanView]
 """The id of a span in hex, and what a destination has of it."""
+
+StoredLog = tuple[str, str]
+"""The trace id of a log record in hex, and its body, or where that is empty its messages, as text."""
+
+TOTALS = ("requests", "errors", "input", "output", "cost")
+"""Of LLM calls: how many there are and failed, their tokens, and what they cost."""
 
 AS_IS: Mapping[str, str] = {**GENAI, "session": r"session\.id"}
 """Where the fields of a call are in the canonical form."""
@@ -34,14 +50,14 @@ class Place(ABC):
 
     name: str
     """Of its row."""
+    signal: Signal
+    """What it gets: metrics are those of LLM calls."""
     exporter: str = ""
     """Type of the exporter, where it is not the name."""
-    exports: str = r"/v1/traces$"
-    """Paths that get data."""
-    reads: Mapping[str, str] = AS_IS
-    """Attributes by field."""
-    splits: bool = True
-    """Whether the destination may say that a request is too large."""
+    exports: str
+    """Pattern of the paths that get data."""
+    delivers: bool = True
+    """Whether the daemon sends to it; otherwise it comes for what it gets."""
 
     @property
     @abstractmethod
@@ -57,6 +73,25 @@ class Place(ABC):
     def options(self, url: str) -> dict[str, Any]:
         """Return the options of the exporter that sends to `url`, which passes on to `self.url`."""
 
+    def __enter__(self) -> Self:
+        return self
+
+    @abstractmethod
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class SpanPlace(Place):
+    """A destination of traces."""
+
+    signal = Signal.TRACES
+    exports = r"/v1/traces$"
+    reads: Mapping[str, str] = AS_IS
+    """Attributes by field."""
+    splits: bool = True
+    """Whether the destination may say that a request is too large."""
+
     @abstractmethod
     def read(self) -> list[Stored]:
         """Return all spans that it has."""
@@ -65,10 +100,24 @@ class Place(ABC):
         """Return whether the destination has a use for a span."""
         return True
 
-    def __enter__(self) -> Self:
-        return self
+
+class LogPlace(Place):
+    """A destination of log records."""
+
+    signal = Signal.LOGS
+    exports = r"/v1/logs$"
 
     @abstractmethod
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
+    def read(self) -> list[StoredLog]:
+        """Return all log records that it has."""
+
+
+class MetricPlace(Place):
+    """A destination of metrics."""
+
+    signal = Signal.METRICS
+    exports = r"/v1/metrics$"
+
+    @abstractmethod
+    def read(self) -> Mapping[str, float]:
+        """Return the sums over all series of the `TOTALS` that it has."""

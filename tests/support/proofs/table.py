@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tests.support.proofs.proof import GROUPS, Row
+from tests.support.proofs.run import COLUMNS, Row
 
 __all__ = ["Skipped", "as_markdown", "as_text"]
 
@@ -18,11 +18,11 @@ class Skipped:
     reason: str
 
 
-_HEAD = ("destination", "peer", "sent", "arrived", *GROUPS, "busy (429, 503)", "too large (413)", "ledger", "proven")
+_HEAD = ("destination", "peer", "sent", "arrived", *COLUMNS, "busy (429, 503)", "too large (413)", "ledger", "proven")
 
 
 def _cells(row: Row) -> tuple[str, ...]:
-    equal = [row.equal.get(column, "-") for column in GROUPS]
+    equal = [row.equal.get(column, "-") for column in COLUMNS]
     proven = "yes" if not row.wrong else "NO"
     counts = (str(row.sent), str(row.arrived))
     return (row.destination, row.peer, *counts, *equal, row.retry, row.too_large, row.ledger, proven)

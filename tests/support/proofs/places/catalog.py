@@ -7,9 +7,11 @@ from functools import partial
 
 from tests.support.destinations.platforms import PLATFORMS
 from tests.support.proofs.place import Place
-from tests.support.proofs.places.contract import ContractPlace
+from tests.support.proofs.places.contract import ContractLogPlace, ContractMetricPlace, ContractPlace
 from tests.support.proofs.places.databases import ClickHousePlace, OpenSearchPlace
+from tests.support.proofs.places.kafka import KafkaPlace
 from tests.support.proofs.places.llm import MlFlowPlace, PhoenixPlace
+from tests.support.proofs.places.loki import LokiPlace, LokiPushPlace
 from tests.support.proofs.places.otlp import (
     COLLECTOR_EXPORTERS,
     CollectorPlace,
@@ -17,18 +19,23 @@ from tests.support.proofs.places.otlp import (
     JaegerPlace,
     LlmObservabilityPlace,
 )
+from tests.support.proofs.places.prometheus import RemoteWritePlace, ScrapingPlace
 from tests.support.proofs.places.stores import BucketPlace, DirectoryPlace, FilePlace, KinesisPlace
+from tests.support.proofs.places.webhook import WebhookPlace
 from untrace_pipeline.data import Signal
 
-__all__ = ["PLACES"]
+__all__ = ["PLACES", "REAL"]
 
-_REAL: Mapping[str, Callable[[], Place]] = {
+REAL: Mapping[str, Callable[[], Place]] = {
     "clickhouse": ClickHousePlace,
     "datadog_agent": DatadogAgentPlace,
     "datadog_agent_llm_observability": LlmObservabilityPlace,
     "file": FilePlace,
     "jaeger": JaegerPlace,
+    "kafka": KafkaPlace,
     "kinesis": KinesisPlace,
+    "loki": LokiPlace,
+    "loki_push": LokiPushPlace,
     "mlflow": MlFlowPlace,
     "object_store (azure)": partial(BucketPlace, "azure"),
     "object_store (directory)": DirectoryPlace,
@@ -36,12 +43,22 @@ _REAL: Mapping[str, Callable[[], Place]] = {
     "object_store (s3)": partial(BucketPlace, "s3"),
     "opensearch": OpenSearchPlace,
     "phoenix": PhoenixPlace,
+    "prometheus": ScrapingPlace,
+    "prometheus_remote_write": RemoteWritePlace,
+    "webhook": WebhookPlace,
     **{name: partial(CollectorPlace, name) for name in COLLECTOR_EXPORTERS},
 }
-_CONTRACTS = {
-    name: partial(ContractPlace, name)
-    for name, platform in PLATFORMS.items()
-    if name not in _REAL and Signal.TRACES in platform.rules.paths.values()
+"""What runs here, once it is built."""
+
+_FORMS: Mapping[Signal, Callable[[str], Place]] = {
+    Signal.TRACES: ContractPlace,
+    Signal.LOGS: ContractLogPlace,
+    Signal.METRICS: ContractMetricPlace,
 }
-PLACES: Mapping[str, Callable[[], Place]] = {**_REAL, **_CONTRACTS}
+_CONTRACTS = {
+    name: partial(next(form for signal, form in _FORMS.items() if signal in platform.rules.paths.values()), name)
+    for name, platform in PLATFORMS.items()
+    if name not in REAL
+}
+PLACES: Mapping[str, Callable[[], Place]] = {**REAL, **_CONTRACTS}
 """Those that run here first."""

@@ -9,14 +9,14 @@ from typing import Any
 
 from tests.support.llm_calls import SpanView
 from tests.support.peers import ClickHouse, OpenSearch
-from tests.support.proofs.place import Stored
+from tests.support.proofs.place import SpanPlace, Stored
 from tests.support.proofs.places.served import ServedPlace
 from tests.support.proofs.versions import pinned
 
 __all__ = ["ClickHousePlace", "OpenSearchPlace"]
 
 
-class ClickHousePlace(ServedPlace[ClickHouse]):
+class ClickHousePlace(ServedPlace[ClickHouse], SpanPlace):
     """The engine of ClickHouse, in which attributes are texts."""
 
     name: str = "clickhouse"
@@ -43,7 +43,7 @@ class ClickHousePlace(ServedPlace[ClickHouse]):
         ]
 
 
-class OpenSearchPlace(ServedPlace[OpenSearch]):
+class OpenSearchPlace(ServedPlace[OpenSearch], SpanPlace):
     """One node of OpenSearch, in the form in which no attribute is in the way of another one."""
 
     name: str = "opensearch"

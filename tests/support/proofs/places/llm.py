@@ -10,7 +10,7 @@ from typing import Any, Self
 from tests.support.destinations.fields import READS
 from tests.support.llm_calls import SpanView
 from tests.support.peers import MlFlow, Phoenix
-from tests.support.proofs.place import Stored
+from tests.support.proofs.place import SpanPlace, Stored
 from tests.support.proofs.places.served import ServedPlace, from_proto_json
 from tests.support.proofs.versions import pinned
 
@@ -19,7 +19,7 @@ __all__ = ["MlFlowPlace", "PhoenixPlace"]
 PROJECT = "proof"
 
 
-class PhoenixPlace(ServedPlace[Phoenix]):
+class PhoenixPlace(ServedPlace[Phoenix], SpanPlace):
     """Arize Phoenix, read by its REST API; it stores some fifty spans a second."""
 
     name: str = "phoenix"
@@ -58,7 +58,7 @@ class PhoenixPlace(ServedPlace[Phoenix]):
             cursor = f"&cursor={page['next_cursor']}"
 
 
-class MlFlowPlace(ServedPlace[MlFlow]):
+class MlFlowPlace(ServedPlace[MlFlow], SpanPlace):
     """MLflow with a database, read by its REST API."""
 
     name: str = "mlflow"

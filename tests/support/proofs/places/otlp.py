@@ -11,7 +11,7 @@ from tests.support.destinations.fields import READS
 from tests.support.destinations.native import datadog
 from tests.support.llm_calls import SpanView
 from tests.support.peers import Collector, DatadogAgent, Jaeger, collector_binary
-from tests.support.proofs.place import Place, Stored, stored
+from tests.support.proofs.place import SpanPlace, Stored, stored
 from tests.support.proofs.places.served import ServedPlace, ask, from_json, from_proto_json
 from tests.support.proofs.versions import pinned
 from untrace_pipeline.data import Batch
@@ -22,7 +22,7 @@ __all__ = ["COLLECTOR_EXPORTERS", "CollectorPlace", "DatadogAgentPlace", "Jaeger
 COLLECTOR_EXPORTERS = ("otel_collector", "otlp_grpc", "otlp_http")
 
 
-class DatadogAgentPlace(ServedPlace[DatadogAgent]):
+class DatadogAgentPlace(ServedPlace[DatadogAgent], SpanPlace):
     """Its limit of 1 MiB is its own."""
 
     name: str = "datadog_agent"
@@ -37,13 +37,13 @@ class DatadogAgentPlace(ServedPlace[DatadogAgent]):
 
     @property
     def url(self) -> str:
-        return self.server.otlp_url
+        return str(self.server.otlp_url)
 
     def read(self) -> list[Stored]:
         return list(from_proto_json(ask(f"{self.server.otlp_url}/test/session/traces")))
 
 
-class LlmObservabilityPlace(ServedPlace[DatadogAgent]):
+class LlmObservabilityPlace(ServedPlace[DatadogAgent], SpanPlace):
     """What the agent passes on to LLM Observability, read as that would."""
 
     name: str = "datadog_agent_llm_observability"
@@ -67,7 +67,7 @@ class LlmObservabilityPlace(ServedPlace[DatadogAgent]):
         return [span for batch in batches if isinstance(batch, Batch) for span in stored(batch)]
 
 
-class JaegerPlace(ServedPlace[Jaeger]):
+class JaegerPlace(ServedPlace[Jaeger], SpanPlace):
     """All in one, with its data in memory."""
 
     name: str = "jaeger"
@@ -81,7 +81,7 @@ class JaegerPlace(ServedPlace[Jaeger]):
 
     @property
     def url(self) -> str:
-        return self.server.otlp_url
+        return str(self.server.otlp_url)
 
     def read(self) -> list[Stored]:
         """Ask for the traces of each service."""
@@ -108,7 +108,7 @@ _COLLECTOR: dict[str, Any] = {
 }
 
 
-class CollectorPlace(Place):
+class CollectorPlace(SpanPlace):
     """The OpenTelemetry Collector, which writes to a file."""
 
     def __init__(self, exporter: str) -> None:

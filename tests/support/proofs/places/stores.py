@@ -14,7 +14,7 @@ from typing import Any, Self
 from tests.support.buckets import AzureBucket, Bucket, DirectoryBucket, GcsBucket, S3Bucket
 from tests.support.kinesis import Stream
 from tests.support.peers import Azurite, FakeGcs, Moto, PeerServer
-from tests.support.proofs.place import Place, Stored, stored
+from tests.support.proofs.place import SpanPlace, Stored, stored
 from tests.support.proofs.places.served import ServedPlace, from_json
 from tests.support.proofs.versions import pinned
 from untrace_pipeline.data import Batch, Signal
@@ -34,7 +34,7 @@ _PINS = {
 }
 
 
-class BucketPlace(ServedPlace[PeerServer]):
+class BucketPlace(ServedPlace[PeerServer], SpanPlace):
     """A bucket of one of the clouds."""
 
     exporter: str = "object_store"
@@ -65,7 +65,7 @@ class BucketPlace(ServedPlace[PeerServer]):
         return self
 
 
-class _LocalPlace(Place):
+class _LocalPlace(SpanPlace):
     """A directory."""
 
     splits: bool = False
@@ -118,7 +118,7 @@ class FilePlace(_LocalPlace):
         return list(from_json(json.loads(line) for line in lines if line.endswith("\n")))
 
 
-class KinesisPlace(ServedPlace[Moto]):
+class KinesisPlace(ServedPlace[Moto], SpanPlace):
     """A stream."""
 
     name: str = "kinesis"
