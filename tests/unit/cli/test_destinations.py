@@ -57,6 +57,19 @@ def test_what_show_prints_is_a_configuration_that_works(name: str, capsys: pytes
     assert load([f"yaml:{SERVICE}{section}{pipeline}"], environ=variables).spec
 
 
+@pytest.mark.parametrize("name", ["awss3", "file", "kafka", "otlp_grpc", "otlp_http", "webhook"])
+def test_protocols_and_stores_are_listed_and_shown(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """What belongs to no one platform is found, too, and the YAML that it is shown with is valid."""
+    assert main(["destinations", "list", "--json"]) == 0
+    entries = {one["type"]: one for one in json.loads(capsys.readouterr().out)}
+    assert entries[name]["category"] in {"protocols", "stores"}
+    assert main(["destinations", "show", name]) == 0
+    text = capsys.readouterr().out
+    section = text[text.index("exporters:") : text.index("\noptions")]
+    pipeline = f"service: {{pipelines: {{traces: {{receivers: [otlp], exporters: [{name}]}}}}}}"
+    assert load([f"yaml:{SERVICE}{section}{pipeline}"], environ={}).spec
+
+
 def test_an_alias_is_shown_and_a_misspelt_name_is_not(capsys: pytest.CaptureFixture[str]) -> None:
     """``respan`` is Keywords AI; ``langfus`` is a mistake."""
     assert main(["destinations", "show", "respan"]) == 0

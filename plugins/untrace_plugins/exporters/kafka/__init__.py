@@ -5,7 +5,7 @@ through as bytes; they are decoded only where one must become several messages. 
 bytes.
 """
 
-from untrace_pipeline.api import Exporter, ExporterFactory, MetricKind, MetricSpec, Settings, Stability
+from untrace_pipeline.api import About, Exporter, ExporterFactory, MetricKind, MetricSpec, Settings, Stability
 from untrace_plugins.exporters.kafka.config import KafkaExporterConfig
 
 __all__ = ["FACTORY"]
@@ -42,6 +42,29 @@ FACTORY = ExporterFactory(
             "Messages handed to the Kafka library that no broker has answered for.",
             ("exporter",),
         ),
+    ),
+    about=About(
+        title="Apache Kafka",
+        category="stores",
+        docs="https://kafka.apache.org/documentation/",
+        minimal={"brokers": ["kafka:9092"]},
+        options=(
+            "brokers",
+            "traces",
+            "metrics",
+            "logs",
+            "topic_from_attribute",
+            "message_key",
+            "producer",
+            "auth",
+            "tls",
+        ),
+        facts=(
+            ("Where it goes", "to the topics otlp_spans, otlp_metrics and otlp_logs, unless the options name others"),
+            ("What is sent", "one OTLP request per message, as protobuf or JSON"),
+            ("Sent again", "stored once where the brokers recognise repeated messages, as they do by default"),
+        ),
+        look="`kafka-console-consumer.sh --topic otlp_spans`, or the receiver `kafka` of another pipeline",
     ),
     create=_create,
 )

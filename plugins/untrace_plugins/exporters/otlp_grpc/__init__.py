@@ -3,7 +3,7 @@
 Requests pass through as bytes; nothing is decoded. What is accepted is delivered at least once, or counted and logged.
 """
 
-from untrace_pipeline.api import Exporter, ExporterFactory, Settings, Stability
+from untrace_pipeline.api import About, Exporter, ExporterFactory, Settings, Stability
 from untrace_plugins.exporters.otlp_grpc.config import OtlpGrpcConfig
 
 __all__ = ["FACTORY"]
@@ -21,5 +21,17 @@ FACTORY = ExporterFactory(
     description="sends OTLP over gRPC",
     aliases=("otlp",),
     stability=Stability.BETA,
+    about=About(
+        title="OTLP over gRPC",
+        category="protocols",
+        docs="https://opentelemetry.io/docs/specs/otlp/#otlpgrpc",
+        minimal={"endpoint": "collector.example.com:4317"},
+        options=("endpoint", "tls", "compression", "headers", "keepalive", "balancer_name"),
+        facts=(
+            ("Where it goes", "to all addresses of the name in turn, unless balancer_name says otherwise"),
+            ("What is sent", "OTLP as protobuf, passed through as bytes"),
+        ),
+        notes=("TLS is on unless `tls.insecure` is true.",),
+    ),
     create=_create,
 )
