@@ -82,6 +82,9 @@ class BulkConfig(HttpClientConfig, DeliveryConfig):
     """Index or data stream of all log records; absent as for spans: ``logs-…``."""
     metrics_index: str = ""
     """Index or data stream of all metric points; absent as for spans: ``metrics-…``."""
+    index_from_attributes: bool = True
+    """Let the attributes ``elasticsearch.index``, ``data_stream.dataset`` and ``data_stream.namespace`` say where
+    documents go, as the Collector does. ``false`` = never: who sends cannot choose. Not in the Collector."""
     logstash_format: LogstashConfig = LogstashConfig()
     """Whether names of indices end with a date."""
     mapping: MappingConfig = MappingConfig()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import NamedTuple
@@ -31,18 +32,20 @@ class Index(NamedTuple):
 
 class Router:
     """Finds the index of documents by the options and by their attributes; the item's win over those of its scope, and
-    those over the resource's."""
+    those over the resource's. Unless ``index_from_attributes``, by the options only."""
 
     def __init__(self, config: BulkConfig) -> None:
         self._names = config.index_names
         self._suffix = ".otel" if config.mapping.mode is MappingMode.OTEL else ""
         self._dates = config.logstash_format
+        self._from_attributes = config.index_from_attributes
 
     def of(self, signal: Signal, source: Source, attributes: Attributes, nanos: int) -> Index:
         """Return the index of a document that carries the attributes and happened at a time."""
-        name = _first(INDEX, attributes, source) or self._names[signal]
+        told = (attributes, source.scope, source.resource) if self._from_attributes else ()
+        name = _first(INDEX, told) or self._names[signal]
         if not name:
-            dataset, namespace = (_first(key, attributes, source) for key in (DATASET, NAMESPACE))
+            dataset, namespace = (_first(key, told) for key in (DATASET, NAMESPACE))
             index = _stream(str(signal), dataset or "generic", self._suffix, namespace or "default")
         else:
             index = Index(name)
@@ -52,8 +55,8 @@ class Router:
         return Index(f"{index.name}{self._dates.prefix_separator}{date}")
 
 
-def _first(key: str, attributes: Attributes, source: Source) -> str:
-    for held in (attributes, source.scope, source.resource):
+def _first(key: str, told: Sequence[Attributes]) -> str:
+    for held in told:
         value = held.get(key)
         if isinstance(value, str) and value:
             return value

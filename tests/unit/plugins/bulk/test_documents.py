@@ -156,6 +156,35 @@ def test_where_documents_go(options: dict[str, Any], attributes: dict[str, Any],
     assert "attributes" not in json.loads(found[0].body) or options
 
 
+@pytest.mark.parametrize("mode", ["otel", "flat"])
+@pytest.mark.parametrize("name", ["spans", ""])
+def test_senders_do_not_choose_the_index_unless_they_may(mode: str, name: str) -> None:
+    """With ``index_from_attributes: false`` attributes say nothing of where documents go."""
+    wishes = {"elasticsearch.index": "theirs", "data_stream.dataset": "theirs", "data_stream.namespace": "theirs"}
+    event = NewEvent("chosen", START, wishes)
+    span = NewSpan(TRACE, SPAN, "chat", START, START + 1, attributes=wishes, events=(event,))
+    batch = Batch(Signal.TRACES, compose_spans({**RESOURCE, **wishes}, SCOPE, [span]))
+    log = Batch(Signal.LOGS, compose_logs({**RESOURCE, **wishes}, SCOPE, [NewLog(START, "x", wishes)]))
+    points = make_batch(Signal.METRICS, 1, attributes=wishes)
+    options: dict[str, Any] = {
+        "mapping": {"mode": mode},
+        "traces_index": name,
+        "logs_index": name,
+        "metrics_index": name,
+    }
+    free, bound = (
+        {
+            one.target.name
+            for each in (batch, log, points)
+            for one in documents(each, index_from_attributes=may, **options)
+        }
+        for may in (True, False)
+    )
+    assert free == {"theirs"}
+    suffix = ".otel" if mode == "otel" else ""
+    assert bound == ({name} if name else {f"{one}-generic{suffix}-default" for one in ("traces", "logs", "metrics")})
+
+
 def test_ids_are_equal_for_equal_documents_only() -> None:
     """So that what is sent again is stored once."""
     one, same, other = (documents(make_batch(Signal.LOGS, 3, seed=seed)) for seed in (1, 1, 2))
