@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import heapq
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
 from untrace_pipeline.api import ConsumeError, Host, Intake, PermanentError, RetryableError, Settings
 from untrace_pipeline.data import Batch, Context, Signal
 from untrace_plugins.runs.config import HoldConfig
-from untrace_plugins.runs.held import Assembly, Held, Part
+from untrace_plugins.runs.held import Assembly, Held, Part, by_sender
 from untrace_plugins.runs.meters import Meters, Outcome
+from untrace_plugins.runs.timetable import Timetable
 
 __all__ = ["Shelf"]
 
@@ -21,8 +21,6 @@ BUNCH_RUNS, BUNCH_BYTES = 200, 4 * 1024 * 1024
 """How much goes on in one request, of what nobody waits for."""
 MOST_MARKS, MARKS_IN_ALL = 10000, 1_000_000
 """That are remembered of one thing which goes on and on, and of all."""
-MOST_OLD_ENTRIES = 1000
-"""In the timetable, of what is held no longer or has another time now; so many are not worth a look."""
 FIRST_DELAY_SECONDS, LONGEST_DELAY_SECONDS = 1.0, 30.0
 """Between attempts, where the pipelines do not say."""
 
@@ -51,9 +49,7 @@ class Shelf:
         self._gone_marks = 0
         self._busy: set[str] = set()
         self._freed = asyncio.Event()
-        self._timetable: list[tuple[float, int, str]] = []
-        self._entries = 0
-        self._changed = asyncio.Event()
+        self._timetable = Timetable(self._held)
         self._delay = FIRST_DELAY_SECONDS
         self._task: asyncio.Task[None] | None = None
         self._closed = False
@@ -89,7 +85,7 @@ class Shelf:
             before: dict[str, int] = {}
             try:
                 known = sum(not self._add(part, context, before) for part in parts)
-                ready = [held for key in before if self._judge(held := self._held[key])]
+                ready = [held for key in before if self._judge(held := self._held[key], before[key])]
                 if ready:
                     await self._next.consume(self._batch(ready, context))
             except BaseException:
@@ -117,14 +113,15 @@ class Shelf:
         self._size += held.size - size
         return True
 
-    def _judge(self, held: Held) -> bool:
-        """Return whether it goes on at once; note otherwise when it will."""
+    def _judge(self, held: Held, known: int) -> bool:
+        """Return whether it goes on at once; note otherwise when it will. So many parts were there before: a look at
+        all of them for each that comes would be quadratic."""
         held.due = self._assembly.due(held)
         if held.due <= held.last:
             return True
-        for part in held.parts:
+        for part in held.parts[known:]:
             part.value = None
-        self._schedule(held)
+        self._timetable.put(held)
         return False
 
     def _take_back(self, before: dict[str, int]) -> None:
@@ -137,17 +134,7 @@ class Shelf:
                 del self._held[key]
             else:
                 held.due = self._assembly.due(held)
-                self._schedule(held)
-
-    def _schedule(self, held: Held) -> None:
-        if len(self._timetable) > 2 * len(self._held) + MOST_OLD_ENTRIES:
-            # What went on before its time is still in it, perhaps for an hour.
-            self._timetable = [(one.due, 0, one.key) for one in self._held.values()]
-            heapq.heapify(self._timetable)
-        self._entries += 1
-        heapq.heappush(self._timetable, (held.due, self._entries, held.key))
-        if self._timetable[0][1] == self._entries:
-            self._changed.set()
+                self._timetable.put(held)
 
     def _squeeze(self) -> None:
         """Let the oldest go on as they are, while there is too much."""
@@ -158,7 +145,7 @@ class Shelf:
         for held in self._held.values():
             if held.due > now:
                 held.due = now
-                self._schedule(held)
+                self._timetable.put(held)
             excess -= held.size
             if excess <= 0:
                 break
@@ -182,33 +169,16 @@ class Shelf:
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            self._changed.clear()
-            due = self._due(loop.time())
+            due = _bunch(self._timetable.take(loop.time(), self._busy))
             if due:
                 await self._hand_on(due)
-                continue
-            wait = max(0.0, self._timetable[0][0] - loop.time()) if self._timetable else None
-            with suppress(TimeoutError):
-                async with asyncio.timeout(wait):
-                    await self._changed.wait()
-
-    def _due(self, now: float) -> list[Held]:
-        """Take those off the timetable whose time has come, and that nobody is at; whoever is puts them back."""
-        return _bunch(self._overdue(now))
-
-    def _overdue(self, now: float) -> Iterator[Held]:
-        found: set[str] = set()
-        while self._timetable and self._timetable[0][0] <= now:
-            _, _, key = heapq.heappop(self._timetable)
-            held = self._held.get(key)
-            if held is not None and held.due <= now and key not in found and key not in self._busy:
-                found.add(key)
-                yield held
+            else:
+                await self._timetable.wait()
 
     async def _hand_on(self, due: Sequence[Held]) -> None:
         """Hand on what has waited long enough, for each sender by itself; what is refused for now waits on."""
         async with self._alone(held.key for held in due):
-            for context, some in _by_sender(due):
+            for context, some in by_sender(due):
                 try:
                     await self._send(some, context)
                 except RetryableError as error:
@@ -257,7 +227,7 @@ class Shelf:
         for held in some:
             if held.key in self._held:
                 held.due = now + delay
-                self._schedule(held)
+                self._timetable.put(held)
 
     def _batch(self, some: Sequence[Held], context: Context) -> Batch:
         return Batch(Signal.TRACES, self._assembly.compose(some), context)
@@ -311,18 +281,6 @@ class Shelf:
             self._logger.error("stopped before %d runs were accepted; they are lost", len(lost))
         for held in lost:
             self._forget(held, Outcome.DROPPED)
-
-
-def _by_sender(due: Sequence[Held]) -> Iterator[tuple[Context, list[Held]]]:
-    """Yield what each sender sent, under the context of the first."""
-    groups: dict[object, list[Held]] = {}
-    for held in due:
-        context = held.context
-        groups.setdefault((context.tenant, tuple(context.metadata.items()), tuple(context.auth.items())), []).append(
-            held
-        )
-    for some in groups.values():
-        yield some[0].context, some
 
 
 def _bunch(those: Iterator[Held]) -> list[Held]:

@@ -117,6 +117,7 @@ class Events:
         if data is None:
             return f"body: {TOO_DEEP}"
         part = Part(f"{self.tenant}/{trace}", id, verb, data, value, about)
+        part.begins = verb == CREATE
         part.ends = word == "event" or body.get("endTime") is not None
         self.parts.append(part)
         return ""

@@ -19,6 +19,8 @@ __all__ = ["Traces"]
 
 _CLIENT, _INTERNAL = 3, 1
 _ERROR = 2
+_TRACE = frozenset({""})
+"""What a part is about that is about no observation: that has no end."""
 _CALLS = ("generation", "embedding")
 REMEMBERED_BYTES, LARGEST_REMEMBERED_BYTES = 16 * 1024, 4 * 1024
 """Of a trace that went on, together and each: without inputs and outputs, what applications say of a trace is short."""
@@ -40,16 +42,14 @@ class Traces:
 
     def is_whole(self, held: Held) -> bool:
         """Return whether every observation has begun and ended."""
-        return not _open(_all(held))
+        return held.open <= _TRACE
 
     def remembered(self, held: Held) -> Sequence[Part]:
         """Return what is said about the trace, and about observations that have not ended."""
-        parts = _all(held)
-        still = _open(parts)
         found: list[Part] = []
         room = REMEMBERED_BYTES
-        for part in reversed(parts):
-            if (not part.about or part.about in still) and part.size <= min(room, LARGEST_REMEMBERED_BYTES):
+        for part in reversed(_all(held)):
+            if (not part.about or part.about in held.open) and part.size <= min(room, LARGEST_REMEMBERED_BYTES):
                 room -= part.size
                 part.value = None
                 found.append(part)
@@ -70,30 +70,17 @@ def _all(held: Held) -> list[Part]:
     return [*(held.earlier or ()), *held.parts]
 
 
-def _open(parts: Iterable[Part]) -> set[str]:
-    """Return the observations whose begin or end is missing."""
-    begun: set[str] = set()
-    ended: set[str] = set()
-    for part in parts:
-        if part.kind == CREATE:
-            begun.add(part.about)
-        if part.ends:
-            ended.add(part.about)
-    return ((begun | ended | {part.about for part in parts}) - (begun & ended)) - {""}
-
-
 def _spans(held: Held) -> Iterator[NewSpan]:
     id = held.key.partition("/")[2]  # noqa: A001
     parts = _all(held)
     trace = _merge(part for part in parts if not part.about)
     new = list(dict.fromkeys(part.about for part in held.parts if part.about))
-    still = _open(parts)
     about: dict[str, list[Part]] = {one: [] for one in new}
     for part in parts:
         if part.about in about:
             about[part.about].append(part)
     for one in new:
-        yield _observation(id, one, about[one], trace, whole=one not in still)
+        yield _observation(id, one, about[one], trace, whole=one not in held.open)
     if not new:
         yield _trace(id, trace, held.parts)
 

@@ -96,6 +96,7 @@ class Operations:
             self._problem(where, TOO_DEEP)
         elif key is not None:
             part = Part(f"{self.tenant}/{key}", _mark(kind, data), kind, data, value)
+            part.begins = kind == POST
             part.ends = value.get("end_time") is not None
             self.parts.append(part)
 

@@ -50,12 +50,11 @@ class Runs:
         """Return when a run goes on: at once when it has begun and ended, and what comes after it."""
         if held.earlier is not None or self.is_whole(held):
             return held.last
-        ended = any(part.ends for part in held.parts)
-        return held.first + (self._reorder_wait if ended else self._max_wait)
+        return held.first + (self._reorder_wait if held.has_ended("") else self._max_wait)
 
     def is_whole(self, held: Held) -> bool:
         """Return whether begin and end are there."""
-        return any(part.kind == POST for part in held.parts) and any(part.ends for part in held.parts)
+        return not held.open
 
     def remembered(self, _held: Held) -> Sequence[Part]:
         """Return nothing: a run that comes again says itself what it is."""

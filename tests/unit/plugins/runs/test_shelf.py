@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
+import orjson
 import pytest
 
 from untrace_pipeline.api import Kind, PermanentError, RetryableError
@@ -20,10 +21,13 @@ from untrace_pipeline.testing import (
     make_settings,
     run_with_fake_clock,
 )
+from untrace_plugins.receivers.langfuse.spans import Traces
+from untrace_plugins.receivers.langsmith.spans import Runs
 from untrace_plugins.runs import shelf
 from untrace_plugins.runs.config import HoldConfig
-from untrace_plugins.runs.held import OVERHEAD_BYTES, Held, Part
-from untrace_plugins.runs.shelf import MOST_OLD_ENTRIES, Shelf
+from untrace_plugins.runs.held import OVERHEAD_BYTES, Assembly, Held, Part
+from untrace_plugins.runs.shelf import Shelf
+from untrace_plugins.runs.timetable import MOST_OLD_ENTRIES
 
 
 class Pairs:
@@ -56,8 +60,8 @@ def end(key: str) -> Part:
 class Bench:
     """A shelf between ``start`` and ``close``."""
 
-    def __init__(self, sink: Any = None, assembly: Pairs | None = None, **options: Any) -> None:
-        self.sink = sink or Sink()
+    def __init__(self, sink: Any = None, assembly: Assembly | None = None, **options: Any) -> None:
+        self.sink: Any = sink or Sink()
         self.meter = RecordingMeter()
         self.host = StubHost()
         settings = make_settings(Kind.RECEIVER, "test", meter=self.meter)
@@ -129,6 +133,51 @@ def test_parts_that_cannot_be_judged_leave_nothing_behind() -> None:
             assert bench.meter.value("receiver_held_bytes") == bench.meter.value("receiver_held_runs") == 0
 
     run_with_fake_clock(run())
+
+
+class Watched(Part):
+    """A part that counts how often anybody looks at it or any other."""
+
+    looks = 0
+
+    def __getattribute__(self, name: str) -> Any:
+        Watched.looks += 1
+        return super().__getattribute__(name)
+
+
+@pytest.mark.parametrize("assembly", [Runs(3600, 5), Traces(1, 5, 3600)])
+def test_what_came_before_is_not_looked_at_again(assembly: Assembly, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A part costs the same whether ten or a thousand of the same thing wait already."""
+
+    async def run() -> None:
+        async with Bench(assembly=assembly) as bench:
+            looks = []
+            for number in range(1000):
+                monkeypatch.setattr(Watched, "looks", 0)
+                data = b'{"word": "span", "timestamp": null, "body": {}}'
+                await bench.take(Watched("a/b", str(number), "patch", data, orjson.loads(data), str(number % 3)))
+                looks.append(Watched.looks)
+            assert bench.meter.value("receiver_held_parts") == 1000
+            assert max(looks[10:]) <= max(looks[:10])
+            assert all(part.value is None for part in bench.shelf._held["a/b"].parts)
+
+    run_with_fake_clock(run())
+
+
+def test_what_is_open_follows_what_is_added_and_taken_back() -> None:
+    """Begin and end, in whatever order, and of what went on before; as if only what is left had come."""
+    held = Held("a", EMPTY_CONTEXT, 0, 0, earlier=[Part("a", "0", "", b"", about="y", begins=True)])
+    assert held.open == {"y"}
+    held.add(Part("a", "1", "", b"", about="x", ends=True))
+    held.add(Part("a", "2", "", b"", about="y", ends=True))
+    assert held.open == {"x"}
+    held.add(Part("a", "3", "", b"", about="x", begins=True))
+    held.add(Part("a", "4", "", b"", about="z"))
+    assert held.open == {"z"}
+    held.cut(2)
+    assert held.open == {"x"}
+    held.cut(1)
+    assert held.open == {"x", "y"}
 
 
 def test_refusal_is_tried_again_with_growing_waits() -> None:
