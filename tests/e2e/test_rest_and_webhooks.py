@@ -57,7 +57,7 @@ async def test_example(tmp_path: Path) -> None:
                 f"{rest}/v1/traces", json.dumps(TRACE).encode(), {**key, "x-untrace-dry-run": "1"}
             )
             assert (status, said["status"]) == (200, "dry_run")
-            assert "exporter file/spans: 1 spans" in said["remarks"]
+            assert "exporter file/spans: 1 span" in said["remarks"]
             body = b'{"action":"opened"}'
             headers = dict(signature_headers(SCHEMES["github"], SECRET, body, 0)) | {"x-github-event": "issues"}
             assert await call(f"{github}/webhooks/github", body, headers) == (200, {"accepted": 1, "ignored": 0})

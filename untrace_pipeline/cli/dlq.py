@@ -138,7 +138,7 @@ def _described(storage: Storage, letter: FiledLetter) -> Iterator[str]:
         "given up": _time(letter.failed_at),
         "received": _time(letter.received_at) if letter.received_at else "",
         "attempts": attempts,
-        "signal": f"{letter.signal}, {letter.items} {letter.signal.item.replace('_', ' ')}, {size_text(letter.bytes)}",
+        "signal": f"{letter.signal}, {letter.signal.counted(letter.items)}, {size_text(letter.bytes)}",
         "tenant": letter.tenant or "",
         "key": letter.key,
     }

@@ -23,6 +23,11 @@ class Signal(enum.StrEnum):
         """What one item is called in metric names and messages: ``spans``, ``metric_points``, ``log_records``."""
         return _ITEMS[self]
 
+    def counted(self, number: int) -> str:
+        """Return a number of items in words: ``1 span``, ``12 log records``."""
+        words = self.item.replace("_", " ")
+        return f"{number} {words.removesuffix('s') if number == 1 else words}"
+
 
 _ITEMS = {Signal.TRACES: "spans", Signal.METRICS: "metric_points", Signal.LOGS: "log_records"}
 _NO_METADATA: Mapping[str, tuple[str, ...]] = MappingProxyType({})

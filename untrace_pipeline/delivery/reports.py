@@ -142,5 +142,4 @@ class _Kind:
 
 
 def _amount(request: Request) -> str:
-    what = request.batch.signal.item.replace("_", " ")
-    return f"{request.items} {what.removesuffix('s') if request.items == 1 else what}"
+    return request.batch.signal.counted(request.items)

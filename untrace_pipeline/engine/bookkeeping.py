@@ -29,8 +29,8 @@ class Bookkeeping:
         """A full queue refused items that others took: they are lost for that component, ``exporter:otlp``."""
         count_overflow(self._metrics.meter(), component, signal, items)
         kind, _, name = component.partition(":")
-        what = signal.item.replace("_", " ")
-        logger.error("%s %s: the queue is full, %d %s are lost here; others took them", kind, name, items, what)
+        what = signal.counted(items)
+        logger.error("%s %s: the queue is full: %s lost here; others took them", kind, name, what)
 
     def on_the_way(self, exporters: Sequence[ComponentId]) -> DropOnTheWay:
         """Return what counts the drops of one pipeline, for each exporter and connector at its end."""

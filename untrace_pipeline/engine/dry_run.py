@@ -28,7 +28,7 @@ class NotSent:
         self._meter.counter("dropped_items", signal=signal, reason="dry_run").add(items)
         for state in ("accepted", "dry_run"):
             self._meter.counter("ledger_items", state=state).add(items)
-        batch.context.remarks.append(f"{self._name}: {items} {signal.item.replace('_', ' ')}")
+        batch.context.remarks.append(f"{self._name}: {signal.counted(items)}")
 
 
 class PassedBy:

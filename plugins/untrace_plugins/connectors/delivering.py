@@ -30,7 +30,7 @@ class Delivery:
         def dropped(error: QueueFullError, items: int) -> None:
             for name, count in sorted((error.refused or {self._own: items}).items()):
                 count_overflow(self._meter, name, signal, count)
-                what = signal.item.replace("_", " ")
-                self._logger.error("%d %s dropped by %s: %s, while others accepted", count, what, name, error)
+                what = signal.counted(count)
+                self._logger.error("%s dropped by %s: %s, while others accepted", what, name, error)
 
         await consume_all(parts, dropped)

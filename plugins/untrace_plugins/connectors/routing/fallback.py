@@ -27,15 +27,15 @@ class Fallback:
 
     async def consume(self, batch: Batch) -> None:
         """Pass the batch on. Raises the worst refusal if the fallback refuses too."""
-        items, word = batch.item_count, batch.signal.item.replace("_", " ")
+        items, signal = batch.item_count, batch.signal
         _, refusals = await first_to_accept(self._groups, batch)
         if refusals:
             self._items.add(items)
-            self._tell(items, word, str(refusals[0]))
+            self._tell(items, signal, str(refusals[0]))
 
-    def _tell(self, items: int, word: str, why: str) -> None:
+    def _tell(self, items: int, signal: Signal, why: str) -> None:
         self._untold += items
         if (now := time.monotonic()) >= self._quiet_until:
             self._quiet_until = now + LOG_SECONDS
-            self._logger.warning("%d %s went to the fallback pipelines: %s", self._untold, word, why)
+            self._logger.warning("%s went to the fallback pipelines: %s", signal.counted(self._untold), why)
             self._untold = 0

@@ -24,9 +24,8 @@ _OUTPUT = ("gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens", "llm.
 
 def show_basic(batch: Batch) -> str:
     """Return how much it is: ``traces: 12 spans, 26.4 KiB from 127.0.0.1:51234``."""
-    items = batch.signal.item.replace("_", " ")
     peer = f" from {batch.context.peer}" if batch.context.peer else ""
-    return f"{batch.signal}: {batch.item_count} {items}, {batch.byte_size / KIB:.1f} KiB{peer}"
+    return f"{batch.signal}: {batch.signal.counted(batch.item_count)}, {batch.byte_size / KIB:.1f} KiB{peer}"
 
 
 def show_normal(batch: Batch) -> str:

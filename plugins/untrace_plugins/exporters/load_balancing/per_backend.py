@@ -126,8 +126,8 @@ class PerBackendExporter:
     def _tell_dropped(self, signal: Signal, tally: _Tally) -> None:
         if tally.dropped:
             self._settings.meter.counter("dropped_items", signal=signal, reason="queue_full").add(tally.dropped)
-            what, why = signal.item.replace("_", " "), "; ".join(tally.refusals)
-            self._settings.logger.error("%d %s are lost, other backends took theirs: %s", tally.dropped, what, why)
+            what, why = signal.counted(tally.dropped), "; ".join(tally.refusals)
+            self._settings.logger.error("%s lost, other backends took theirs: %s", what, why)
 
     # ------------------------------------------------------------------- move
 
@@ -190,10 +190,11 @@ class PerBackendExporter:
         kept.clear()
 
     def _drop(self, batch: Batch, reason: str, why: str) -> None:
-        items, what = batch.item_count, batch.signal.item.replace("_", " ")
+        items = batch.item_count
         self._settings.meter.counter("dropped_items", signal=batch.signal, reason=reason).add(items)
         self._count(reason, items)
-        self._settings.logger.error("%d %s of a backend that is gone were dropped (%s): %s", items, what, reason, why)
+        what = batch.signal.counted(items)
+        self._settings.logger.error("%s of a backend that is gone dropped (%s): %s", what, reason, why)
 
     def _moving_items(self) -> int:
         return sum(batch.item_count for kept in self._moves for batch in kept)

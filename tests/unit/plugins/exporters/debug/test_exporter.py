@@ -200,7 +200,7 @@ async def test_standard_output_is_the_default(capsys: pytest.CaptureFixture[str]
     async with running(FACTORY, {}) as r:
         for _ in range(20):
             await r.consume(make_batch(items=1))
-    assert capsys.readouterr().out.count("traces: 1 spans") == 20
+    assert capsys.readouterr().out.count("traces: 1 span, ") == 20
 
 
 async def test_the_internal_logger_is_used_on_demand(caplog: pytest.LogCaptureFixture) -> None:
@@ -208,7 +208,7 @@ async def test_the_internal_logger_is_used_on_demand(caplog: pytest.LogCaptureFi
     caplog.set_level(logging.INFO)
     async with running(FACTORY, {"use_internal_logger": True}) as r:
         await r.consume(make_batch(items=1))
-    assert any(message.startswith("traces: 1 spans") for message in caplog.messages)
+    assert any(message.startswith("traces: 1 span, ") for message in caplog.messages)
 
 
 async def test_an_output_that_cannot_be_written_is_an_error_at_start(tmp_path: Path) -> None:

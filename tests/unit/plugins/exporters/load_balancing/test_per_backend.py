@@ -240,7 +240,7 @@ async def test_shutdown_at_the_deadline_counts_what_is_left(
                     await r.exporter.shutdown()
             assert r.dropped == {"shutdown": 120}
             assert r.exporter.pending_items() == 0
-    assert "of a backend that is gone were dropped (shutdown)" in caplog.text
+    assert "of a backend that is gone dropped (shutdown)" in caplog.text
 
 
 async def test_after_shutdown_nothing_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,9 +46,9 @@ def service(next: Consumer) -> OtlpService:
 
 async def test_remarks_become_a_warning() -> None:
     """What was found out stands in partial_success, which rejects nothing; the request succeeded."""
-    answer = await service(Remarking("rule a → b", "exporter x: 1 spans")).take(asked())
+    answer = await service(Remarking("rule a → b", "exporter x: 1 span")).take(asked())
     assert answer.code is Code.OK
-    assert answer.message == "dry run, nothing was sent: rule a → b; exporter x: 1 spans"
+    assert answer.message == "dry run, nothing was sent: rule a → b; exporter x: 1 span"
     told = ExportTraceServiceResponse.FromString(success_bytes(answer))
     assert told.partial_success.error_message == answer.message
     assert told.partial_success.rejected_spans == 0

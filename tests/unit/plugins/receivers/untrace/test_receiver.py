@@ -291,14 +291,14 @@ async def test_dry_run_sends_nothing_and_says_where() -> None:
     class Remarking(Sink):
         async def consume(self, batch: Batch) -> None:
             assert batch.context.dry_run
-            batch.context.remarks.append("exporter x: 1 spans")
+            batch.context.remarks.append("exporter x: 1 span")
 
     async with running(Remarking()) as client:
         headers = {"x-untrace-dry-run": "true", "x-idempotency-key": "k"}
         for _ in range(2):
             answer = await client.send("/v1/traces", CHAT, headers)
             assert answer.status == 200
-            assert answer.body == {"id": CHAT["id"], "status": "dry_run", "remarks": ["exporter x: 1 spans"]}
+            assert answer.body == {"id": CHAT["id"], "status": "dry_run", "remarks": ["exporter x: 1 span"]}
 
 
 async def test_header_metadata_is_attached() -> None:
