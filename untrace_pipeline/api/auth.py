@@ -16,6 +16,9 @@ class Credentials:
     attributes: Mapping[str, object] = field(default_factory=dict)
     """Readable as ``auth.<name>``: ``subject``, ``username`` …"""
     tenant: str | None = None
+    account: str = ""
+    """Tells apart those who have no attributes, such as bearers of different tokens: a digest, the same for each
+    request of one of them. Empty = not told."""
 
 
 @runtime_checkable

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import hmac
+import secrets
 from collections.abc import Mapping, Sequence
 
 from untrace_pipeline.api import Code, Credentials, Host, PermanentError, Settings, StartError
@@ -10,9 +12,6 @@ from untrace_pipeline.net.secret_file import SecretFile
 from untrace_plugins.extensions.bearer_token_auth.config import BearerTokenAuthConfig
 
 __all__ = ["BearerTokenAuth"]
-
-_KNOWN = Credentials()
-"""A token says that its bearer may come in, and not who it is."""
 
 
 class BearerTokenAuth:
@@ -26,6 +25,7 @@ class BearerTokenAuth:
         given = [config.token] if config.token else config.tokens
         self._tokens: Sequence[str] = [token.reveal() for token in given]
         self._version = 0
+        self._salt = secrets.token_bytes(32)
         self.challenge = self._scheme or "Bearer"
         """What ``WWW-Authenticate`` says."""
 
@@ -41,7 +41,7 @@ class BearerTokenAuth:
         """Nothing is open."""
 
     async def authenticate(self, metadata: Mapping[str, tuple[str, ...]]) -> Credentials:
-        """Raise :class:`PermanentError`, UNAUTHENTICATED, unless a token is right."""
+        """Return which token it is, for that is all that is known. Raises :class:`PermanentError`, UNAUTHENTICATED."""
         value = (metadata.get(self._header) or ("",))[0].strip()
         if not value:
             raise self._refused("a token is missing")
@@ -54,7 +54,7 @@ class BearerTokenAuth:
             right |= hmac.compare_digest(given, token.encode())
         if not right:
             raise self._refused("the token is wrong")
-        return _KNOWN
+        return Credentials(account=hmac.digest(self._salt, given, hashlib.sha256).hex())
 
     async def headers(self) -> Mapping[str, str]:
         """Return the header for one request."""

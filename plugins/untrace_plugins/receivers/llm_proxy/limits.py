@@ -22,6 +22,7 @@ __all__ = ["Limits"]
 
 MOST_KEYS: Final = 100_000
 """Keys that are remembered; the one that was not used for the longest time is forgotten."""
+_NOBODY: Final = Credentials()
 _KEY_HEADERS: Final = (b"x-untrace-key", b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key")
 
 
@@ -42,8 +43,12 @@ class _Used:
 class Limits:
     """Counts per key; keys are remembered as digests only."""
 
-    def __init__(self, limits: Sequence[LimitConfig], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, limits: Sequence[LimitConfig], *, has_auth: bool, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """``has_auth``: an authenticator says who calls, and no header counts that it may not have checked."""
         self._limits = limits
+        self._has_auth = has_auth
         self._clock = clock
         self._accounts: OrderedDict[str, list[_Used]] = OrderedDict()
         self._counts_dollars = any(limit.dollars is not None for limit in limits)
@@ -60,7 +65,7 @@ class Limits:
         """Count a call; return what its usage counts under. Raises :class:`ProxyError` 429 where a limit is reached."""
         if not self._limits:
             return ""
-        key = _key_of(request, who)
+        key = self._key_of(request, who)
         now = self._clock()
         account = self._account(key)
         for limit, used in zip(self._limits, account, strict=True):
@@ -83,6 +88,15 @@ class Limits:
             used.refresh(now, limit.window)
             used.tokens += spent.usage.input + spent.usage.output
             used.dollars += dollars
+
+    def _key_of(self, request: Request, who: Credentials) -> str:
+        """Return a digest of who calls: as authenticated, else by key if nothing is authenticated, else by address."""
+        given = None
+        if who != _NOBODY:
+            given = repr(who).encode()
+        elif not self._has_auth:
+            given = next((request.first[name] for name in _KEY_HEADERS if name in request.first), None)
+        return hashlib.sha256(given if given is not None else request.peer.rpartition(":")[0].encode()).hexdigest()
 
     def _account(self, key: str) -> list[_Used]:
         account = self._accounts.get(key)
@@ -109,13 +123,3 @@ def _refused(limit: LimitConfig, what: str, seconds: float) -> ProxyError:
     wait = max(1, math.ceil(seconds))
     message = f"this key has used its {what} per {limit.window:g} s; it may call again in {wait} s"
     return ProxyError(HTTPStatus.TOO_MANY_REQUESTS, "rate_limit_exceeded", message, (("retry-after", str(wait)),))
-
-
-def _key_of(request: Request, who: Credentials) -> str:
-    """Return a digest of who calls: as authenticated, else by key, else by address."""
-    if who.attributes or who.tenant:
-        text = repr(who).encode()
-    else:
-        given = next((request.first[name] for name in _KEY_HEADERS if name in request.first), None)
-        text = given if given is not None else request.peer.rpartition(":")[0].encode()
-    return hashlib.sha256(text).hexdigest()

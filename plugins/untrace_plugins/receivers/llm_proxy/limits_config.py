@@ -14,10 +14,10 @@ __all__ = ["LimitConfig"]
 class LimitConfig(ConfigModel):
     """One entry of ``limits``: what one key may use per window. A window begins with the first call in it.
 
-    The key is whom ``auth`` found, else ``X-Untrace-Key``, else the key for the provider, else the client's address.
-    Each worker counts by itself
-    and forgets at its end. Tokens and dollars are known when a call has ended: the call that goes over a limit is
-    answered, the next one is refused.
+    With ``auth`` the key is whom that found, be it only which token, else the client's address. Without, it is
+    ``X-Untrace-Key``, else the key for the provider, else the address. Each worker counts by itself and forgets at its
+    end. Tokens and dollars are known when a call has ended: the call that goes over a limit is answered, the next one
+    is refused.
     """
 
     window: Duration = Field(60.0, gt=0)

@@ -35,7 +35,7 @@ class LlmProxyReceiver:
         self._logger = settings.logger
         self._authenticator: ServerAuthenticator | None = None
         self.meters = Meters(settings.meter)
-        self.limits = Limits(config.limits)
+        self.limits = Limits(config.limits, has_auth=config.auth is not None)
         self._upstreams = {
             name: Upstream(name, options, settings.logger, partial(self._circuit_changed, name))
             for name, options in config.upstreams.items()

@@ -36,6 +36,16 @@ async def test_right_token(options: dict[str, Any], metadata: dict[str, tuple[st
     await (await started(**options)).authenticate(metadata)
 
 
+async def test_which_token_it_was() -> None:
+    """However it is spelt, one token is one account, and the account does not tell the token."""
+    server = await started(tokens=["first", "second"])
+    values = ("Bearer first", "bearer   first ", "Bearer second")
+    one, same, other = [(await server.authenticate({"authorization": (value,)})).account for value in values]
+    assert one == same != other
+    assert "first" not in one
+    assert (await (await started(token="first")).authenticate({"authorization": (values[0],)})).account != one
+
+
 @pytest.mark.parametrize(
     "metadata",
     [{}, {"authorization": ("Bearer wrong",)}, {"authorization": ("Basic secret",)}, {"authorization": ("secret",)}],

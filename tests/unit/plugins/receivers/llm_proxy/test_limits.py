@@ -8,9 +8,11 @@ import pytest
 
 from tests.support.llm_upstream import LlmUpstream
 from tests.support.proxying import proxying
-from untrace_pipeline.api import Credentials, PermanentError
+from untrace_pipeline.api import Credentials, Kind, PermanentError
 from untrace_pipeline.errors import Code
 from untrace_pipeline.net.http_message import Request
+from untrace_pipeline.testing import make_settings
+from untrace_plugins.extensions.bearer_token_auth import FACTORY as BEARER
 from untrace_plugins.genai.pricing import Request as Priced
 from untrace_plugins.genai.pricing import Usage
 from untrace_plugins.genai.providers.span import Spent
@@ -41,8 +43,8 @@ def of(**headers: str) -> Request:
     )
 
 
-def limits(clock: Clock, *given: dict[str, object]) -> Limits:
-    return Limits([LimitConfig.model_validate(one) for one in given], clock)
+def limits(clock: Clock, *given: dict[str, object], has_auth: bool = False) -> Limits:
+    return Limits([LimitConfig.model_validate(one) for one in given], has_auth=has_auth, clock=clock)
 
 
 def test_windows() -> None:
@@ -83,6 +85,18 @@ def test_who_a_key_is() -> None:
     keys += [counted.admit(of(), Credentials({"subject": "me"})), counted.admit(of(), Credentials(tenant="t"))]
     assert len(set(keys)) == 4
     assert not [key for key in keys if "secret" in key]
+
+
+def test_who_a_key_is_with_auth() -> None:
+    """Whom that found, be it only a token, else the address; no header that it may not have looked at."""
+    counted = limits(Clock(), {"tokens": 1}, has_auth=True)
+    headers: list[dict[str, str]] = [{}, {"x_untrace_key": "k"}, {"authorization": "Bearer 1"}, {"x_api_key": "k"}]
+    for who in (NOBODY, Credentials(account="1"), Credentials({"subject": "me"}), Credentials(tenant="t")):
+        assert len({counted.admit(of(**one), who) for one in headers}) == 1
+    found = [NOBODY, *(Credentials(account=one) for one in ("1", "2"))]
+    assert len({counted.admit(of(), who) for who in found}) == 3
+    elsewhere = Request([], 0, "1.2.3.5:5")
+    assert counted.admit(elsewhere, NOBODY) != counted.admit(of(), NOBODY)
 
 
 @pytest.mark.parametrize(("limit", "text"), [({"tokens": 100}, "100 tokens"), ({"dollars": 0.01}, r"0\.01 US dollars")])
@@ -156,6 +170,19 @@ async def test_clients_can_be_asked_who_they_are(upstream: LlmUpstream) -> None:
     assert answer.status == 200
     assert upstream.last.header("authorization") == "Bearer sk-own"
     assert (batch.context.tenant, batch.context.auth) == ("tenant-1", {"subject": "me"})
+
+
+async def test_other_keys_do_not_evade_limits(upstream: LlmUpstream) -> None:
+    """What was not checked, and other spellings of the same token, begin no new account; another token does."""
+    config = BEARER.config.model_validate({"tokens": ["ours", "too"]})
+    bearer = BEARER.create(config, make_settings(Kind.EXTENSION, "bearer_token_auth", signals=()))
+    options = {"auth": {"authenticator": "bearer_token_auth"}, "limits": [{"window": "1h", "requests": 1}]}
+    more = ({"X-Untrace-Key": "1"}, {"X-Untrace-Key": "2"}, {"X-Api-Key": "3"}, {"Authorization": "bearer   ours"})
+    async with proxying(upstream, extensions={"bearer_token_auth": bearer}, **options) as proxy:
+        sent = [{"Authorization": "Bearer ours", **headers} for headers in more]
+        statuses = [(await proxy.ask(CHAT, HELLO, headers=headers)).status for headers in sent]
+        other = await proxy.ask(CHAT, HELLO, headers={"Authorization": "Bearer too"})
+    assert (statuses, other.status) == ([200, 429, 429, 429], 200)
 
 
 async def test_usage_that_was_not_asked_for(upstream: LlmUpstream) -> None:
