@@ -47,6 +47,9 @@ class LlmProxyConfig(HttpListenerConfig, ComponentConfig):
     """``host:port``, or ``unix:///path``. The default takes local clients only; in a container use ``0.0.0.0:4321``."""
     max_request_body_size: Size = Field(64 * 1024 * 1024, ge=0)
     """Largest body of a request; 0 = the default. It is held in memory until the call ends: a retry needs it."""
+    read_header_timeout: Duration = Field(10.0, ge=0)
+    """Time for the headers of a request to arrive; 0 = no limit. Shorter than elsewhere:
+    until then clients that send half a request hold ``max_connections``."""
     upstreams: dict[str, UpstreamConfig] = Field(min_length=1)
     """Providers by name. Only these are ever called. A name that begins with a kind (``openai``, ``azure_openai``,
     ``anthropic``, ``cohere``, ``gemini``), such as ``openai/backup``, need not say its ``kind``."""

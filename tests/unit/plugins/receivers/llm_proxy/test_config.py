@@ -22,6 +22,7 @@ def test_defaults() -> None:
     config = read()
     assert (config.endpoint, config.capture, config.max_capture_bytes) == ("localhost:4321", "full", 1 << 20)
     assert (config.on_client_disconnect, config.inject_usage, config.propagate_trace) == ("cancel", False, True)
+    assert config.read_header_timeout == 10
     assert config.passes_client_keys
     assert config.unshared() == {}
 

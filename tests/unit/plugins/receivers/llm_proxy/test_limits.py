@@ -185,6 +185,28 @@ async def test_other_keys_do_not_evade_limits(upstream: LlmUpstream) -> None:
     assert (statuses, other.status) == ([200, 429, 429, 429], 200)
 
 
+async def test_usage_that_is_guessed(upstream: LlmUpstream) -> None:
+    """With ``estimate_usage`` a stream that reports no tokens has some, marked as a guess; what is reported stays."""
+    stream = {**HELLO, "stream": True}
+    async with proxying(upstream) as proxy:
+        await proxy.ask(CHAT, stream)
+        (silent,) = await proxy.spans(1)
+        await proxy.ask(CHAT, HELLO)
+        told = (await proxy.spans(2))[1]
+    async with proxying(upstream, estimate_usage=True) as proxy:
+        await proxy.ask(CHAT, stream)
+        (guessed,) = await proxy.spans(1)
+        await proxy.ask(CHAT, HELLO)
+        kept = (await proxy.spans(2))[1]
+    names = ("untrace.usage.estimated", "gen_ai.usage.input_tokens", "gen_ai.usage.output_tokens")
+    assert not any(name in silent.attributes for name in names)
+    assert guessed.attributes[names[0]] is True
+    guesses = [guessed.attributes[name] for name in names[1:]]
+    assert all(isinstance(guess, int) and guess > 0 for guess in guesses)
+    assert names[0] not in kept.attributes
+    assert [kept.attributes[name] for name in names[1:]] == [told.attributes[name] for name in names[1:]]
+
+
 async def test_usage_that_was_not_asked_for(upstream: LlmUpstream) -> None:
     """With ``inject_usage`` the span knows the tokens of a stream, and the client sees the stream that it asked for."""
     stream = {**HELLO, "stream": True}

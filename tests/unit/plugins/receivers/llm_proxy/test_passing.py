@@ -50,6 +50,30 @@ def told(span: Item, name: str) -> Any:
     return span.get(Field(Level.ITEM, name))
 
 
+@pytest.mark.parametrize(("options", "connections"), [({}, 1), ({"idle_conn_timeout": "0s"}, 2)])
+async def test_connections_are_kept_for_the_next_call(
+    upstream: LlmUpstream, options: dict[str, Any], connections: int
+) -> None:
+    """Unless ``idle_conn_timeout`` is 0."""
+    async with proxying(upstreams={"openai": {"base_url": upstream.url, **options}}) as proxy:
+        assert [(await proxy.ask(CHAT, HELLO)).status for _ in range(2)] == [200, 200]
+    assert upstream.connections == connections
+
+
+async def test_half_a_request_does_not_hold_a_connection(upstream: LlmUpstream) -> None:
+    """After ``read_header_timeout`` its place among ``max_connections`` is another's."""
+    async with proxying(upstream, max_connections=1, read_header_timeout="100ms") as proxy:
+        reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
+        writer.write(b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\n")
+        async with asyncio.timeout(10):
+            assert (await read_answer(reader)).status == 408
+            assert await reader.read() == b""
+            writer.close()
+            while (answer := await proxy.ask(CHAT, HELLO)).status == 503:
+                await asyncio.sleep(0.005)  # until it has seen our end
+        assert answer.status == 200
+
+
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("api", APIS)
 async def test_every_api_is_passed_through(
