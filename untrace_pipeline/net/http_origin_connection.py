@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["AnswerHead", "CallError", "Failure", "Listener", "OriginConnection"]
 
 MAX_HEAD_BYTES = 256 * 1024
-"""Status line and headers of an answer; what stands between two pieces of its body, too."""
+"""Reason and headers of an answer with all that announces it; what stands between two pieces of its body, too."""
 _INFORMATIONAL = 200
 """Statuses below announce another answer (RFC 9110, 15.2)."""
 _BODILESS = {204, 304}
@@ -76,7 +76,7 @@ class OriginConnection(asyncio.Protocol):
         self._head_only = False
         self._reason = b""
         self._headers: list[tuple[bytes, bytes]] = []
-        self._framing_bytes = 0  # since an answer or its body began, or the last piece of the body
+        self._framing_bytes = 0  # since the call or the answer's body began, or the last piece of the body
         self._head: AnswerHead | None = None  # came with the present data
         self._in_body = False
         self._pieces: list[bytes] = []
@@ -93,6 +93,7 @@ class OriginConnection(asyncio.Protocol):
         self._listener = listener
         self._head_only = head_only
         self._reusable = False
+        self._framing_bytes = 0
         self.is_fresh = True
         self._transport.write(head + body if len(body) < MAX_HEAD_BYTES else head)
         if len(body) >= MAX_HEAD_BYTES:
@@ -132,7 +133,7 @@ class OriginConnection(asyncio.Protocol):
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             self._reusable = False
             self._hand_on()
-            self._fail(Failure.INVALID, f"the answer is no HTTP: {error}")
+            self._fail(Failure.INVALID, f"the answer is no HTTP: {error.__context__ or error}")
         else:
             self._hand_on()
             if self._framing_bytes > MAX_HEAD_BYTES:  # the parser would gather a header without an end
@@ -187,7 +188,6 @@ class OriginConnection(asyncio.Protocol):
             raise ValueError(msg)
         self._reason = b""
         self._headers = []
-        self._framing_bytes = 0
 
     def on_status(self, reason: bytes) -> None:
         """Take the reason phrase, or a part of it."""
@@ -203,6 +203,9 @@ class OriginConnection(asyncio.Protocol):
         status = self._parser.get_status_code()
         if status < _INFORMATIONAL:
             return
+        if len(self._reason) + sum(len(name) + len(value) for name, value in self._headers) > MAX_HEAD_BYTES:
+            msg = "the head is too large"
+            raise ValueError(msg)
         self._head = AnswerHead(status, self._reason, self._headers)
         self._in_body = True
         self._framing_bytes = 0

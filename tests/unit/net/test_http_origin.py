@@ -8,6 +8,7 @@ import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import trustme
@@ -205,6 +206,38 @@ async def test_answer_that_is_none(answer: bytes) -> None:
         heard = await call(origin)
         assert heard.error is not None
         assert heard.error.failure is Failure.INVALID
+
+
+@pytest.mark.parametrize("read_bytes", [10_000, 250_000, 1_000_000])
+@pytest.mark.parametrize(
+    "before",
+    [
+        b"HTTP/1.1 200 " + b"x" * 300_000 + b"\r\n",
+        b"HTTP/1.1 200 OK\r\nX: " + b"x" * 300_000 + b"\r\n",
+        b"HTTP/1.1 200 OK\r\n" + b"X: %b\r\n" % (b"x" * 1000) * 300,
+        b"HTTP/1.1 200 %b\r\nX: %b\r\n" % (b"x" * 150_000, b"x" * 150_000),
+    ],
+)
+def test_head_that_is_too_large(before: bytes, read_bytes: int) -> None:
+    """All of it counts, the reason too, in however few reads it comes."""
+    answer, heard = before + b"Content-Length: 2\r\n\r\nhi", Heard()
+    connection = OriginConnection(make("http://127.0.0.1:1"))
+    connection.connection_made(Mock(asyncio.Transport))
+    connection.send(GET, b"", heard)
+    for start in range(0, len(answer), read_bytes):
+        if connection.is_open:
+            connection.data_received(answer[start : start + read_bytes])
+    assert heard.error is not None
+    assert (heard.error.failure, heard.head) == (Failure.INVALID, None)
+    assert "too large" in str(heard.error)
+
+
+async def test_announcements_without_an_end() -> None:
+    """They count together; no answer needs so many."""
+    async with origin_of(b"HTTP/1.1 103 Early Hints\r\n\r\n" * 25_000 + OK) as (origin, _):
+        heard = await call(origin)
+    assert heard.error is not None
+    assert heard.error.failure is Failure.INVALID
 
 
 async def test_more_than_was_asked_for() -> None:
