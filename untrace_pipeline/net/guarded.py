@@ -48,13 +48,14 @@ def is_public(address: str) -> bool:
 
 
 def check_host(host: str) -> None:
-    """Raise :class:`ForbiddenAddressError` for a host that is written as an address and is not public.
+    """Raise :class:`ForbiddenAddressError` for a host that cannot be public, whatever a resolver says.
 
-    Connectors do not resolve what looks like an address to them, so other ways to write one (``127.1``, ``2130706433``)
-    are refused here, too: no name ends in digits alone.
+    That is an address that is not, and ``localhost`` (RFC 6761). Connectors do not resolve what looks like an address
+    to them, so other ways to write one (``127.1``, ``2130706433``) are refused here, too: no name ends in digits alone.
     """
-    looks_like_one = ":" in host or host.rstrip(".").rpartition(".")[2].isdigit()
-    if looks_like_one and not is_public(host):
+    last = host.rstrip(".").rpartition(".")[2].lower()
+    looks_like_one = ":" in host or last.isdigit()
+    if last == "localhost" or (looks_like_one and not is_public(host)):
         raise _forbidden(host)
 
 

@@ -52,13 +52,17 @@ def test_not_public(address: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "host", ["127.0.0.1", "::1", "169.254.169.254", "127.1", "2130706433", "0177.0.0.1", "127.0.0.1.", "٣.1"]
+    "host",
+    [
+        *("127.0.0.1", "::1", "169.254.169.254", "127.1", "2130706433", "0177.0.0.1", "127.0.0.1.", "٣.1"),
+        *("localhost", "LocalHost.", "api.localhost"),
+    ],
 )
 def test_written_addresses(host: str) -> None:
-    """An address in a URL is judged as it stands; a name is judged when it is resolved."""
+    """An address in a URL is judged as it stands, and so is ``localhost``; other names when they are resolved."""
     with pytest.raises(ForbiddenAddressError, match="no public address"):
         check_host(host)
-    check_host("localhost")
+    check_host("localhost.example.com")
     check_host("1.example.com")
     check_host("8.8.8.8")
 

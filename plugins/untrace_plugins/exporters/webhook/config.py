@@ -64,7 +64,8 @@ class WebhookConfig(HttpClientConfig, DeliveryConfig):
     a signature, so that the other side can exchange its key. Empty = events are not signed."""
     allow_private: bool = False
     """Let the URL lead to addresses of this machine, of private networks and of clouds' metadata. Otherwise they are
-    refused when a connection is made, and proxies are not used."""
+    refused when a connection is made (those that the URL itself names, and ``localhost``, at once), and proxies are not
+    used."""
     gone_pause: Duration = Field(3600.0, ge=0)
     """How long nothing is sent after the destination said 410 Gone; what comes meanwhile is given up."""
     timeout: Duration = Field(15.0, ge=0)

@@ -19,6 +19,7 @@ URL = "https://example.com/hook"
         ({}, "endpoint"),
         ({"endpoint": "ftp://example.com"}, "a URL"),
         ({"endpoint": "http://127.0.0.1/x"}, "no public address"),
+        ({"endpoint": "http://localhost:8080/x"}, "localhost has no public address, and allow_private is false"),
         ({"endpoint": "http://[::ffff:169.254.169.254]/latest"}, "no public address"),
         ({"endpoint": "http://192.168.1.1:8080/x"}, "no public address"),
         ({"endpoint": URL, "proxy_url": "http://proxy:3128"}, "allow_private: true with proxy_url"),
