@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from tests.support.destinations.fields import GENAI
 from tests.support.llm_calls import SpanView
+from tests.support.proofs.traffic import Traffic
 from untrace_pipeline.data import Batch, Field, Level, Signal
 
 __all__ = [
@@ -95,6 +96,10 @@ class SpanPlace(Place):
     @abstractmethod
     def read(self) -> list[Stored]:
         """Return all spans that it has."""
+
+    def misread(self, traffic: Traffic) -> list[str]:
+        """Return what the destination itself makes of the traffic, sums of tokens and costs, and makes wrong."""
+        return []
 
     def takes(self, span: SpanView) -> bool:
         """Return whether the destination has a use for a span."""

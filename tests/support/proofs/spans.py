@@ -42,6 +42,7 @@ class SpanRun(Run):
         self.row.check(not (twice := duplicates(key for key, _ in found)), f"{twice} spans are there twice")
         calls = {key: span for key, span in traffic.calls.items() if key in taken}
         self._compare(calls, dict(found))
+        self.row.wrong += self.place.misread(traffic)
 
     def _compare(self, calls: Mapping[str, SpanView], found: Mapping[str, SpanView]) -> None:
         have, equal = Counter[str](), Counter[str]()

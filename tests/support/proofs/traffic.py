@@ -22,7 +22,7 @@ from untrace_pipeline.data import Batch, Signal
 from untrace_pipeline.data.compose import NewSpan, Scope, compose_spans
 from untrace_plugins.genai import names
 
-__all__ = ["CAPTURES", "LARGE", "LIMIT_BYTES", "Traffic", "duplicates", "large_spans", "traffic"]
+__all__ = ["AGENT_SESSION", "CAPTURES", "LARGE", "LIMIT_BYTES", "Traffic", "duplicates", "large_spans", "traffic"]
 
 CAPTURES = (
     "litellm-otel-1.106.2",
@@ -32,6 +32,8 @@ CAPTURES = (
     "vercel-ai-v7-7.0.173",
 )
 """One of each dialect; the fourth has messages in log records."""
+
+AGENT_SESSION = "untrace-example-session"
 
 LARGE = 32
 """Spans that fit where requests are limited; together they do not."""
@@ -58,6 +60,11 @@ class Traffic:
         return {
             key: span for key, span in self.spans.items() if names.is_llm_call(span.attributes.get(names.OPERATION))
         }
+
+    def agent_total(self, attribute: str) -> float:
+        """Return the sum of an attribute of the calls in the agent's trace."""
+        calls = [call for call in self.calls.values() if call.attributes.get(names.SESSION_ID) == AGENT_SESSION]
+        return sum(value for call in calls if isinstance(value := call.attributes.get(attribute), int | float))
 
 
 def traffic() -> Traffic:

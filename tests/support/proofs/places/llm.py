@@ -12,7 +12,9 @@ from tests.support.llm_calls import SpanView
 from tests.support.peers import MlFlow, Phoenix
 from tests.support.proofs.place import SpanPlace, Stored
 from tests.support.proofs.places.served import ServedPlace, from_proto_json
+from tests.support.proofs.traffic import AGENT_SESSION, Traffic
 from tests.support.proofs.versions import pinned
+from untrace_plugins.genai import names
 
 __all__ = ["MlFlowPlace", "PhoenixPlace"]
 
@@ -37,7 +39,7 @@ class PhoenixPlace(ServedPlace[Phoenix], SpanPlace):
 
     def read(self) -> list[Stored]:
         try:
-            spans = self._pages()
+            spans = self._pages("spans")
         except urllib.error.HTTPError as error:
             if error.code != 404:  # the project comes with its first span
                 raise
@@ -47,11 +49,18 @@ class PhoenixPlace(ServedPlace[Phoenix], SpanPlace):
             for span in spans
         ]
 
-    def _pages(self) -> list[Any]:
+    def misread(self, traffic: Traffic) -> list[str]:
+        """Phoenix sums up the tokens of a trace."""
+        wanted = int(traffic.agent_total(names.USAGE_INPUT)), int(traffic.agent_total(names.USAGE_OUTPUT))
+        traces = self._pages("traces")
+        sums = [(trace["token_count_prompt"], trace["token_count_completion"]) for trace in traces]
+        return [] if wanted in sums else [f"no trace has {wanted} tokens"]
+
+    def _pages(self, what: str) -> list[Any]:
         found: list[Any] = []
         cursor = ""
         while True:
-            page = self.server.ask(f"/v1/projects/{PROJECT}/spans?limit=1000{cursor}")
+            page = self.server.ask(f"/v1/projects/{PROJECT}/{what}?limit=1000{cursor}")
             found += page["data"]
             if not page["next_cursor"]:
                 return found
@@ -82,6 +91,16 @@ class MlFlowPlace(ServedPlace[MlFlow], SpanPlace):
             spans = [{"resource_spans": [{"scope_spans": [{"spans": page["trace"]["spans"]}]}]}]
             found += [(key, _decoded(span)) for key, span in from_proto_json(spans)]
         return found
+
+    def misread(self, traffic: Traffic) -> list[str]:
+        """MLflow sums up tokens and cost of a trace, and knows its session."""
+        told = [trace.get("trace_metadata", {}) for trace in self.traces()]
+        [agent] = [one for one in told if one.get("mlflow.trace.session") == AGENT_SESSION] or [{}]
+        tokens, cost = (json.loads(agent.get(f"mlflow.trace.{name}", "{}")) for name in ("tokenUsage", "cost"))
+        sums = tokens.get("input_tokens"), tokens.get("output_tokens"), round(cost.get("total_cost", 0), 12)
+        attributes = (names.USAGE_INPUT, names.USAGE_OUTPUT, names.USAGE_COST)
+        wanted = tuple(round(traffic.agent_total(name), 12) for name in attributes)
+        return [] if sums == wanted else [f"MLflow says {sums} of a trace with {wanted}"]
 
     def traces(self) -> list[Any]:
         """Return what MLflow says of each trace."""
