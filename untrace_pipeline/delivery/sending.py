@@ -234,7 +234,8 @@ class Sending:
             items -= outcome.rest.item_count
         for part in outcome.refused:
             refused = Request(part.batch, part.batch.item_count, original=request.original)
-            result.failures.append(Failure(refused, Reason.PERMANENT, part.error, run.attempts))
+            reason = Reason.TOO_LARGE if classify(part.error) is Verdict.SPLIT else Reason.PERMANENT
+            result.failures.append(Failure(refused, reason, part.error, run.attempts))
             items -= refused.items
         rejected = min(outcome.rejected, items)
         result.delivered += items - rejected

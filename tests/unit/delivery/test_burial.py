@@ -200,14 +200,16 @@ def test_the_extension_must_keep_dead_letters() -> None:
 class RefusesOne(ScriptedSender):
     """Takes the first half of a request for good, refuses the next item, and asks for the rest to come again."""
 
+    error: PermanentError = PermanentError("mapper_parsing_exception: no number", code=Code.INVALID_ARGUMENT)
+
     async def answer(self, request: Any, step: Any) -> Outcome:
         await super().answer(request, step)
         if request.items < 4:
             return Outcome()
         half = request.items // 2
         parts = request.batch.copy().partition(["taken"] * half + ["refused"] + ["rest"] * (half - 1))
-        error = PermanentError("mapper_parsing_exception: no number", code=Code.INVALID_ARGUMENT)
-        return Outcome(rest=parts["rest"], cause=RetryableError("busy"), refused=(Refused(parts["refused"], error),))
+        refused = Refused(parts["refused"], self.error)
+        return Outcome(rest=parts["rest"], cause=RetryableError("busy"), refused=(refused,))
 
 
 def test_what_a_destination_singles_out_is_buried_alone() -> None:
@@ -225,6 +227,22 @@ def test_what_a_destination_singles_out_is_buried_alone() -> None:
         assert Batch(letter.signal, letter.payload).column(Field(Level.ITEM, "span_id")) == [ids[3]]
         assert [request.items for request in sender.sent] == [6, 2]
         assert ended(bench) == {"delivered": 5, "dead_lettered": 1}
+        assert bench.delivery.accounting.balance == 0
+
+    run_with_fake_clock(main())
+
+
+def test_what_is_singled_out_as_too_large_is_called_so() -> None:
+    """As it is where the whole request was too large."""
+
+    async def main() -> None:
+        graveyard, sender = Graveyard(), RefusesOne()
+        sender.error = OversizeError("too long")
+        async with make(sender, graveyard) as bench:
+            await bench.delivery.consume(make_batch(items=6))
+            await bench.until_idle()
+        [letter] = graveyard.letters
+        assert (letter.reason, letter.items) == ("too_large", 1)
         assert bench.delivery.accounting.balance == 0
 
     run_with_fake_clock(main())
