@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 from collections.abc import Iterator
@@ -15,6 +16,16 @@ settings.register_profile("untimed", parent=settings(), deadline=None, suppress_
 # Where a change is judged, the same examples come each time; they are other ones wherever somebody works on it.
 settings.register_profile("repeatable", parent=settings.get_profile("untimed"), derandomize=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "untimed"))
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_before() -> Iterator[None]:
+    """A command that a test runs sets up logging for the whole process: it is not so for the next test."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
 
 
 @pytest.fixture

@@ -201,8 +201,11 @@ def test_bad_answers_are_passed_as_they_are(bench: Bench, fault: str) -> None:
     assert made.through.result == made.direct.result
     assert made.through.error == made.direct.error
     assert same_bytes(made)
-    assert len(made.spans) == 1
-    assert made.spans[0].failed == (fault == "stream_error")
+    [span] = made.spans
+    if fault == "stream_error":
+        assert span.failed
+    else:  # who cannot read an event may leave before the last one
+        assert span.attributes.get("error.type") in {None, "client_disconnect"}
 
 
 @pytest.mark.parametrize(
