@@ -113,7 +113,7 @@ def check_url(url: str) -> str:
     """Return the URL. Raises ``ValueError`` unless it is empty or an absolute ``http`` or ``https`` URL."""
     if not url:
         return url
-    msg = 'a URL, such as "https://collector.example.com:4318"'
+    msg = 'a URL, such as "https://example.com"'
     try:
         parts = urlsplit(url)
         valid = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0

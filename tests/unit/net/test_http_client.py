@@ -73,7 +73,7 @@ async def failure(call: Any) -> ConsumeError:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"endpoint": "localhost:4318"}, "a URL"),
+        ({"endpoint": "localhost:4318"}, 'a URL, such as "https://example.com"'),
         ({"endpoint": "ftp://a"}, "a URL"),
         ({"endpoint": "http://[broken"}, "a URL"),
         ({"endpoint": "http://a:99999"}, "a URL"),
