@@ -13,7 +13,7 @@ from pydantic_core import ErrorDetails
 from untrace_pipeline.config.diagnostics import Finding, Path
 from untrace_pipeline.config.excerpt import is_sensitive
 from untrace_pipeline.config.nodes import List, Map, Node, Scalar, find
-from untrace_pipeline.config.options import Seen, deprecation, model_of, options_of
+from untrace_pipeline.config.options import Seen, deprecation, model_of, options_of, other_names
 
 __all__ = ["explain", "path_of", "suggest"]
 
@@ -121,9 +121,11 @@ class _Explainer:
         """Return what is wrong at one path; alternatives of a union count as one."""
         kinds = {details["type"] for details in found}
         if "extra_forbidden" in kinds:
-            names = sorted(name for name, option in self._options(path[:-1]).items() if deprecation(option) is None)
+            options, word = self._options(path[:-1]), str(path[-1])
+            names = sorted(name for name, option in options.items() if deprecation(option) is None)
             expected = ", ".join(names) or "nothing, there are no options"
-            return [Finding("unknown-option", path, "unknown option", expected, suggest(str(path[-1]), names))]
+            meant = next((name for name in names if word in other_names(options[name])), suggest(word, names))
+            return [Finding("unknown-option", path, "unknown option", expected, meant)]
         if "missing" in kinds:
             return [Finding("missing-option", path[:-1], f"{path[-1]} is missing", self._described(path))]
         if kinds <= _TYPES.keys():

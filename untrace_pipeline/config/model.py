@@ -157,7 +157,7 @@ class MetricsConfig(ConfigModel):
     """Begins every name; ``otelcol_`` makes Collector dashboards work unchanged."""
     readers: list[ReaderConfig] | None = None
     """As in the Collector: ``[{pull: {exporter: {prometheus: {host: localhost, port: 8888}}}}]``; absent = that one."""
-    address: str | None = Field(None, pattern=r"^.*:\d{1,5}$")
+    address: str | None = Field(None, pattern=r"^.*:\d{1,5}$", json_schema_extra={"also_called": ["endpoint"]})
     """``host:port``, the Collector's older spelling; ``readers`` wins."""
 
 

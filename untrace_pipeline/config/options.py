@@ -15,7 +15,7 @@ from untrace_pipeline.api.config import Secret
 from untrace_pipeline.config.diagnostics import Path
 from untrace_pipeline.config.nodes import List, Map, Node
 
-__all__ = ["Seen", "arms", "deprecation", "element", "model_of", "options_of", "visit"]
+__all__ = ["Seen", "arms", "deprecation", "element", "model_of", "options_of", "other_names", "visit"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +61,13 @@ def deprecation(option: FieldInfo) -> str | None:
     noted = extra.get("deprecated") if isinstance(extra, dict) else None
     found = noted or option.deprecation_message or option.deprecated
     return None if not found else found if isinstance(found, str) else ""
+
+
+def other_names(option: FieldInfo) -> tuple[str, ...]:
+    """Return what others call an option (``also_called`` of its extras): no aliases, but hints for who writes them."""
+    extra = option.json_schema_extra
+    noted = extra.get("also_called") if isinstance(extra, dict) else None
+    return tuple(map(str, noted)) if isinstance(noted, list) else ()
 
 
 def element(one: Any, kind: type) -> Any:

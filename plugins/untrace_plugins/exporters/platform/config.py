@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, create_model, model_validator
+from pydantic import Field, JsonValue, create_model, model_validator
 
 from untrace_pipeline.api import ConfigModel, Secret, Size
 from untrace_pipeline.data import Signal
@@ -186,7 +186,8 @@ def _adapted(destination: Destination) -> Iterator[tuple[str, tuple[Any, Any]]]:
     regions = tuple(destination.regions)
     if regions:
         text = "Where the account is; its address is used unless ``endpoint`` says another."
-        yield "region", (Literal[regions], _described(regions[0], text))
+        extra: dict[str, JsonValue] = {"also_called": ["site"]}
+        yield "region", (Literal[regions], Field(regions[0], description=text, json_schema_extra=extra))
         where = "the address of the region"
     else:
         where = f"``{destination.base}``"

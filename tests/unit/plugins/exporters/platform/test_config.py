@@ -218,3 +218,15 @@ def test_files_that_mix_otlp_and_an_api(urls: str, form: str, encodings: str, wr
     with pytest.raises(ValueError, match=wrong):
         read_destination(FILE.format(urls=urls, form=form, encodings=encodings))
     assert read_destination(FILE.format(urls=TRACES, form="genai", encodings="helicone")).encodings == ["helicone"]
+
+
+def test_the_word_of_datadog_leads_to_the_option() -> None:
+    """Datadog says ``site`` where the platforms here have ``region``."""
+    text = (
+        "yaml:{receivers: {otlp: {protocols: {http: }}}, exporters: {datadog: {api_key: k, site: datadoghq.eu}}, "
+        "service: {pipelines: {traces: {receivers: [otlp], exporters: [datadog]}}}}"
+    )
+    with pytest.raises(ConfigError) as raised:
+        load([text])
+    (problem,) = raised.value.problems
+    assert (problem.path, problem.suggestion) == ("exporters.datadog.site", "region")
