@@ -32,7 +32,8 @@ and the destination is asked for what it has. A peer with a version is the real 
 - **sent, arrived**: the spans of {captures} captures of released instrumentations, and of an agent's trace. All arrive,
   each once, but for what a platform has no use for (`filtered` in the ledger).
 - **model, messages, tokens, cost, session, error**: of the calls that have them, in how many they are read back equal,
-  where the platform reads them. Messages are inputs, outputs and tool calls; sessions are sessions and users.
+  where the platform reads them. Messages are inputs, outputs and tool calls; sessions are sessions and users. `cut` are
+  those in values that are longer than the platform keeps: shortened before, and marked.
 - **busy**: the first request meets 429 with `Retry-After`, the second one 503; nothing is lost or there twice.
 - **too large**: {large} more spans come in one request to a server that takes {limit} kB, and one that is larger alone.
   Requests are halved until they fit, and that one is given up and counted.

@@ -39,11 +39,11 @@ AS_IS: Mapping[str, str] = {**GENAI, "session": r"session\.id"}
 _FIELDS = [Field(Level.ITEM, name) for name in ("span_id", "name", "attributes", "status.code")]
 
 
-def stored(batch: Batch) -> Iterator[Stored]:
-    """Yield the spans of a batch, one that is there twice twice."""
+def stored(batch: Batch, failed: int = 2) -> Iterator[Stored]:
+    """Yield the spans of a batch, one that is there twice twice; `failed` is the status of those."""
     columns: Any = batch.columns(_FIELDS)
     for span_id, name, attributes, status in zip(*columns, strict=True):
-        yield span_id.hex(), SpanView(name, attributes or {}, status == 2)
+        yield span_id.hex(), SpanView(name, attributes or {}, status == failed)
 
 
 class Place(ABC):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
@@ -11,6 +12,7 @@ from tests.support.proofs.gate import Gate
 from tests.support.proofs.place import SpanPlace, Stored, stored
 from tests.support.proofs.run import Run
 from tests.support.proofs.traffic import LARGE, LIMIT_BYTES, Traffic, duplicates, large_spans
+from untrace_pipeline.delivery.truncate import MARK
 
 __all__ = ["SpanRun"]
 
@@ -45,17 +47,25 @@ class SpanRun(Run):
         self.row.wrong += self.place.misread(traffic)
 
     def _compare(self, calls: Mapping[str, SpanView], found: Mapping[str, SpanView]) -> None:
-        have, equal = Counter[str](), Counter[str]()
+        have, equal, cut = Counter[str](), Counter[str](), Counter[str]()
         for key, call in calls.items():
             for name, value in fields_of(call).items():
                 have[name] += 1
                 same = key in found and reads_field(self.place.reads, name, found[key], value)
                 equal[name] += same
+                cut[name] += not same and key in found and self._is_cut(name, found[key])
         for column, names in _GROUPS.items():
-            there, wanted = (sum(count[name] for name in names) for count in (equal, have))
-            self.row.equal[column] = f"{there}/{wanted}"
+            there, short, wanted = (sum(count[name] for name in names) for count in (equal, cut, have))
+            self.row.equal[column] = f"{there}/{wanted}" + (f" ({short} cut)" if short else "")
         for name in FIELDS:
-            self.row.check(equal[name] == have[name], f"{name}: equal in {equal[name]} of {have[name]} calls")
+            told = f"{name}: equal in {equal[name]} of {have[name]} calls, {cut[name]} cut"
+            self.row.check(equal[name] + cut[name] == have[name], told)
+
+    def _is_cut(self, name: str, span: SpanView) -> bool:
+        """Return whether a field is in a value that was cut to the platform's limit, and marked."""
+        pattern = self.place.reads.get("output" if name == "tools" else name, "")
+        marked = span.attributes.get(MARK)
+        return isinstance(marked, list) and any(re.fullmatch(pattern, str(one)) for one in marked)
 
     def large_requests(self, gate: Gate) -> None:
         """Requests that are too large are cut until they fit; a span that never fits is given up, and counted."""
