@@ -171,7 +171,7 @@ class GlobalConfig(ConfigModel):
     scrape_interval: Duration = Field(60.0, gt=0)
     """Time between scrapes of a target."""
     scrape_timeout: Duration = Field(10.0, gt=0)
-    """How long a target may take to answer."""
+    """How long a target may take to answer, and we to read that."""
     evaluation_interval: Duration = Field(60.0, gt=0)
     """Accepted for Prometheus' sake: there are no rules here."""
     external_labels: dict[str, str] = {}
@@ -195,7 +195,7 @@ class ScrapeConfig(ConfigModel):
     scrape_interval: Duration | None = Field(None, gt=0)
     """Time between scrapes of a target; absent = the global one."""
     scrape_timeout: Duration | None = Field(None, gt=0)
-    """How long a target may take to answer; absent = the global one, at most the interval."""
+    """How long a target may take to answer, and we to read that; absent = the global one, at most the interval."""
     scrape_protocols: list[Protocol] = Field(
         [Protocol.OPENMETRICS_1, Protocol.OPENMETRICS_0, Protocol.TEXT], min_length=1
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -24,6 +25,8 @@ OWN = (
     "scrape_series_added",
 )
 """What is told of every scrape."""
+LINES_PER_LOOK = 50
+"""Samples between looks at the clock; an answer with fewer is never too slow to read."""
 
 
 @dataclass(slots=True)
@@ -66,15 +69,17 @@ class Scraper:
     def read(self, fetched: Fetched | ScrapeError, started: float, seconds: float) -> Scrape:
         """Return a request of all that a target showed; of one that is down, that it is, and that its series are gone.
 
-        ``started`` is when the scrape began, seconds since 1970; ``seconds`` how long it took.
+        ``started`` is when the scrape began, seconds since 1970; ``seconds`` how long the target took to answer. What
+        is left of its time is for reading the answer: a target with more than that fails, and does not keep us at it.
         """
         self._number += 1
+        begun = time.perf_counter()
         now = int(started * 1000)
         tally = _Tally()
         try:
             if isinstance(fetched, ScrapeError):
                 raise fetched
-            self._collect(fetched, now, tally)
+            self._collect(fetched, now, tally, begun + self._target.timeout - seconds)
         except (ScrapeError, TextError, LimitError) as problem:
             tally.error, tally.found = str(problem), []
         there = {sample.series for sample, _ in tally.found if self._is_tracked(sample.series)}
@@ -83,7 +88,7 @@ class Scraper:
             families.add(sample, exemplar)
         for series in self._there - there:
             families.add(Sample(series, math.nan, now, stale=True))
-        told = (not tally.error, seconds, tally.shown, tally.kept, tally.added)
+        told = (not tally.error, seconds + time.perf_counter() - begun, tally.shown, tally.kept, tally.added)
         for name, value in zip(OWN, told, strict=True):
             families.add(Sample(self._own[name], float(value), now))
         self._there = there
@@ -99,12 +104,15 @@ class Scraper:
         self._there = set()
         return Scrape(compose(families, self._target.scheme, self._starts))
 
-    def _collect(self, fetched: Fetched, now: int, tally: _Tally) -> None:
+    def _collect(self, fetched: Fetched, now: int, tally: _Tally, until: float) -> None:
         """Add all samples. Raises what makes a scrape fail."""
         metadata: dict[str, Metadata] = {}
         most = self._job.sample_limit
         for line in read_text(fetched.text, metadata, openmetrics=fetched.openmetrics):
             tally.shown += 1
+            if not tally.shown % LINES_PER_LOOK and time.perf_counter() > until:
+                timeout = f"{self._target.timeout:g} s (scrape_timeout)"
+                raise LimitError(f"its answer was not read within {timeout}: no more than {tally.shown} samples")
             series, is_new = self._cache.find(line.series)
             if series is None:
                 continue

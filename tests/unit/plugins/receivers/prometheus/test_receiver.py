@@ -23,6 +23,7 @@ from untrace_pipeline.data import Signal
 from untrace_pipeline.testing import FailingSink
 from untrace_plugins.receivers.prometheus import FACTORY
 from untrace_plugins.receivers.prometheus import receiver as module
+from untrace_plugins.receivers.prometheus.discovery import Target
 
 
 @asynccontextmanager
@@ -212,10 +213,10 @@ async def test_large_answers_are_read_beside_the_loop() -> None:
 
 def test_targets_are_spread_over_the_interval() -> None:
     """Each has a moment of its own, the same in every process."""
-    targets = [module.Target(f"http://host-{number}:1/metrics", (), 60.0, 10.0) for number in range(200)]
+    targets = [Target(f"http://host-{number}:1/metrics", (), 60.0, 10.0) for number in range(200)]
     phases = sorted(target.phase() for target in targets)
     assert max(later - earlier for earlier, later in itertools.pairwise(phases)) < 0.1
-    assert targets[0].phase() == module.Target("http://host-0:1/metrics", (), 60.0, 10.0).phase()
+    assert targets[0].phase() == Target("http://host-0:1/metrics", (), 60.0, 10.0).phase()
 
 
 Change = Callable[[dict[str, Any]], object]

@@ -9,14 +9,34 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 
 from tests.support.metric_points import Point, points_of
 from untrace_pipeline.data import Batch, Signal
+from untrace_plugins.receivers.prometheus import scraper
 from untrace_plugins.receivers.prometheus.config import ScrapeConfig
 from untrace_plugins.receivers.prometheus.discovery import Target
 from untrace_plugins.receivers.prometheus.fetch import Fetched, ScrapeError
-from untrace_plugins.receivers.prometheus.scraper import OWN, Scraper
+from untrace_plugins.receivers.prometheus.scraper import LINES_PER_LOOK, OWN, Scraper
 from untrace_plugins.receivers.prometheus.series import ADDED_AT_MOST, KEPT_SCRAPES, SeriesCache
 
 NOW = 1_700_000_000.0
 SECOND = 1_000_000_000
+
+
+class Clock:
+    """Time that passes only by being looked at."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.step = 0.0
+
+    def perf_counter(self) -> float:
+        self.now += self.step
+        return self.now
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    found = Clock()
+    monkeypatch.setattr(scraper, "time", found)
+    return found
 
 
 class Bench:
@@ -303,3 +323,30 @@ def test_series_that_are_gone_are_forgotten() -> None:
         bench.read(f'# TYPE a_total counter\na_total{{pod="{number}"}} 1\n')
     assert len(bench._scraper._cache._known) == 1
     assert len(bench._scraper._starts) == 1
+
+
+def test_reading_has_an_end(clock: Clock) -> None:
+    """An answer that takes longer to read than the target's time is a failure; the next scrape goes on from there."""
+    bench = Bench()
+    text = "".join(f'a{{n="{number}"}} 1\n' for number in range(10 * LINES_PER_LOOK))
+    bench.read('a{n="0"} 1\n')
+    clock.step = 2.0  # of five seconds, of which the target took 0.25
+    found = bench.read(text)
+    assert (
+        bench.error == f"its answer was not read within 5 s (scrape_timeout): no more than {3 * LINES_PER_LOOK} samples"
+    )
+    assert own(found)["up"] == 0
+    assert own(found)["scrape_duration_seconds"] == 8.25
+    assert [point.attributes for point in found["a"] if point.data.flags] == [{"n": "0"}]
+    clock.step = 0.0
+    found = bench.read(text)
+    assert own(found)["scrape_series_added"] == 7 * LINES_PER_LOOK + 1
+    assert (own(found)["up"], len(found["a"])) == (1, 10 * LINES_PER_LOOK)
+
+
+def test_small_answers_are_always_read(clock: Clock) -> None:
+    """However late it is."""
+    clock.step = 100.0
+    bench = Bench()
+    bench.read("a 1\n" * (LINES_PER_LOOK - 1))
+    assert not bench.error

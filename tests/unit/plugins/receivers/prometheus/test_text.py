@@ -12,6 +12,7 @@ from prometheus_client.openmetrics.exposition import generate_latest as generate
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
+from untrace_plugins.receivers.prometheus import text as text_module
 from untrace_plugins.receivers.prometheus.text import Line, Metadata, TextError, read_labels, read_text
 
 Row = tuple[str, tuple[tuple[str, str], ...], float]
@@ -125,3 +126,11 @@ def test_labels_that_are_none(series: str) -> None:
     """Labels without value, without name, or twice there are refused."""
     with pytest.raises(TextError):
         read_labels(series)
+
+
+@pytest.mark.parametrize("text", ["", "\n", "a 1", "a 1\n", "a 1\n\nb 2\n", "a 1\nbb 22\nccc 333\n", "\n\n\n\n"])
+@pytest.mark.parametrize("size", [0, 1, 3, 4, 100])
+def test_pieces_are_the_same_lines(text: str, size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever a text is divided, no line is lost, joined or cut."""
+    monkeypatch.setattr(text_module, "PIECE_CHARACTERS", size)
+    assert list(text_module._lines(text)) == text.split("\n")
