@@ -153,7 +153,7 @@ def said(batch: Batch) -> dict[Any, Any]:
     found: dict[Any, Any] = {}
     for group in ExportMetricsServiceRequest.FromString(batch.to_otlp()).resource_metrics:
         for scope in group.scope_metrics:
-            own = not any(scope.scope.name.endswith(one) for one in ("prometheusreceiver", "receiver.prometheus"))
+            own = not scope.scope.name.endswith(("prometheusreceiver", "untrace-pipeline/prometheus"))
             named = (scope.scope.name, scope.scope.version, _pairs(scope.scope.attributes)) if own else ()
             for metric in scope.metrics:
                 place = (_pairs(group.resource.attributes), named, metric.name)

@@ -24,7 +24,7 @@ from untrace_plugins.metrics.series import Attributes, Moment
 
 __all__ = ["LlmMetricsConnector"]
 
-SCOPE = "untrace.llm_metrics"
+SCOPE = "untrace-pipeline/llm_metrics"
 TYPE_OF_TOKENS = "gen_ai.token.type"
 
 MAX_TALLIES = 4096

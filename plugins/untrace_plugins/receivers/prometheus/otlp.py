@@ -18,7 +18,8 @@ from untrace_plugins.receivers.prometheus.text import Exemplar
 
 __all__ = ["compose", "resource_attributes"]
 
-SCOPE = "untrace.receiver.prometheus"
+SCOPE = "untrace-pipeline/prometheus"
+"""Without a version: series would change their identity with each release."""
 KNOWN_LABELS = 1 << 16
 """Sets of labels that are kept ready, about 1 KB each: making them is most of what a point costs."""
 _CUMULATIVE = AggregationTemporality.AGGREGATION_TEMPORALITY_CUMULATIVE

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import pytest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from pydantic import ValidationError
 
 from tests.support.metric_bench import Bench, run
@@ -57,6 +58,13 @@ def test_requests_by_all_dimensions() -> None:
     }
     assert requests[0].resource == {"service.name": "shop", "service.namespace": "eu"}
     assert requests[0].unit == "{request}"
+
+
+def test_the_scope_names_the_component() -> None:
+    """As that of all that the daemon makes itself."""
+    (batch,) = counted(call()).sink.batches
+    groups = ExportMetricsServiceRequest.FromString(batch.to_otlp()).resource_metrics
+    assert {scope.scope.name for group in groups for scope in group.scope_metrics} == {"untrace-pipeline/llm_metrics"}
 
 
 def test_tokens_by_type_and_cost() -> None:

@@ -294,10 +294,11 @@ def test_target_info_describes_the_resource() -> None:
 
 
 def test_scopes_are_scopes() -> None:
-    """Labels ``otel_scope_…`` name and describe the scope."""
+    """Labels ``otel_scope_…`` name and describe the scope; what has none is of the receiver's."""
     text = 'a{otel_scope_name="lib",otel_scope_version="2",otel_scope_x="y",b="c"} 1\n'
     payload = Bench()._scraper.read(Fetched(text, openmetrics=False), NOW, 0.1).payload
     [group] = ExportMetricsServiceRequest.FromString(payload).resource_metrics
+    assert {one.scope.name for one in group.scope_metrics} == {"lib", "untrace-pipeline/prometheus"}
     [scope] = [one for one in group.scope_metrics if one.scope.name == "lib"]
     assert (scope.scope.version, [one.key for one in scope.scope.attributes]) == ("2", ["x"])
     assert [one.key for one in scope.metrics[0].gauge.data_points[0].attributes] == ["b"]
