@@ -37,6 +37,8 @@ and the destination is asked for what it has. A peer with a version is the real 
 - **busy**: the first request meets 429 with `Retry-After`, the second one 503; nothing is lost or there twice.
 - **too large**: {large} more spans come in one request to a server that takes {limit} kB, and one that is larger alone.
   Requests are halved until they fit, and that one is given up and counted.
+- **-**: there is none. Files and scrapes refuse nothing; what gRPC and Kafka refuse is tested in
+  `tests/unit/plugins/exporters` and `tests/integration/kafka`. Of metrics, sums over all calls are compared.
 - **ledger**: what became of every span that the exporter accepted.
 - **proven**: whether all of that held.
 
