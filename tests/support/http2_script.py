@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Self
 
+from tests.support.handshakes import end_handshakes
 from untrace_pipeline.net.hpack import encode_header
 
 __all__ = ["ScriptedHttp2", "Step", "answer", "cut", "go_away", "half", "hang", "reset"]
@@ -79,13 +80,6 @@ async def go_away(call: Call) -> None:
     await answer(call)
 
 
-async def _end_handshakes() -> None:
-    """Wait for connections that a server has taken and nobody closes: until Python 3.12 it forgets handshakes."""
-    accepting = [one for one in asyncio.all_tasks() if getattr(one.get_coro(), "__name__", "") == "_accept_connection2"]
-    await asyncio.gather(*accepting, return_exceptions=True)
-    await asyncio.sleep(0)  # whatever failed closes its socket with the next turn
-
-
 class ScriptedHttp2:
     """Without a step left, calls are accepted."""
 
@@ -124,7 +118,7 @@ class ScriptedHttp2:
         for writer in self._writers:
             writer.close()
         await self._server.wait_closed()
-        await _end_handshakes()
+        await end_handshakes()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1

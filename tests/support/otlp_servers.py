@@ -32,6 +32,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceResponse,
 )
 
+from tests.support.handshakes import end_handshakes
 from untrace_pipeline.data import Batch, Signal
 from untrace_pipeline.errors import Code
 
@@ -250,6 +251,7 @@ class HttpServer(_Server):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._runner.cleanup()
+        await end_handshakes()
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         signal = Signal(request.match_info["signal"])
