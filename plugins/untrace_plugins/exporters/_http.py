@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 from untrace_pipeline.api import Host, Settings
 from untrace_pipeline.delivery import Delivery, DeliveryConfig, Outcome, Request
 from untrace_pipeline.net.http_client import HttpClient
@@ -9,7 +11,7 @@ from untrace_pipeline.net.http_client import HttpClient
 __all__ = ["HttpExporter"]
 
 
-class HttpExporter:
+class HttpExporter(ABC):
     """An exporter that has ``destination`` and ``send`` yet to say; a :class:`~untrace_pipeline.delivery.Sender`."""
 
     def __init__(self, config: DeliveryConfig, settings: Settings, client: HttpClient) -> None:
@@ -21,13 +23,13 @@ class HttpExporter:
         self.pending_items = self._delivery.pending_items
 
     @property
+    @abstractmethod
     def destination(self) -> str:
         """Who receives, as :class:`~untrace_pipeline.delivery.Sender` wants it."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def send(self, request: Request) -> Outcome:
         """Make one attempt."""
-        raise NotImplementedError
 
     async def start(self, host: Host) -> None:
         """Make the connection pool, without waiting for the destination: it may come up later."""

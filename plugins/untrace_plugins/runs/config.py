@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from typing import Self
 
@@ -35,9 +36,9 @@ class VendorReceiverConfig(HttpServerConfig, ComponentConfig):
     """How long, and how much of, what has begun waits for its end."""
 
     @property
+    @abstractmethod
     def own_keys(self) -> bool:
         """Whether the options name keys that clients must have."""
-        raise NotImplementedError
 
     @model_validator(mode="after")
     def _one_authority(self) -> Self:
