@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.peers import PeerUnavailable, kafka_jars
+from tests.support.peers import kafka_jars, peer_or_skip
 
 pytest.importorskip("confluent_kafka", reason="confluent-kafka is not installed: the extra [kafka] brings it")
 
@@ -18,10 +18,8 @@ pytestmark = [pytest.mark.e2e, pytest.mark.peer, pytest.mark.timeout(300)]
 @pytest.fixture(autouse=True)
 def kafka() -> None:
     """Skip where Kafka cannot run."""
-    try:
+    with peer_or_skip():
         kafka_jars(build=False)
-    except PeerUnavailable as reason:
-        pytest.skip(str(reason))
 
 
 async def test_members_and_brokers_may_go(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.support.buckets import Bucket, DirectoryBucket, S3Bucket
-from tests.support.peers import Daemon, Moto, PeerUnavailable
+from tests.support.peers import Daemon, Moto, peer_or_skip
 from tests.support.wait import wait_until
 from untrace_pipeline.data import Batch, Field, Level, Signal
 from untrace_pipeline.testing import make_batch
@@ -30,11 +30,8 @@ SPAN_ID = Field(Level.ITEM, "span_id")
 
 @pytest.fixture(scope="module")
 def moto() -> Iterator[Moto]:
-    try:
-        with Moto() as server:
-            yield server
-    except PeerUnavailable as reason:
-        pytest.skip(str(reason))
+    with peer_or_skip(), Moto() as server:
+        yield server
 
 
 @pytest.fixture(params=["s3", "directory"])

@@ -12,7 +12,7 @@ import orjson
 import pytest
 
 from tests.support import node_sdk
-from tests.support.peers import Collector, Daemon, PeerUnavailable
+from tests.support.peers import Collector, Daemon, peer_or_skip
 from tests.support.wait import wait_until
 
 HERE = Path(__file__).parent
@@ -51,11 +51,9 @@ def chain(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     """Yield the daemon under test, and the file that the backend behind it writes."""
     directory = tmp_path_factory.mktemp(request.param)
     backend_type = {"daemon": Daemon, "collector": Collector}[request.param]
-    try:
+    with peer_or_skip():
         backend = backend_type(BACKEND, directory=directory / "backend")
         backend.start()
-    except PeerUnavailable as reason:
-        pytest.skip(str(reason))
     try:
         with Daemon(front(backend.endpoint("GRPC_PORT")), directory=directory / "front") as daemon:
             yield daemon, directory / "backend" / "out.jsonl"
@@ -68,10 +66,8 @@ def command(language: str, protocol: str, daemon: Daemon) -> tuple[list[str], Pa
     endpoint = "http://" + daemon.endpoint("GRPC_PORT" if protocol == "grpc" else "HTTP_PORT")
     if language == "python":
         return [sys.executable, str(HERE / "python_sdk.py"), protocol, endpoint], HERE
-    try:
+    with peer_or_skip():
         return ["node", str(HERE / "node" / "send.mjs"), protocol, endpoint], node_sdk.install()
-    except PeerUnavailable as reason:
-        pytest.skip(str(reason))
 
 
 def arrived(path: Path, service: str) -> dict[str, dict[str, Any]]:

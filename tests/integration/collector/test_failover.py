@@ -13,7 +13,14 @@ import grpc.aio
 import pytest
 
 from tests.support.otlp_servers import Accept, GrpcServer, Refuse
-from tests.support.peers import Collector, ConfiguredProcess, Daemon, PeerUnavailable, collector_binary, daemon_command
+from tests.support.peers import (
+    Collector,
+    ConfiguredProcess,
+    Daemon,
+    collector_binary,
+    daemon_command,
+    peer_or_skip,
+)
 from untrace_pipeline.data import Signal
 from untrace_pipeline.errors import Code
 from untrace_pipeline.testing import make_request
@@ -77,10 +84,8 @@ class Scene:
 @asynccontextmanager
 async def scene(subject: str) -> AsyncIterator[Scene]:
     """Run a subject, or skip where it is not to be had."""
-    try:
+    with peer_or_skip():
         collector_binary(build=False) if subject == "theirs" else daemon_command()
-    except PeerUnavailable as reason:
-        pytest.skip(str(reason))
     async with GrpcServer() as main, GrpcServer() as spare, AsyncExitStack() as stack:
         process = await stack.enter_async_context(SUBJECTS[subject](config(main.address, spare.address)))
         channel = await stack.enter_async_context(grpc.aio.insecure_channel(process.endpoint("GRPC_PORT")))

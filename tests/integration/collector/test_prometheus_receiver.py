@@ -16,7 +16,7 @@ from prometheus_client import CollectorRegistry, Counter, Enum, Gauge, Histogram
 from prometheus_client.exposition import generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 
-from tests.support.peers import PeerUnavailable
+from tests.support.peers import peer_or_skip
 from tests.support.peers.collector import PrometheusCollector, prometheus_collector_binary
 from tests.support.receivers import receiving
 from tests.support.scrape_target import OPENMETRICS, TEXT, ScrapeTarget
@@ -120,10 +120,8 @@ def job(target: ScrapeTarget, **options: Any) -> dict[str, Any]:
 
 async def theirs(texts: Sequence[str], directory: Path, **options: Any) -> list[Any]:
     """Return what the Collector makes of each scrape, as OTLP/JSON."""
-    try:
+    with peer_or_skip():
         prometheus_collector_binary(build=False)
-    except PeerUnavailable as reason:
-        pytest.skip(str(reason))
     output = directory / "out.jsonl"
     async with Script(texts) as target:
         scrape = json.loads(json.dumps(job(target, **options)).replace("$", "$$"))

@@ -6,24 +6,26 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.peers import ClickHouse, OpenSearch, PeerUnavailable, clickhouse_environment, opensearch_directory
+from tests.support.peers import (
+    ClickHouse,
+    OpenSearch,
+    clickhouse_environment,
+    opensearch_directory,
+    peer_or_skip,
+)
 
 
 @pytest.fixture(scope="session")
 def opensearch() -> Iterator[OpenSearch]:
-    try:
+    with peer_or_skip():
         opensearch_directory(build=False)
-    except PeerUnavailable as reason:
-        pytest.skip(str(reason))
     with OpenSearch() as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def clickhouse() -> Iterator[ClickHouse]:
-    try:
+    with peer_or_skip():
         clickhouse_environment(build=False)
-    except PeerUnavailable as reason:
-        pytest.skip(str(reason))
     with ClickHouse() as server:
         yield server

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.support.exporters import QUICK_RETRY, Running, running
-from tests.support.peers import Loki, PeerUnavailable, loki_binary
+from tests.support.peers import Loki, loki_binary, peer_or_skip
 from tests.support.wait import wait_until
 from untrace_pipeline.data import Batch, Signal
 from untrace_pipeline.data.compose import NewLog, NewSpan, Scope, compose_logs, compose_spans
@@ -25,10 +25,8 @@ DAY = 86_400
 
 @pytest.fixture(scope="module")
 def loki() -> Iterator[Loki]:
-    try:
+    with peer_or_skip():
         loki_binary(build=False)
-    except PeerUnavailable as reason:
-        pytest.skip(str(reason))
     with Loki(max_line_size="20KB", max_line_size_truncate=False) as server:
         yield server
 
@@ -127,10 +125,8 @@ async def test_a_long_line_is_cut_or_refused_alone(loki: Loki) -> None:
 
 async def test_a_tenant_and_its_limits() -> None:
     """Without one: 401, for good. Above the rate: 429, tried again until it passes."""
-    try:
+    with peer_or_skip():
         loki_binary(build=False)
-    except PeerUnavailable as reason:
-        pytest.skip(str(reason))
     with Loki(tenants=True, ingestion_rate_mb=0.01, ingestion_burst_size_mb=0.02) as server:
         async with pushing(server) as r:
             await r.consume(logs("nobody", "a"))

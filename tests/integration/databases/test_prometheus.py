@@ -11,7 +11,7 @@ import pytest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
 from tests.support.exporters import QUICK_RETRY, Running, running
-from tests.support.peers import PeerUnavailable, Prometheus, prometheus_binaries
+from tests.support.peers import Prometheus, peer_or_skip, prometheus_binaries
 from tests.support.wait import wait_until
 from untrace_pipeline.data import Batch, Signal
 from untrace_pipeline.testing.generate import to_any_value
@@ -25,10 +25,8 @@ CONFIG: dict[str, Any] = {"storage": {"exemplars": {"max_exemplars": 1000}}}
 
 @pytest.fixture(scope="module")
 def prometheus() -> Iterator[Prometheus]:
-    try:
+    with peer_or_skip():
         prometheus_binaries(build=False)
-    except PeerUnavailable as reason:
-        pytest.skip(str(reason))
     flags = (
         "--web.enable-remote-write-receiver",
         "--enable-feature=native-histograms,exemplar-storage,metadata-wal-records",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.peers import PeerUnavailable
+from tests.support.peers import peer_or_skip
 from tests.support.proofs.places.catalog import PLACES, REAL
 from tests.support.proofs.proof import prove
 from tests.support.proofs.traffic import Traffic, traffic
@@ -26,8 +26,6 @@ def sent() -> Traffic:
 @pytest.mark.parametrize("destination", [*REAL, *CONTRACTS])
 def test_it_has_everything(destination: str, sent: Traffic) -> None:
     """Spans, messages, tokens, cost, sessions and errors are read back, through 429, 503 and 413; the ledger sums."""
-    try:
+    with peer_or_skip():
         row = prove(PLACES[destination](), sent)
-    except PeerUnavailable as reason:
-        pytest.skip(str(reason))
     assert row.wrong == []

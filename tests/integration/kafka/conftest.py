@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.support.peers import KafkaBroker, Kfake, PeerUnavailable, kafka_jars, kfake_binary
+from tests.support.peers import KafkaBroker, Kfake, kafka_jars, kfake_binary, peer_or_skip
 
 pytest.importorskip("confluent_kafka", reason="confluent-kafka is not installed: the extra [kafka] brings it")
 
@@ -15,10 +15,8 @@ pytest.importorskip("confluent_kafka", reason="confluent-kafka is not installed:
 @pytest.fixture(scope="session")
 def kafka_peer() -> None:
     """Skip where Kafka cannot run."""
-    try:
+    with peer_or_skip():
         kafka_jars(build=False)
-    except PeerUnavailable as reason:
-        pytest.skip(str(reason))
 
 
 @pytest.fixture(scope="session")
@@ -38,10 +36,8 @@ def own_broker(kafka_peer: None) -> Iterator[KafkaBroker]:
 @pytest.fixture
 def kfake() -> Iterator[Callable[..., Kfake]]:
     """Start kfake clusters that end with the test; skips where it is not built."""
-    try:
+    with peer_or_skip():
         kfake_binary(build=False)
-    except PeerUnavailable as reason:
-        pytest.skip(str(reason))
     running: list[Kfake] = []
 
     def start(*topics: str, partitions: int = 4) -> Kfake:

@@ -12,7 +12,14 @@ import pytest
 
 from tests.integration.collector.harness import Case, input_items, send
 from tests.support.kafka_client import KafkaClient
-from tests.support.peers import Collector, ConfiguredProcess, Daemon, KafkaBroker, PeerUnavailable, collector_binary
+from tests.support.peers import (
+    Collector,
+    ConfiguredProcess,
+    Daemon,
+    KafkaBroker,
+    collector_binary,
+    peer_or_skip,
+)
 from tests.support.peers.canonical import (
     SignalName,
     canonical_items,
@@ -35,10 +42,8 @@ TRACE_ID = Field(Level.ITEM, "trace_id")
 
 @pytest.fixture(scope="module", autouse=True)
 def _collector() -> None:
-    try:
+    with peer_or_skip():
         collector_binary(build=False)
-    except PeerUnavailable as reason:
-        pytest.skip(str(reason))
 
 
 def writer(broker: KafkaBroker, topic: str, encoding: str = "otlp_proto", **options: Any) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import uuid
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,7 +13,7 @@ import zstandard
 
 from tests.support.exporters import QUICK_RETRY, running
 from tests.support.kinesis import Stream
-from tests.support.peers import Moto, PeerUnavailable
+from tests.support.peers import Moto
 from tests.support.spans import SpanOf, spans_batch, trace_id
 from untrace_pipeline.data import Batch, Field, Level, Signal
 from untrace_pipeline.testing import make_batch
@@ -21,20 +21,6 @@ from untrace_plugins.exporters.kinesis import FACTORY
 
 SPAN_ID = Field(Level.ITEM, "span_id")
 TRACE_ID = Field(Level.ITEM, "trace_id")
-
-
-@pytest.fixture(scope="module")
-def moto() -> Iterator[Moto]:
-    try:
-        with Moto() as server:
-            yield server
-    except PeerUnavailable as reason:
-        pytest.skip(str(reason))
-
-
-@pytest.fixture
-def stream(moto: Moto) -> Stream:
-    return Stream(moto.url, f"s{uuid.uuid4().hex[:12]}")
 
 
 def batches_of(stream: Stream, signal: Signal = Signal.TRACES) -> list[tuple[str, Batch]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import uuid
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,7 +11,6 @@ import pytest
 from tests.support.exporters import QUICK_RETRY, running
 from tests.support.faulty_server import Fault, FaultyServer, Seen, aws_error
 from tests.support.kinesis import Stream
-from tests.support.peers import Moto, PeerUnavailable
 from tests.support.spans import SpanOf, spans_batch, trace_id
 from untrace_plugins.exporters.kinesis import FACTORY
 
@@ -42,20 +40,6 @@ class HalfTaken(FaultyServer):
             results = iter(json.loads(answer)["Records"])
         rows = [THROTTLED if one["PartitionKey"] in refused else next(results) for one in asked["Records"]]
         return 200, {}, json.dumps({"FailedRecordCount": len(refused), "Records": rows}).encode()
-
-
-@pytest.fixture(scope="module")
-def moto() -> Iterator[Moto]:
-    try:
-        with Moto() as server:
-            yield server
-    except PeerUnavailable as reason:
-        pytest.skip(str(reason))
-
-
-@pytest.fixture
-def stream(moto: Moto) -> Stream:
-    return Stream(moto.url, f"s{uuid.uuid4().hex[:12]}")
 
 
 def options(stream: Stream, front: FaultyServer) -> dict[str, Any]:

@@ -17,7 +17,7 @@ import pytest
 from tests.support.llm_clients.process import CASES, ClientProcess, Seen
 from tests.support.llm_proxy import differences, proxy_config
 from tests.support.llm_upstream import FAULT_HEADER, LlmUpstream, Recorded
-from tests.support.peers import Daemon, PeerUnavailable
+from tests.support.peers import Daemon, peer_or_skip
 from tests.support.span_sink import SeenSpan, SpanSink
 
 pytestmark = [pytest.mark.peer, pytest.mark.once, pytest.mark.e2e]
@@ -82,10 +82,8 @@ def bench(
     sink: SpanSink,
 ) -> Bench:
     """Return the bench with the client that the test names."""
-    try:
+    with peer_or_skip():
         client = started(request.param)
-    except PeerUnavailable as reason:
-        pytest.skip(str(reason))
     return Bench(client, upstream, proxy, sink)
 
 
@@ -237,10 +235,8 @@ def test_usage_that_nobody_asked_for(
     client: str, case: str, started: Callable[[str], ClientProcess], upstream: LlmUpstream, sink: SpanSink
 ) -> None:
     """With `inject_usage` the span has the tokens, and the client sees what it would have seen."""
-    try:
+    with peer_or_skip():
         caller = started(client)
-    except PeerUnavailable as reason:
-        pytest.skip(str(reason))
     sink.clear()
     direct = caller.call(case, upstream.url)
     with Daemon(proxy_config(upstream.url, sink.url, inject_usage=True)) as daemon:

@@ -6,13 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.peers import PeerUnavailable, daemon_command, prometheus_binaries
+from tests.support.peers import daemon_command, peer_or_skip, prometheus_binaries
 
 
 @pytest.fixture(scope="session")
 def binaries() -> Path:
-    try:
+    with peer_or_skip():
         daemon_command()
         return prometheus_binaries(build=False)
-    except PeerUnavailable as reason:
-        pytest.skip(str(reason))

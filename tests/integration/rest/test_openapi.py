@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.peers import PeerUnavailable, schemathesis_command
+from tests.support.peers import peer_or_skip, schemathesis_command
 from tests.unit.plugins.receivers.untrace.client import running
 
 pytestmark = [pytest.mark.once, pytest.mark.peer, pytest.mark.timeout(300)]
@@ -27,10 +27,8 @@ null for what is absent."""
 @pytest.fixture(scope="module")
 def fuzzer() -> list[str]:
     """Return its command, or skip with the reason."""
-    try:
+    with peer_or_skip():
         return schemathesis_command()
-    except PeerUnavailable as reason:
-        pytest.skip(str(reason))
 
 
 @pytest.mark.parametrize("checks", [STRICT, LENIENT], ids=["strict", "lenient"])

@@ -8,34 +8,25 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.buckets import AzureBucket, Bucket, DirectoryBucket, GcsBucket, S3Bucket
-from tests.support.peers import Azurite, FakeGcs, Moto, PeerUnavailable
+from tests.support.peers import Azurite, FakeGcs, Moto, peer_or_skip
 
 
 @pytest.fixture(scope="session")
 def moto() -> Iterator[Moto]:
-    try:
-        with Moto() as server:
-            yield server
-    except PeerUnavailable as reason:
-        pytest.skip(str(reason))
+    with peer_or_skip(), Moto() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")
 def fake_gcs() -> Iterator[FakeGcs]:
-    try:
-        with FakeGcs() as server:
-            yield server
-    except PeerUnavailable as reason:
-        pytest.skip(str(reason))
+    with peer_or_skip(), FakeGcs() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")
 def azurite() -> Iterator[Azurite]:
-    try:
-        with Azurite() as server:
-            yield server
-    except PeerUnavailable as reason:
-        pytest.skip(str(reason))
+    with peer_or_skip(), Azurite() as server:
+        yield server
 
 
 @pytest.fixture(params=["s3", "gcs", "azure", "directory"])

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from tests.support.buckets import SOMEBODY, AzureBucket, GcsBucket, S3Bucket, ask
 from tests.support.faulty_server import Fault, FaultyServer
 from tests.support.metadata_server import metadata_server
-from tests.support.peers import Azurite, FakeGcs, Moto, PeerUnavailable
+from tests.support.peers import Azurite, FakeGcs, Moto, peer_or_skip
 from untrace_pipeline.errors import RetryableError
 from untrace_pipeline.testing import StubHost
 from untrace_plugins.stores import ObjectStore, StoreConfig, StoredObject, open_store
@@ -53,11 +53,9 @@ class StrictMoto(Moto):
 @pytest.fixture(scope="module")
 def strict() -> Iterator[tuple[str, dict[str, str]]]:
     """A bucket that takes signed requests alone, and a key that may write there."""
-    try:
+    with peer_or_skip():
         server = StrictMoto()
         server.__enter__()
-    except PeerUnavailable as reason:
-        pytest.skip(str(reason))
     try:
         iam = {
             "content-type": "application/x-www-form-urlencoded",

@@ -19,7 +19,7 @@ from tests.support.destinations.native import form_of, kept, langsmith, records
 from tests.support.destinations.platforms import PLATFORMS
 from tests.support.destinations.server import ContractServer
 from tests.support.llm_calls import SpanView
-from tests.support.peers import PeerUnavailable
+from tests.support.peers import peer_or_skip
 from tests.support.peers.vendor_sdks import vendor_sdks as sdks
 from tests.support.peers.vendor_sdks import vendor_sdks_old as old_sdks
 from tests.support.vendor_api import VendorApi, normalised, serving
@@ -41,10 +41,8 @@ KEYS = [{"public_key": "pk-lf-test", "secret_key": "sk-lf-test", "tenant": "nort
 
 async def run(environment: Any, program: str, **variables: str) -> str:
     """Run a program in an environment of peers to its end; return what it writes. What it complains of fails."""
-    try:
+    with peer_or_skip():
         python = environment(build=False) / "bin" / "python"
-    except PeerUnavailable as reason:
-        pytest.skip(str(reason))
     own = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "PYTHONWARNINGS": "ignore", **variables}
     pipes = {"stdout": asyncio.subprocess.PIPE, "stderr": asyncio.subprocess.PIPE}
     process = await asyncio.create_subprocess_exec(str(python), str(PROGRAMS / program), env=own, **pipes)  # type: ignore[arg-type]

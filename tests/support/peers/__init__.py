@@ -39,6 +39,7 @@ from tests.support.peers.process import ConfiguredProcess, PeerProcessError, fre
 from tests.support.peers.prometheus import Prometheus, prometheus_binaries
 from tests.support.peers.schemathesis import schemathesis_command
 from tests.support.peers.server import PeerServer
+from tests.support.peers.skipping import peer_or_skip
 from tests.support.peers.stores import Azurite, FakeGcs, Moto, azurite_directory, fake_gcs_binary, moto_environment
 
 __all__ = [
@@ -85,6 +86,7 @@ __all__ = [
     "mlflow_environment",
     "moto_environment",
     "opensearch_directory",
+    "peer_or_skip",
     "phoenix_environment",
     "prometheus_binaries",
     "schemathesis_command",

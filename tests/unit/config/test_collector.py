@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.peers.cache import PeerUnavailable
+from tests.support.peers import peer_or_skip
 from tests.support.peers.collector import collector_binary
 from untrace_pipeline.config.loader import load
 
@@ -34,10 +34,8 @@ def test_loads_unchanged(path: Path) -> None:
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_is_a_collector_configuration(path: Path) -> None:
     """The real Collector accepts the same file, so that the test above proves something."""
-    try:
+    with peer_or_skip():
         binary = collector_binary(build=False)
-    except PeerUnavailable as reason:
-        pytest.skip(str(reason))
     command = [binary, "validate", "--config", path]
     done = subprocess.run(command, env=os.environ | ENVIRON, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
